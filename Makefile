@@ -1,0 +1,54 @@
+# From a fresh clone: `make report` ends with runs/report.html, `make test` with a passed test suite.
+# Both do again only what is out of date. Needed on the machine: Python 3.11 or newer, git, make.
+
+PYTHON ?= python3
+VENV_PYTHON := .venv/bin/python
+
+# What a change of makes trained weights out of date: not how results are measured and shown.
+SHOWING := $(addprefix common/,grading.py history.py metrics.py pages.py plots.py terminal.py)
+TRAINING := $(filter-out $(SHOWING),$(wildcard common/*.py))
+DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
+
+.PHONY: report test lint format bench
+
+# Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
+# fail (status 1) is a result: it is rendered like any other, and then ends the command.
+report: runs/base/.trained runs/improved/.trained
+	@status=0; $(VENV_PYTHON) evaluate.py || status=$$?; \
+	[ $$status -gt 1 ] || $(VENV_PYTHON) report.py || status=$$?; \
+	exit $$status
+
+test: .venv/.installed-dev $(DATA)
+	$(VENV_PYTHON) -m pytest
+
+lint: .venv/.installed-dev
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+
+format: .venv/.installed-dev
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+
+bench: .venv/.installed $(DATA)
+	$(VENV_PYTHON) bench/epoch_speed.py
+
+# A stamp, and not metrics.json, tells that a training came to its end: that file is there, and
+# worth keeping, from the first epoch on.
+runs/%/.trained: train_%.py $(TRAINING) | .venv/.installed $(DATA)
+	$(VENV_PYTHON) $<
+	@touch $@
+
+$(DATA): | .venv/.installed
+	@$(VENV_PYTHON) -c "from common.errors import run_script; from common.fetch import fetch_mnist; \
+	run_script(lambda: fetch_mnist('data') or 0)"
+
+.venv/.installed: requirements.txt
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or \
+	sys.exit('Python 3.11 or newer is needed, found ' + sys.version.split()[0] + ': make PYTHON=python3.11')"
+	$(PYTHON) -m venv .venv
+	$(VENV_PYTHON) -m pip install --quiet -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	$(VENV_PYTHON) -m pip install --quiet -r requirements-dev.txt
+	@touch $@

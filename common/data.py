@@ -1,0 +1,150 @@
+"""MNIST as tensors in memory, the split into training and validation part, and its description."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from common.errors import UserError
+from common.fetch import fetch_mnist
+from common.idx import raw_folder, read_verified
+from common.pixels import encode_pixels
+
+NUM_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images and their classes, held once in memory.
+
+    Attributes
+    ----------
+    images : Tensor of uint8, shape [N, 28, 28]
+        Pixels as the files have them: 0 is background, 255 is ink.
+    targets : Tensor of int64, shape [N]
+        Classes, 0 to 9.
+    """
+
+    images: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, indices: Tensor) -> "LabelledImages":
+        return LabelledImages(self.images[indices], self.targets[indices])
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The 60,000 training images in two parts, and what ``describe`` says of them."""
+
+    train: LabelledImages
+    val: LabelledImages
+    summary: dict[str, Any]
+
+
+def load_part(data_dir: Path, part: str) -> LabelledImages:
+    """Read one part of MNIST, and fetch the files first if they are missing.
+
+    Parameters
+    ----------
+    data_dir : Path
+        The folder that holds, or shall hold, ``MNIST/raw/``.
+    part : "train" or "t10k"
+        60,000 training images or 10,000 test images. The files of the other part are not opened,
+        and need not exist.
+
+    Raises
+    ------
+    UserError
+        If a file is damaged, or missing and cannot be fetched.
+    """
+    paths = [
+        raw_folder(data_dir) / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")
+    ]
+    if not all(path.exists() for path in paths):
+        fetch_mnist(data_dir)
+    images, labels = (read_verified(path) for path in paths)
+    return LabelledImages(
+        torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64))
+    )
+
+
+def load_training_data(data_dir: Path, val_size: int, seed: int) -> TrainingData:
+    """Read the training images and split them, stratified by class.
+
+    Parameters
+    ----------
+    data_dir : Path
+        See ``load_part``. The test images are never read.
+    val_size : int
+        Images to validate on; 0 trains on all 60,000.
+    seed : int
+        Decides which images those are.
+
+    Raises
+    ------
+    UserError
+        If ``val_size`` leaves a part without an image of each class.
+    """
+    everything = load_part(data_dir, "train")
+    train_indices, val_indices = split_indices(everything.targets.numpy(), val_size, seed)
+    train, val = everything[train_indices], everything[val_indices]
+    return TrainingData(train, val, summary=describe(everything, train, val))
+
+
+def split_indices(targets: np.ndarray, val_size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices (int64) of a stratified, seeded split: to train on, to validate on."""
+    indices = np.arange(len(targets))
+    if val_size == 0:
+        train, val = indices, indices[:0]
+    elif NUM_CLASSES <= val_size <= len(targets) - NUM_CLASSES:
+        train, val = train_test_split(
+            indices, test_size=val_size, stratify=targets, random_state=seed
+        )
+    else:
+        raise UserError(
+            f"--val-size is {val_size}, but must be 0, or between {NUM_CLASSES} and "
+            f"{len(targets) - NUM_CLASSES} so that each part has an image of each class"
+        )
+    return torch.from_numpy(train), torch.from_numpy(val)
+
+
+def describe(
+    everything: LabelledImages, train: LabelledImages, val: LabelledImages
+) -> dict[str, Any]:
+    """Return the facts to look at before training, as JSON values.
+
+    Mean and standard deviation are over all pixels of ``everything``, on the scale [0, 1].
+    ``samples`` holds the first image of each class: 784 bytes in base64.
+    """
+    # A histogram of the 256 greys gives exact moments without a float copy of 47 million pixels.
+    counts = torch.bincount(everything.images.flatten(), minlength=256).double()
+    greys = torch.arange(256, dtype=torch.float64) / 255
+    mean = (counts * greys).sum() / counts.sum()
+    variance = (counts * (greys - mean) ** 2).sum() / counts.sum()
+    return {
+        "name": "MNIST",
+        "image_shape": [1, *everything.images.shape[1:]],
+        "train_size": len(train),
+        "val_size": len(val),
+        "class_counts": {"train": class_counts(train.targets), "val": class_counts(val.targets)},
+        "pixel_mean": mean.item(),
+        "pixel_std": variance.sqrt().item(),
+        "samples": [_first_of_class(everything, digit) for digit in range(NUM_CLASSES)],
+    }
+
+
+def class_counts(targets: Tensor) -> list[int]:
+    """Return how many of ``targets`` are 0, 1, ..., 9."""
+    return torch.bincount(targets, minlength=NUM_CLASSES).tolist()
+
+
+def _first_of_class(images: LabelledImages, digit: int) -> dict[str, Any]:
+    index = int((images.targets == digit).nonzero()[0])
+    return {"digit": digit, "index": index, "pixels": encode_pixels(images.images[index].numpy())}

@@ -1,0 +1,41 @@
+"""Published results on the 10,000 test images of MNIST, to set one's own beside."""
+
+from typing import NamedTuple
+
+
+class PublishedResult(NamedTuple):
+    """A row of the comparison, as its source printed it."""
+
+    label: str
+    kind: str
+    year: int
+    error: float  # percent
+    source: str
+
+
+PUBLISHED_RESULTS = (
+    PublishedResult(
+        label="Linear classifier",
+        kind="one layer of weights",
+        year=1998,
+        error=12.0,
+        source="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
+        "recognition. Proceedings of the IEEE 86(11), section III.C and figure 9",
+    ),
+    PublishedResult(
+        label="Two-layer network, 300 hidden units",
+        kind="multilayer perceptron",
+        year=1998,
+        error=4.7,
+        source="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
+        "recognition. Proceedings of the IEEE 86(11), section III.C and figure 9",
+    ),
+    PublishedResult(
+        label="Deep convolutional network",
+        kind="convolutional network, distorted training images",
+        year=2011,
+        error=0.35,
+        source="Ciresan, Meier, Masci, Gambardella, Schmidhuber: Flexible, high performance "
+        "convolutional neural networks for image classification. IJCAI 2011",
+    ),
+)

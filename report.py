@@ -1,0 +1,83 @@
+"""Render what evaluate.py and the training scripts wrote as one self-contained HTML page.
+
+Reads files only: neither torch nor the data set is needed.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from common.errors import ALL_PASSED, run_script
+from common.files import read_json, write_whole
+from common.pages import render_report
+from common.terminal import printable
+
+
+def main() -> int:
+    """Read, render, write; print the verdict and where the page is."""
+    args = parse_arguments()
+    evaluation = read_json(args.evaluation)
+    runs = read_runs(evaluation, folder=args.evaluation.parent)
+    output = args.output or args.evaluation.with_name("report.html")
+    write_whole(output, render_report(evaluation, runs).encode())
+    print(summary(evaluation))
+    print(f"Report: {output}")
+    return ALL_PASSED
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    flag = parser.add_argument
+    flag(
+        "evaluation",
+        metavar="EVALUATION",
+        nargs="?",
+        type=Path,
+        default="runs/evaluation.json",
+        help="what evaluate.py wrote",
+    )
+    flag(
+        "--output", metavar="FILE", type=Path, help="page to write (default: report.html beside it)"
+    )
+    return parser.parse_args()
+
+
+def read_runs(evaluation: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return ``metrics.json`` of each of one's own runs in the evaluation, by name.
+
+    A run lies beside the evaluation, which may have been moved with it, or else where it was.
+    """
+    runs = {}
+    for row in evaluation["results"]:
+        if row["own"]:
+            places = [folder / row["name"], Path(row["source"])]
+            found = [place for place in places if (place / "metrics.json").exists()]
+            if found:
+                runs[row["name"]] = read_json(found[0] / "metrics.json")
+    return runs
+
+
+def summary(evaluation: dict[str, Any]) -> str:
+    """Return the accuracies and the verdict in a few lines."""
+    lines = []
+    for row in evaluation["results"]:
+        if row["own"] and row["status"] != "error":
+            low, high = row["accuracy_ci95"]
+            lines.append(
+                f"{printable(row['name'])}: {row['accuracy']:.2f} % of {row['total']:,} images "
+                f"(95 % interval {low:.2f} - {high:.2f})"
+            )
+    passed = sum(row["status"] == "pass" for row in evaluation["results"])
+    lines.append(
+        f"Verdict: {passed} of {len(evaluation['results'])} reached {evaluation['threshold']:g} %"
+        + (f"; the better model is {printable(evaluation['best'])}" if evaluation["best"] else "")
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_script(main)
