@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 
 # What a change of makes trained weights out of date: not how results are measured and shown.
-SHOWING := $(addprefix common/,grading.py history.py metrics.py pages.py plots.py terminal.py)
+SHOWING := $(addprefix common/,grading.py history.py metrics.py pages.py plots.py svg.py terminal.py)
 TRAINING := $(filter-out $(SHOWING),$(wildcard common/*.py))
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 

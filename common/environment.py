@@ -3,12 +3,12 @@
 import platform
 import random
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 
 from common.errors import UserError
 
@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # a subclass of str, which a checkpoint must not hold
-        "torchvision": str(torchvision.__version__),
+        "torchvision": version("torchvision"),
         "numpy": np.__version__,
     }
 

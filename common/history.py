@@ -20,7 +20,7 @@ PUBLISHED_RESULTS = (
         year=1998,
         error=12.0,
         source="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
-        "recognition. Proceedings of the IEEE 86(11), section III.C and figure 9",
+        "recognition. Proceedings of the IEEE 86(11), 1998, section III.C and figure 9",
     ),
     PublishedResult(
         label="Two-layer network, 300 hidden units",
@@ -28,14 +28,14 @@ PUBLISHED_RESULTS = (
         year=1998,
         error=4.7,
         source="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
-        "recognition. Proceedings of the IEEE 86(11), section III.C and figure 9",
+        "recognition. Proceedings of the IEEE 86(11), 1998, section III.C and figure 9",
     ),
     PublishedResult(
         label="Deep convolutional network",
         kind="convolutional network, distorted training images",
         year=2011,
         error=0.35,
-        source="Ciresan, Meier, Masci, Gambardella, Schmidhuber: Flexible, high performance "
+        source="Cireșan, Meier, Masci, Gambardella, Schmidhuber: Flexible, high performance "
         "convolutional neural networks for image classification. IJCAI 2011",
     ),
 )

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from common.data import LabelledImages
 from common.errors import UserError
-from common.transforms import normalize
+from common.normalization import normalize
 
 # (logits [N, 10], targets [N]) -> mean loss, a scalar.
 Criterion = Callable[[Tensor, Tensor], Tensor]

@@ -38,8 +38,11 @@ def wilson_ci95(correct: int, total: int) -> list[float]:
     centre = proportion + z2 / (2 * total)
     half = _Z95 * math.sqrt(proportion * (1 - proportion) / total + z2 / (4 * total**2))
     scale = 1 + z2 / total
-    # At 0 and at all correct the ends are exactly 0 and 100; rounding must not overshoot them.
-    return [max(0.0, 100 * (centre - half) / scale), min(100.0, 100 * (centre + half) / scale)]
+    # With none or all correct an end is exactly 0 or 100, which rounding would miss by a hair.
+    return [
+        0.0 if correct == 0 else 100 * (centre - half) / scale,
+        100.0 if correct == total else 100 * (centre + half) / scale,
+    ]
 
 
 def passes(correct: int, total: int, threshold: Fraction) -> bool:

@@ -1,6 +1,7 @@
 """The report as a page: figures and numbers go into the templates, one HTML text comes out."""
 
 import base64
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def render_report(evaluation: dict[str, Any], runs: dict[str, dict[str, Any]]) -
         "interval": _interval,
         "digit_uri": _digit_uri,
         "duration": _duration,
+        "sure": _sure,
     }
     rows = evaluation["results"]
     measured = {row["name"]: row for row in rows if row["own"] and row["status"] != "error"}
@@ -100,6 +102,11 @@ def _percent(value: float) -> str:
 
 def _interval(ends: list[float]) -> str:
     return f"{ends[0]:.2f}\N{EN DASH}{ends[1]:.2f}"
+
+
+def _sure(probability: float) -> str:
+    # Rounded down, so that only certainty is called 100 %.
+    return _percent(math.floor(10_000 * probability) / 100)
 
 
 def _duration(seconds: float) -> str:

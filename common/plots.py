@@ -1,15 +1,7 @@
-"""The report's figures: data in, SVG text out. Each works from a notebook as well.
+"""The report's figures: data in, SVG text out. Each works from a notebook as well."""
 
-The SVG follows the page around it: text takes the page's font, and colours are CSS variables, so
-that one figure is right in a light and in a dark page. matplotlib knows no CSS variables; it draws
-with marker colours that stand for them and are replaced in its output.
-"""
-
-import hashlib
 import io
-import re
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import matplotlib
@@ -18,45 +10,13 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from common.history import PublishedResult
+from common.svg import ERROR, INK, MUTED, SERIES, STYLE, render
 
-# Marker colour -> CSS variable of the page. Not black: matplotlib writes no fill for pure black.
-_INK, _MUTED, _GRID, _ERROR = "#010203", "#020304", "#030405", "#040506"
-_SERIES = ("#050607", "#060708", "#070809", "#08090a")
-_CSS_VARIABLES = {
-    _INK: "--ink",
-    _MUTED: "--muted",
-    _GRID: "--grid",
-    _ERROR: "--error",
-    **{colour: f"--series-{number}" for number, colour in enumerate(_SERIES, start=1)},
-}
 _MARKERS = ("o", "s", "^", "D")
 
-_STYLE = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": _MUTED,
-    "axes.grid": True,
-    "axes.labelcolor": _INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.size": 9,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4,
-    "path.simplify": True,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "mnist",
-    "text.color": _INK,
-    "xtick.color": _MUTED,
-    "xtick.labelcolor": _INK,
-    "ytick.color": _MUTED,
-    "ytick.labelcolor": _INK,
-}
 # Narrow enough that the text stays readable on a telephone, where the page scales the figure.
 _WIDTH = 4.6  # inches
 
@@ -75,9 +35,9 @@ def learning_curves(histories: dict[str, History], quantity: str, label: str) ->
     label : str
         Of the vertical axis.
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(_WIDTH, 3.0), layout="constrained")
-        for (name, history), colour in zip(histories.items(), _cycle(_SERIES), strict=False):
+        for (name, history), colour in zip(histories.items(), _cycle(SERIES), strict=False):
             epochs = [row["epoch"] for row in history]
             for part, line in (("train", "--"), ("val", "-")):
                 values = [row[f"{part}_{quantity}"] for row in history]
@@ -89,15 +49,15 @@ def learning_curves(histories: dict[str, History], quantity: str, label: str) ->
                     )
         _epoch_axis(axes, label)
         axes.legend()
-        return _svg(figure, f"{label} of {', '.join(histories)} after each epoch")
+        return render(figure, f"{label} of {', '.join(histories)} after each epoch")
 
 
 def learning_rates(histories: dict[str, History]) -> str:
-    """Draw the learning rate of each epoch's last step, on a logarithmic axis."""
-    with plt.rc_context(_STYLE):
+    """Draw the learning rate of each epoch's last step."""
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(_WIDTH, 3.0), layout="constrained")
         for (name, history), colour, marker in zip(
-            histories.items(), _cycle(_SERIES), _cycle(_MARKERS), strict=False
+            histories.items(), _cycle(SERIES), _cycle(_MARKERS), strict=False
         ):
             axes.plot(
                 [row["epoch"] for row in history],
@@ -105,12 +65,11 @@ def learning_rates(histories: dict[str, History]) -> str:
                 marker=marker,
                 markersize=3,
                 color=colour,
-                label=name,
+                label=_short(name),
             )
-        axes.set_yscale("log")
         _epoch_axis(axes, "learning rate")
         axes.legend()
-        return _svg(figure, f"Learning rate of {', '.join(histories)} at the end of each epoch")
+        return render(figure, f"Learning rate of {', '.join(histories)} at the end of each epoch")
 
 
 def per_class_accuracy(rows: dict[str, list[dict[str, Any]]]) -> str:
@@ -121,10 +80,10 @@ def per_class_accuracy(rows: dict[str, list[dict[str, Any]]]) -> str:
     rows : dict
         ``per_class`` of the evaluation, by the run's name. Classes without images are left out.
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(_WIDTH, 3.2), layout="constrained")
         for position, ((name, per_class), colour, marker) in enumerate(
-            zip(rows.items(), _cycle(_SERIES), _cycle(_MARKERS), strict=False)
+            zip(rows.items(), _cycle(SERIES), _cycle(_MARKERS), strict=False)
         ):
             known = [row for row in per_class if row["accuracy"] is not None]
             accuracy = np.array([row["accuracy"] for row in known])
@@ -136,14 +95,14 @@ def per_class_accuracy(rows: dict[str, list[dict[str, Any]]]) -> str:
                 fmt=marker,
                 color=colour,
                 elinewidth=1,
-                label=name,
+                label=_short(name),
             )
         axes.set_xticks(range(10))
         axes.grid(axis="x", visible=False)
         axes.set_xlabel("digit")
         axes.set_ylabel("accuracy, %")
         axes.legend(ncols=len(rows), loc="lower left")
-        return _svg(figure, f"Accuracy of {', '.join(rows)} for each digit, with 95 % intervals")
+        return render(figure, f"Accuracy of {', '.join(rows)} for each digit, with 95 % intervals")
 
 
 def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
@@ -156,15 +115,15 @@ def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
     diagonal = np.eye(len(counts), dtype=bool)
     errors = np.where(diagonal, 0, counts)
     labels = np.where(counts > 0, counts.astype(str), "")
-    with plt.rc_context({**_STYLE, "axes.grid": False}):
+    with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = plt.subplots(figsize=(_WIDTH, 4.3), layout="constrained")
         shared = {"ax": axes, "fmt": "", "square": True, "cbar": False, "linewidths": 0}
         sns.heatmap(
             errors,
             mask=diagonal,
             annot=labels,
-            annot_kws={"color": _INK, "size": 8},
-            cmap=_shades(_ERROR, 0.75),
+            annot_kws={"color": INK, "size": 8},
+            cmap=_shades(ERROR, 0.75),
             vmin=0,
             vmax=max(1, errors.max()),
             **shared,
@@ -173,14 +132,15 @@ def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
             counts,
             mask=~diagonal,
             annot=labels,
-            annot_kws={"color": _INK, "size": 7},
-            cmap=ListedColormap([(*to_rgb(_MUTED), 0.18)]),
+            annot_kws={"color": INK, "size": 7},
+            cmap=ListedColormap([(*to_rgb(MUTED), 0.18)]),
             **shared,
         )
         axes.set_xlabel("answer")
         axes.set_ylabel("truth")
         axes.tick_params(length=0)
-        return _svg(figure, f"Confusion matrix of {name}: rows are the truth, columns the answer")
+        axes.tick_params(axis="y", rotation=0)
+        return render(figure, f"Confusion matrix of {name}: rows are the truth, columns the answer")
 
 
 def compare_with_published(
@@ -194,30 +154,33 @@ def compare_with_published(
     own : dict
         Rows of the evaluation, by the run's name.
     """
-    labels = [f"{result.label}, {result.year}" for result in published] + list(own)
+    labels = [f"{result.label}, {result.year}".replace(", ", ",\n", 1) for result in published]
+    labels += map(_short, own)
     places = range(len(labels), 0, -1)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            figsize=(_WIDTH, 0.9 + 0.36 * len(labels)), layout="constrained"
+            figsize=(_WIDTH, 0.9 + 0.42 * len(labels)), layout="constrained"
         )
         axes.plot(
-            [result.error for result in published], places[: len(published)], "D", color=_MUTED
+            [result.error for result in published], places[: len(published)], "D", color=MUTED
         )
         for row, place, colour, marker in zip(
-            own.values(), places[len(published) :], _cycle(_SERIES), _cycle(_MARKERS), strict=False
+            own.values(), places[len(published) :], _cycle(SERIES), _cycle(_MARKERS), strict=False
         ):
             # An error of 0 has no place on a logarithmic axis; its interval still shows.
-            low, high = (max(100 - end, 0.01) for end in reversed(row["accuracy_ci95"]))
-            error = max(100 - row["accuracy"], 0.01)
+            low, high = (max(100 - end, 0.001) for end in reversed(row["accuracy_ci95"]))
+            error = max(100 - row["accuracy"], 0.001)
             axes.errorbar(
                 error, place, xerr=[[error - low], [high - error]], fmt=marker, color=colour
             )
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.minorticks_off()
         axes.set_yticks(places, labels)
         axes.set_ylim(0.4, len(labels) + 0.6)
-        axes.set_xlabel("error on the test images, % (better to the left)")
-        return _svg(figure, "Test error of published classifiers and of the runs of this report")
+        axes.set_xlabel("test error, % (left is better)")
+        return render(figure, "Test error of published classifiers and of the runs of this report")
 
 
 def digit_png(image: np.ndarray) -> bytes:
@@ -228,6 +191,11 @@ def digit_png(image: np.ndarray) -> bytes:
         buffer, image, cmap="gray_r", vmin=0, vmax=255, format="png", metadata={"Software": None}
     )
     return buffer.getvalue()
+
+
+def _short(name: str) -> str:
+    # A folder's name can be long enough to leave no room for the figure.
+    return name if len(name) <= 24 else f"{name[:23]}…"
 
 
 def _cycle(values: Sequence[str]) -> list[str]:
@@ -244,47 +212,6 @@ def _epoch_axis(axes: Axes, label: str) -> None:
 def _shades(colour: str, strongest: float) -> ListedColormap:
     """Return one colour in rising opacity, which works on a light and on a dark page."""
     return ListedColormap([(*to_rgb(colour), strongest * step / 99) for step in range(100)])
-
-
-def _svg(figure: Figure, description: str) -> str:
-    """Render ``figure`` as an SVG element to be put into a page, named by ``description``."""
-    buffer = io.StringIO()
-    figure.savefig(
-        buffer,
-        format="svg",
-        transparent=True,
-        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-    )
-    plt.close(figure)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    # matplotlib's style element would apply to the whole page.
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    for colour, variable in _CSS_VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
-    svg = re.sub(r"font: (\d+(?:\.\d+)?)px [^;\"]*", r"font-size: \1px", svg)
-    svg = _unique_ids(svg, prefix=hashlib.sha256(description.encode()).hexdigest()[:6])
-    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', _svg_tag(description), svg, count=1)
-    return re.sub(r"\s*\n\s*", "\n", svg).strip()
-
-
-def _svg_tag(description: str) -> str:
-    # No width and height: the page's style sheet decides.
-    label = escape(description).replace("\\", r"\\")
-    return rf'<svg class="figure" viewBox="\1" role="img" aria-label="{label}">'
-
-
-def _unique_ids(svg: str, prefix: str) -> str:
-    """Drop ids that nothing refers to, and make the others differ from other figures' ids."""
-    referred = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
-
-    def rename(match: re.Match[str]) -> str:
-        return f' id="{prefix}-{match[1]}"' if match[1] in referred else ""
-
-    svg = re.sub(r' id="([^"]+)"', rename, svg)
-    return re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", svg).replace("xlink:href", "href")
 
 
 matplotlib.use("svg")

@@ -1,0 +1,81 @@
+"""What the tests share: the real data set, and the scripts run as processes on a small part of it.
+
+Small means flags that every user has: ``--val-size 57000`` trains on 3,000 real images.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from common.data import LabelledImages, load_part
+from common.fetch import fetch_mnist
+
+REPO = Path(__file__).resolve().parent.parent
+
+SMALL = ("--val-size", "57000", "--epochs", "3")
+
+
+def run(script, *args, cwd, **options):
+    """Run a script of the repository as a user would; nothing may end in a traceback."""
+    completed = subprocess.run(
+        [sys.executable, str(REPO / script), *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        **options,
+    )
+    assert "Traceback" not in completed.stderr, completed.stderr
+    return completed
+
+
+def read(path):
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    folder = REPO / "data"
+    fetch_mnist(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train_images(data_dir) -> LabelledImages:
+    return load_part(data_dir, "train")
+
+
+@pytest.fixture(scope="session")
+def test_images(data_dir) -> LabelledImages:
+    return load_part(data_dir, "t10k")
+
+
+@pytest.fixture
+def workspace(tmp_path, data_dir):
+    """An empty folder to work in, with the data set in place."""
+    (tmp_path / "data").symlink_to(data_dir)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, data_dir):
+    """A folder in which the four scripts have run in turn, and what each of them printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "data").symlink_to(data_dir)
+    return SimpleNamespace(
+        folder=folder,
+        base=run("train_base.py", *SMALL, cwd=folder),
+        improved=run("train_improved.py", *SMALL, cwd=folder),
+        evaluation=run("evaluate.py", "--threshold", "80", cwd=folder),
+        report=run("report.py", cwd=folder),
+    )
+
+
+@pytest.fixture(scope="session")
+def good_checkpoint(finished):
+    return torch.load(finished.folder / "runs/base/checkpoint.pth", weights_only=True)

@@ -1,0 +1,259 @@
+"""The four scripts as a user runs them, one after the other, on real images."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import REPO, SMALL, read, run
+
+SCRIPTS = ("train_base.py", "train_improved.py", "evaluate.py", "report.py")
+
+
+def test_each_script_ends_well(finished):
+    for name in ("base", "improved", "evaluation", "report"):
+        completed = getattr(finished, name)
+        assert completed.returncode == 0, completed.stderr
+        assert completed.stderr == "", "bars and warnings are for terminals"
+
+
+@pytest.mark.parametrize("name", ["base", "improved"])
+def test_metrics_tell_the_whole_run(finished, name):
+    metrics = read(finished.folder / f"runs/{name}/metrics.json")
+    assert metrics["schema_version"] == 1
+    assert metrics["name"] == name
+    assert metrics["data"]["train_size"] == 3000
+    assert metrics["data"]["val_size"] == 57000
+    assert [row["epoch"] for row in metrics["history"]] == [1, 2, 3]
+    last = metrics["history"][-1]
+    assert last["train_loss"] < metrics["history"][0]["train_loss"]
+    assert 80 < last["val_accuracy"] < 100
+    assert metrics["recipe"]["seed"] == 42
+    assert 0.1 < metrics["temperature"] < 10
+    assert metrics["environment"]["torch"] == torch.__version__
+
+
+def test_recipes_are_recorded_as_designed(finished):
+    base = read(finished.folder / "runs/base/metrics.json")
+    assert base["architecture"] == "MNISTClassifier"
+    assert base["parameters"] == 567_434
+    assert base["recipe"]["model"]["hidden_sizes"] == [512, 256, 128]
+    assert base["recipe"]["model"]["dropout_rate"] == 0.3
+    assert base["recipe"]["loss"] == {"name": "CrossEntropyLoss", "label_smoothing": 0.0}
+    assert base["recipe"]["optimizer"]["name"] == "Adam"
+    assert base["recipe"]["optimizer"]["weight_decay"] == 1e-4
+    assert base["recipe"]["schedule"] == {
+        "name": "StepLR",
+        "step_size": 10,
+        "gamma": 0.7,
+        "initial_lr": 1e-3,
+    }
+    improved = read(finished.folder / "runs/improved/metrics.json")
+    assert improved["architecture"] == "ImprovedMNISTClassifier"
+    assert improved["recipe"]["model"]["hidden_sizes"] == [1024, 512, 256, 128]
+    assert improved["recipe"]["model"]["dropout_rate"] == 0.4
+    assert improved["recipe"]["loss"]["label_smoothing"] == 0.1
+    assert improved["recipe"]["optimizer"]["name"] == "AdamW"
+    assert improved["recipe"]["optimizer"]["weight_decay"] == 1e-3
+    assert improved["recipe"]["schedule"]["max_lr"] == 0.01
+    assert improved["recipe"]["schedule"]["total_steps"] == 3 * 47
+
+
+def test_learning_rates_follow_the_schedules(finished):
+    base = read(finished.folder / "runs/base/metrics.json")["history"]
+    assert [row["learning_rate"] for row in base] == [1e-3] * 3
+    improved = read(finished.folder / "runs/improved/metrics.json")["history"]
+    # 0.01 / 25 / 10,000: where OneCycleLR ends by its documented defaults.
+    assert improved[-1]["learning_rate"] == pytest.approx(4e-8)
+
+
+@pytest.mark.parametrize("name", ["base", "improved"])
+def test_checkpoint_loads_safely_and_holds_the_contract(finished, name):
+    path = finished.folder / f"runs/{name}/checkpoint.pth"
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint.keys() == {
+        *("model_state_dict", "model_architecture", "model_args", "accuracy"),
+        *("epoch", "recipe", "versions"),
+    }
+    metrics = read(path.with_name("metrics.json"))
+    assert checkpoint["accuracy"] == metrics["history"][-1]["val_accuracy"]
+    assert checkpoint["epoch"] == 3
+
+
+def test_exploration_is_printed(finished):
+    printed = finished.base.stdout
+    assert "3,000 images to train on, 57,000 to validate on; each 1 x 28 x 28" in printed
+    assert "mean 0.1307, standard deviation 0.3081" in printed
+
+
+def test_evaluation_holds_the_contract(finished):
+    evaluation = read(finished.folder / "runs/evaluation.json")
+    assert evaluation["schema_version"] == 1
+    assert evaluation["threshold"] == 80
+    assert evaluation["dataset"]["size"] == 10_000
+    assert [row["name"] for row in evaluation["results"]] == ["base", "improved"]
+    for row in evaluation["results"]:
+        matrix = torch.tensor(row["confusion_matrix"])
+        assert row["status"] == "pass"
+        assert row["total"] == matrix.sum() == 10_000
+        assert row["correct"] == matrix.trace()
+        assert row["accuracy"] == row["correct"] / 100
+        assert row["accuracy_ci95"][0] < row["accuracy"] < row["accuracy_ci95"][1]
+        assert sum(entry["correct"] for entry in row["per_class"]) == row["correct"]
+        assert row["source"] == f"runs/{row['name']}"
+        assert re.fullmatch("[0-9a-f]{64}", row["sha256"])
+    (pair,) = evaluation["comparisons"]
+    base, improved = evaluation["results"]
+    assert pair["only_b"] - pair["only_a"] == improved["correct"] - base["correct"]
+
+
+def test_better_model_is_chosen_on_validation_images(finished):
+    evaluation = read(finished.folder / "runs/evaluation.json")
+    by_validation = max(evaluation["results"], key=lambda row: row["validation"]["accuracy"])
+    assert evaluation["best"] == by_validation["name"]
+    best = torch.load(finished.folder / "runs/mnist_classifier_best.pth", weights_only=True)
+    assert best["accuracy"] == by_validation["accuracy"]
+    assert best["model_architecture"] == by_validation["architecture"]
+    assert best["epoch"] == 3
+    own = torch.load(
+        finished.folder / "runs" / evaluation["best"] / "checkpoint.pth", weights_only=True
+    )
+    for name, tensor in own["model_state_dict"].items():
+        assert torch.equal(tensor, best["model_state_dict"][name])
+
+
+def test_evaluation_ends_in_the_success_line(finished):
+    best = torch.load(finished.folder / "runs/mnist_classifier_best.pth", weights_only=True)
+    last = finished.evaluation.stdout.rstrip().splitlines()[-1]
+    assert last == f"✓ SUCCESS: Model achieved {best['accuracy']:.2f}% accuracy (threshold 80 %)"
+
+
+def test_failing_verdict_is_status_1_and_still_written(finished, tmp_path):
+    output = tmp_path / "evaluation.json"
+    completed = run("evaluate.py", "--threshold", "99.9", "--output", output, cwd=finished.folder)
+    assert completed.returncode == 1
+    assert completed.stdout.rstrip().splitlines()[-1].startswith("✗ FAILURE: Model achieved ")
+    assert {row["status"] for row in read(output)["results"]} == {"fail"}
+    forgiven = ("--threshold", "99.9", "--output", output, "--exit-zero")
+    assert run("evaluate.py", *forgiven, cwd=finished.folder).returncode == 0
+
+
+def test_same_seed_gives_the_same_weights_to_the_bit(finished, workspace):
+    for name in ("base", "improved"):
+        run(f"train_{name}.py", *SMALL, cwd=workspace)
+        first, second = (
+            torch.load(folder / f"runs/{name}/checkpoint.pth", weights_only=True)
+            for folder in (finished.folder, workspace)
+        )
+        for key, tensor in first["model_state_dict"].items():
+            assert torch.equal(tensor, second["model_state_dict"][key]), key
+
+
+def test_another_seed_gives_other_weights(finished, workspace):
+    run("train_base.py", *SMALL, "--seed", "43", cwd=workspace)
+    first, second = (
+        torch.load(folder / "runs/base/checkpoint.pth", weights_only=True)["model_state_dict"]
+        for folder in (finished.folder, workspace)
+    )
+    assert not torch.equal(first["fc1.weight"], second["fc1.weight"])
+
+
+def test_training_on_all_images_has_no_validation(workspace):
+    completed = run("train_base.py", "--val-size", "0", "--epochs", "1", cwd=workspace)
+    assert completed.returncode == 0, completed.stderr
+    metrics = read(workspace / "runs/base/metrics.json")
+    assert metrics["data"]["train_size"] == 60_000
+    assert metrics["history"][0]["val_accuracy"] is None
+    assert metrics["temperature"] is None
+    # Nothing to choose by: the run is measured, and no better model is claimed.
+    completed = run("evaluate.py", cwd=workspace)
+    assert completed.returncode == 0
+    assert read(workspace / "runs/evaluation.json")["best"] is None
+    assert not (workspace / "runs/mnist_classifier_best.pth").exists()
+    assert run("report.py", cwd=workspace).returncode == 0
+
+
+def test_ctrl_c_ends_with_130_and_keeps_the_finished_epochs(workspace):
+    process = subprocess.Popen(
+        [sys.executable, REPO / "train_base.py", "--epochs", "500", "--val-size", "57000"],
+        cwd=workspace,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("epoch   2/500"):
+            break
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "train_base.py: interrupted; files already written are whole"
+    epochs = len(read(workspace / "runs/base/metrics.json")["history"])
+    checkpoint = torch.load(workspace / "runs/base/checkpoint.pth", weights_only=True)
+    # The signal may fall between the two writes of an epoch.
+    assert 2 <= epochs <= checkpoint["epoch"] <= epochs + 1
+    assert sorted(p.name for p in (workspace / "runs/base").iterdir()) == [
+        "checkpoint.pth",
+        "metrics.json",
+    ]
+
+
+def test_diverging_loss_names_epoch_and_step_and_keeps_the_last_good_epoch(workspace):
+    assert run("train_base.py", *SMALL, cwd=workspace).returncode == 0
+    before = (workspace / "runs/base/checkpoint.pth").read_bytes()
+    completed = run("train_base.py", *SMALL, "--lr", "1e20", cwd=workspace)
+    assert completed.returncode == 2
+    assert re.search(r"the loss is (nan|inf) at epoch 1, step \d+ of 47", completed.stderr)
+    assert len(completed.stderr.splitlines()) == 1
+    assert (workspace / "runs/base/checkpoint.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("script", "args", "complaint"),
+    [
+        ("train_base.py", ("--epochs", "0"), "--epochs is 0"),
+        ("train_base.py", ("--batch-size", "-1"), "--batch-size is -1"),
+        ("train_improved.py", ("--lr", "nan"), "--lr is nan"),
+        ("train_base.py", ("--seed", "-1"), "--seed is -1"),
+        ("train_base.py", ("--val-size", "60000"), "--val-size is 60000"),
+        ("train_base.py", ("--device", "tpu"), "--device is 'tpu'"),
+        ("train_improved.py", ("--batch-size", "1"), "one image, which has no variance"),
+        ("evaluate.py", (), "no training run in runs/base or runs/improved"),
+        ("evaluate.py", ("missing.pth",), "missing.pth: no such file or folder"),
+        ("evaluate.py", ("--threshold", "101"), "--threshold is '101'"),
+        ("evaluate.py", ("--threshold", "nan"), "--threshold is 'nan'"),
+        ("report.py", (), "runs/evaluation.json: no such file"),
+    ],
+)
+def test_what_a_user_can_get_wrong_is_one_line_and_status_2(workspace, script, args, complaint):
+    completed = run(script, *args, cwd=workspace)
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert completed.stderr.startswith(f"{script}: error: ")
+    assert complaint in completed.stderr
+    assert not (workspace / "runs").exists()
+
+
+def test_output_folder_that_cannot_be_made_is_one_line(workspace):
+    (workspace / "runs").write_text("a file where a folder should be")
+    completed = run("train_base.py", *SMALL, cwd=workspace)
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert "runs" in completed.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_shows_each_flag_with_its_default(tmp_path, script):
+    completed = run(script, "--help", cwd=tmp_path, env={"COLUMNS": "200", "PATH": ""})
+    assert completed.returncode == 0
+    options = re.split(r"\n  (?=-)", completed.stdout)[1:]
+    for option in options:
+        if not option.startswith(("-h", "--exit-zero")):
+            assert "default:" in option, option
+    if script.startswith("train"):
+        for flag in ("data-dir", "output-dir", "epochs", "batch-size", "lr", "seed", "device"):
+            assert f"--{flag} " in completed.stdout
