@@ -46,6 +46,7 @@ $(DATA): | .venv/.installed
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or \
 	sys.exit('Python 3.11 or newer is needed, found ' + sys.version.split()[0] + ': make PYTHON=python3.11')"
 	$(PYTHON) -m venv .venv
+	@echo "Installing PyTorch and its companions into .venv: several gigabytes, which takes minutes"
 	$(VENV_PYTHON) -m pip install --quiet -r requirements.txt
 	@touch $@
 

@@ -47,7 +47,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     CheckpointError
         If any of that fails. The text is ours: torch's own advises unsafe loading.
     """
-    content = _load_plain(path)
+    content = _load_plain(Path(path))
     if not isinstance(content, dict):
         raise CheckpointError(f"the file holds a {type(content).__name__}, not a dictionary")
     state_dict = content.get("model_state_dict")

@@ -15,7 +15,7 @@ class Dropout(nn.Dropout):
     Sets each value to zero with probability ``p`` in training, and divides the others by 1 - p so
     that their sum keeps its expectation (Srivastava et al. 2014, JMLR 15). ``nn.Dropout`` draws
     its mask with ``bernoulli_``, which was a quarter of a training step here; comparing uniform
-    numbers with ``p`` gives the same distribution for a quarter of the time.
+    numbers with ``p`` gives the same distribution for a third of the time.
     """
 
     def forward(self, x: Tensor) -> Tensor:
