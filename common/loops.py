@@ -123,7 +123,8 @@ def train_one_epoch(
             if bar.update():
                 bar.set_postfix_str(
                     f"loss {losses[-1].item() / len(targets):.4f}, "
-                    f"accuracy {100 * hits.item() / seen:.2f} %, lr {learning_rate:.2g}"
+                    f"accuracy {100 * hits.item() / seen:.2f} %, lr {learning_rate:.2g}",
+                    refresh=False,
                 )
     loss_sums = torch.stack(losses).cpu().double()
     _require_finite(loss_sums, epoch)

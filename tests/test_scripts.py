@@ -176,7 +176,11 @@ def test_training_on_all_images_has_no_validation(workspace):
     assert run("report.py", cwd=workspace).returncode == 0
 
 
-def test_ctrl_c_ends_with_130_and_keeps_the_finished_epochs(workspace):
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_signal_ends_in_one_line_and_keeps_the_finished_epochs(workspace, number, status, word):
     process = subprocess.Popen(
         [sys.executable, REPO / "train_base.py", "--epochs", "500", "--val-size", "57000"],
         cwd=workspace,
@@ -188,10 +192,10 @@ def test_ctrl_c_ends_with_130_and_keeps_the_finished_epochs(workspace):
         if line.startswith("epoch   2/500"):
             break
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.strip() == "train_base.py: interrupted; files already written are whole"
+    assert process.returncode == status
+    assert errors.strip() == f"train_base.py: {word}; files already written are whole"
     epochs = len(read(workspace / "runs/base/metrics.json")["history"])
     checkpoint = torch.load(workspace / "runs/base/checkpoint.pth", weights_only=True)
     # The signal may fall between the two writes of an epoch.
