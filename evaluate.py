@@ -6,17 +6,19 @@ into runs/grading/evaluation.json, which leaves one's own results alone.
 """
 
 import argparse
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from common.arguments import ArgumentParser
 from common.checkpoints import save_checkpoint
 from common.data import load_part
 from common.environment import choose_device, versions
 from common.errors import ALL_PASSED, SOME_FAILED, UserError, run_script
-from common.files import write_json
+from common.files import require_target, write_json
 from common.grading import (
     Graded,
     choose_best,
@@ -41,6 +43,7 @@ def main() -> int:
     output = args.output or (GRADING_EVALUATION if args.paths else OWN_EVALUATION)
     submissions = find_submissions(args.paths) if args.paths else find_own_runs(OWN_RUNS)
     device = choose_device(args.device)
+    require_target(output)
 
     test = load_part(args.data_dir, "t10k")
     batches = Batches(test, batch_size=1000, device=device)
@@ -64,8 +67,11 @@ def main() -> int:
     }
     write_json(output, document)
     print(evaluation(document))
+    best_path = output.parent / "mnist_classifier_best.pth"
     if best:
-        save_best(best, output.parent / "mnist_classifier_best.pth")
+        save_best(best, best_path)
+    elif not args.paths:
+        best_path.unlink(missing_ok=True)  # one of an earlier evaluation would contradict this one
     print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
     print(verdict(graded, best, threshold))
     all_passed = all(item.row["status"] == "pass" for item in graded)
@@ -74,10 +80,9 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=__doc__.split("\n\n")[0],
         epilog="Exit status: 0 all pass; 1 some fail or cannot be graded; 2 could not run.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     flag = parser.add_argument
     flag(
@@ -97,13 +102,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def parse_threshold(text: str) -> Fraction:
     """Read a percentage exactly: 97.1 means 971/10, not the nearest binary number."""
-    try:
-        threshold = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        threshold = Fraction(-1)
-    if not 0 <= threshold <= 100:
-        raise UserError(f"--threshold is {text!r}, but must be a number from 0 to 100")
-    return threshold
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,9})?", text, re.ASCII) or Fraction(text) > 100:
+        raise UserError(f"--threshold is {text!r}, but must be a decimal number from 0 to 100")
+    return Fraction(text)
 
 
 def save_best(best: Graded, path: Path) -> None:
@@ -129,15 +130,16 @@ def best_checkpoint(best: Graded) -> dict[str, Any]:
 
 
 def verdict(graded: list[Graded], best: Graded | None, threshold: Fraction) -> str:
-    """Return the last line: that of the chosen model, or the count of those that passed."""
+    """Return the last lines: how many passed, and the verdict on the chosen model, if any."""
     percent = f"{float(threshold):g} %"
+    passed = sum(item.row["status"] == "pass" for item in graded)
+    count = f"{passed} of {len(graded)} reached {percent}"
     if best is None:
-        passed = sum(item.row["status"] == "pass" for item in graded)
-        return f"{passed} of {len(graded)} reached {percent}"
+        return count
     accuracy = f"Model achieved {best.row['accuracy']:.2f}% accuracy"
     if best.row["status"] == "pass":
-        return f"✓ SUCCESS: {accuracy} (threshold {percent})"
-    return f"✗ FAILURE: {accuracy} (threshold {percent})"
+        return f"{count}\n✓ SUCCESS: {accuracy} (threshold {percent})"
+    return f"{count}\n✗ FAILURE: {accuracy} (threshold {percent})"
 
 
 if __name__ == "__main__":

@@ -7,16 +7,20 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from common.arguments import ArgumentParser
 from common.errors import ALL_PASSED, run_script
 from common.files import read_json, write_whole
 from common.pages import render_report
 from common.terminal import printable
 
+EVALUATION_KEYS = ("best", "comparisons", "dataset", "results", "threshold")
+METRICS_KEYS = ("data", "environment", "history", "recipe", "seconds", "temperature")
+
 
 def main() -> int:
     """Read, render, write; print the verdict and where the page is."""
     args = parse_arguments()
-    evaluation = read_json(args.evaluation)
+    evaluation = read_json(args.evaluation, required=EVALUATION_KEYS)
     runs = read_runs(evaluation, folder=args.evaluation.parent)
     output = args.output or args.evaluation.with_name("report.html")
     write_whole(output, render_report(evaluation, runs).encode())
@@ -27,10 +31,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     flag = parser.add_argument
     flag(
         "evaluation",
@@ -57,7 +58,7 @@ def read_runs(evaluation: dict[str, Any], folder: Path) -> dict[str, dict[str, A
             places = [folder / row["name"], Path(row["source"])]
             found = [place for place in places if (place / "metrics.json").exists()]
             if found:
-                runs[row["name"]] = read_json(found[0] / "metrics.json")
+                runs[row["name"]] = read_json(found[0] / "metrics.json", required=METRICS_KEYS)
     return runs
 
 

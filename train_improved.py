@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn, optim
 
+from common.arguments import ArgumentParser
 from common.data import load_training_data
 from common.environment import choose_device, seed_everything
 from common.errors import ALL_PASSED, UserError, require_positive, run_script
@@ -79,10 +80,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line; the defaults are the recipe's."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     flag = parser.add_argument
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     flag("--output-dir", type=Path, default="runs/improved", help="folder of this run")

@@ -9,7 +9,6 @@ The three take turns within each round, so that all of them meet the same slow m
 machine; the ratios are those of the fastest rounds. Prints a table, and JSON with --output.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -25,6 +24,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from common.arguments import ArgumentParser
 from common.data import load_part
 from common.environment import describe_environment
 from common.errors import ALL_PASSED, require_positive, run_script
@@ -136,9 +136,7 @@ def table(seconds: dict[str, dict[str, list[float]]]) -> str:
 
 def main() -> int:
     """Measure, print, and write what was measured."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="epochs of each way")
     parser.add_argument("--data-dir", type=Path, default="data", help="folder of the data set")
     parser.add_argument("--output", metavar="FILE", type=Path, help="where to write JSON as well")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from common.errors import UserError
+from common.files import readable
 
 
 def seed_everything(seed: int) -> None:
@@ -62,7 +63,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     """Return versions, processor, threads, device and command line, as JSON values."""
     return {
         **versions(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [readable(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device)
         if device.type == "cuda"

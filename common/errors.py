@@ -44,12 +44,15 @@ def require_positive(**settings: float) -> None:
 
 
 def run_script(main: Callable[[], int]) -> NoReturn:
-    """Call ``main`` and end the process with the right exit status, never with a traceback.
+    """Call ``main`` and end the process with the right exit status.
 
     A ``UserError`` or an ``OSError`` (disk full, no permission) becomes one line on standard error
     and status 2. Other exceptions are bugs and keep their traceback.
     """
     program = Path(sys.argv[0]).name
+    # A shell can start a script with its output closed (`>&-`); Python then has no stream at all.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     # A hostile file name can hold what the terminal's encoding cannot; it must not end the run.
     sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr.reconfigure(errors="backslashreplace")

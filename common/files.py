@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,37 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises
     ------
+    UserError
+        If ``path`` is no place for a file.
     OSError
-        If the folder cannot be made or written to; ``path`` is then as it was before.
+        If it cannot be written to; ``path`` is then as it was before.
     """
     path = Path(path)
+    require_target(path)
+    try:
+        _write_beside_and_rename(path, content)
+    except OSError as error:
+        # The name of the temporary file would mean nothing to anyone.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def require_target(path: Path) -> None:
+    """Make the folder of ``path``, and refuse a path that is no place for a file.
+
+    Raises
+    ------
+    UserError
+        If a folder, a device or the like has that name: renaming over it would fail, or destroy it.
+    OSError
+        If the folder cannot be made.
+    """
+    if not path.name or (path.exists() and not path.is_file()):
+        raise UserError(f"{path} is not a regular file: name another one to write to")
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+
+
+def _write_beside_and_rename(path: Path, content: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -74,13 +100,19 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     write_whole(path, f"{text}\n".encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def readable(path: str | Path) -> str:
+    r"""Return ``path`` as text that JSON can hold; bytes that are no UTF-8 become ``\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
     """Read a document that ``write_json`` wrote.
 
     Raises
     ------
     UserError
-        If the file is missing, is no JSON object, or has a schema version this code does not know.
+        If the file is missing, is no JSON object, has a schema version this code does not know, or
+        lacks one of the ``required`` keys.
     """
     try:
         document = json.loads(Path(path).read_bytes())
@@ -96,4 +128,7 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} has schema_version {version!r:.40}, and this code reads {SCHEMA_VERSION}: "
             "write it anew with the script that made it"
         )
+    missing = [key for key in required if key not in document]
+    if missing:
+        raise UserError(f"{path} has no {missing[0]}: is it the right file?")
     return document

@@ -14,7 +14,7 @@ from common import metrics
 from common.checkpoints import Checkpoint, CheckpointError, load_checkpoint
 from common.data import NUM_CLASSES, LabelledImages
 from common.errors import UserError
-from common.files import read_json
+from common.files import read_json, readable
 from common.loops import Batches, predict_logits
 from common.models import count_parameters
 from common.pixels import encode_pixels
@@ -86,23 +86,19 @@ def find_submissions(paths: list[Path]) -> list[Submission]:
     for path in paths:
         if not os.path.lexists(path):
             raise UserError(f"{path}: no such file or folder")
-        if not path.is_dir() or (path / "checkpoint.pth").exists():
+        if not path.is_dir() or (path / "metrics.json").exists():
             found.append((path.name or str(path), path))
             continue
         entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
         if not entries:
             raise UserError(f"{path}: nothing to grade in this folder")
         found += [(entry.name, entry) for entry in entries]
+    found = list(dict.fromkeys(found))
     times_named = Counter(name for name, _ in found)
     return [
         Submission(readable(name if times_named[name] == 1 else str(path)), path, own=False)
         for name, path in found
     ]
-
-
-def readable(path: str | Path) -> str:
-    r"""Return ``path`` as text that JSON can hold; bytes that are no UTF-8 become ``\xNN``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def grade(
@@ -193,14 +189,15 @@ def _validation(run: Path) -> dict[str, Any] | None:
     document = read_json(run / "metrics.json")
     try:
         accuracy, total = document["history"][-1]["val_accuracy"], document["data"]["val_size"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise UserError(f"{run / 'metrics.json'} lacks history or data: train again") from error
-    if accuracy is None:
-        return None
-    correct = round(accuracy * total / 100)
+        if accuracy is None:
+            return None
+        correct = round(accuracy * total / 100)
+        interval = metrics.wilson_ci95(correct, total)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{run / 'metrics.json'} lacks its history or data: train again") from error
     return {
         "accuracy": accuracy,
-        "accuracy_ci95": metrics.wilson_ci95(correct, total),
+        "accuracy_ci95": interval,
         "correct": correct,
         "total": total,
     }

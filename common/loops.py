@@ -46,7 +46,8 @@ class Batches:
     ) -> None:
         self.images = data.images.to(device)
         self.targets = data.targets.to(device)
-        self.batch_size = batch_size
+        # A larger batch is the same batch, and torch takes no number beyond 64 bits.
+        self.batch_size = min(batch_size, max(1, len(data)))
         self.generator = generator
 
     @property

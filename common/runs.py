@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from common.calibration import fit_temperature
 from common.checkpoints import save_checkpoint
 from common.environment import describe_environment, versions
-from common.files import write_json
+from common.errors import UserError
+from common.files import readable, require_target, write_json
 from common.loops import Batches, TrainingResult, ValidationResult, predict_logits
 from common.models import count_parameters
 
@@ -49,9 +50,23 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.temperature: float | None = None
         self.started = time.perf_counter()
+        # A folder that cannot take the files is better known before the first epoch than after it.
+        for name in ("checkpoint.pth", "metrics.json"):
+            require_target(self.folder / name)
 
     def finish_epoch(self, training: TrainingResult, validation: ValidationResult | None) -> None:
-        """Record an epoch, print it as a line, and write both files."""
+        """Record an epoch, print it as a line, and write both files.
+
+        Raises
+        ------
+        UserError
+            If a weight is not finite; the files are then still those of the epoch before.
+        """
+        if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
+            raise UserError(
+                f"weights are not finite after epoch {len(self.history) + 1}: training diverged, "
+                "try a lower --lr (the epochs before are saved)"
+            )
         row = {
             "epoch": len(self.history) + 1,
             "learning_rate": training.learning_rate,
@@ -88,7 +103,7 @@ class Run:
 
     def _write_metrics(self) -> None:
         metrics = {
-            "name": self.folder.name,
+            "name": readable(self.folder.name),
             "architecture": type(self.model).__name__,
             "parameters": count_parameters(self.model),
             "recipe": self.recipe,

@@ -17,13 +17,14 @@ from common.fetch import fetch_mnist
 
 REPO = Path(__file__).resolve().parent.parent
 
-SMALL = ("--val-size", "57000", "--epochs", "3")
+SMALL = ("--val-size", "57000", "--epochs", "2")
+ONE_EPOCH = (*SMALL, "--epochs", "1")
 
 
 def run(script, *args, cwd, **options):
     """Run a script of the repository as a user would; nothing may end in a traceback."""
     completed = subprocess.run(
-        [sys.executable, str(REPO / script), *map(str, args)],
+        [sys.executable, REPO / script, *args],
         cwd=cwd,
         capture_output=True,
         encoding="utf-8",

@@ -26,10 +26,22 @@ def test_failure_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, step, fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left.*file\.bin"):
         files.write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_nothing_but_a_file_is_written_over(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", ".", ""):
+        with pytest.raises(UserError, match="not a regular file"):
+            files.write_whole(tmp_path / name, b"")
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+
+
+def test_longest_name_that_the_file_system_takes(tmp_path):
+    files.write_whole(tmp_path / ("x" * 255), b"")
 
 
 def test_files_are_as_readable_as_others(tmp_path):

@@ -1,8 +1,10 @@
 """evaluate.py on named paths: exact verdicts, and one row for each file whatever is in it."""
 
+import json
 import math
 import os
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -115,7 +117,15 @@ def broken_files(folder, good):
         {**good, "model_state_dict": {**weights, 7: weights["fc1.bias"]}},
         "1 unexpected",
     )
+    save("float.pth", checkpoint_of(model, model_args={"input_size": 784.0}), "input_size 784")
+    sizes = torch.tensor([784, 784])
+    save("vector.pth", checkpoint_of(model, model_args={"input_size": sizes}), "input_size 784")
+    save("infinite.pth", checkpoint_of(model, model_args={"dropout_rate": 10**400}), "dropout_rate")
+    odd = weights["fc1.bias"].clone()
+    odd.isfinite = "an attribute survives a safe load"
     for name, tensor, reason in (
+        ("odd", odd, ""),
+        ("meta", weights["fc1.bias"].to("meta"), "not a plain dense tensor"),
         ("nan", weights["fc1.bias"] * math.nan, "fc1.bias holds values that are NaN"),
         ("shape", weights["fc1.bias"][:-1], "fc1.bias has shape [511], expected [512]"),
         ("int", weights["fc1.bias"].to(torch.int8), "dtype torch.int8"),
@@ -168,6 +178,27 @@ def test_broken_files_get_a_row_each_and_stop_nobody(good_checkpoint, workspace)
     assert completed.stderr == ""
 
 
+def test_claim_beyond_all_numbers_is_no_claim(good_checkpoint, workspace):
+    torch.save({**good_checkpoint, "accuracy": 10**400, "epoch": "x"}, workspace / "a.pth")
+    _, rows = grade(workspace, "--threshold", "80", "a.pth")
+    assert rows["a.pth"]["status"] == "pass"
+    assert rows["a.pth"]["claimed_accuracy"] is rows["a.pth"]["epoch"] is None
+
+
+def test_checkpoint_pth_among_other_files_hides_none_of_them(good_checkpoint, workspace):
+    (workspace / "submissions").mkdir()
+    for name in ("ann.pth", "checkpoint.pth"):
+        torch.save(good_checkpoint, workspace / "submissions" / name)
+    _, rows = grade(workspace, "--threshold", "80", "submissions")
+    assert rows.keys() == {"ann.pth", "checkpoint.pth"}
+
+
+def test_path_given_twice_has_one_row(good_checkpoint, workspace):
+    torch.save(good_checkpoint, workspace / "a.pth")
+    _, rows = grade(workspace, "--threshold", "80", "a.pth", "a.pth")
+    assert rows.keys() == {"a.pth"}
+
+
 def test_half_and_double_precision_are_graded(good_checkpoint, workspace):
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
         weights = {k: v.to(dtype) for k, v in good_checkpoint["model_state_dict"].items()}
@@ -204,6 +235,21 @@ def test_empty_folder_is_a_usage_error(workspace):
     completed = run("evaluate.py", "submissions", cwd=workspace)
     assert completed.returncode == 2
     assert "nothing to grade" in completed.stderr
+
+
+@pytest.mark.parametrize("change", [{"val_accuracy": "x"}, {"val_accuracy": 200.0}, None])
+def test_own_run_with_broken_metrics_is_an_error_row(finished, workspace, change):
+    shutil.copytree(finished.folder / "runs/base", workspace / "runs/base")
+    path = workspace / "runs/base/metrics.json"
+    document = read(path)
+    if change:
+        document["history"][-1] |= change
+    else:
+        document["history"] = []
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert run("evaluate.py", cwd=workspace).returncode == 1
+    (row,) = read(workspace / "runs/evaluation.json")["results"]
+    assert "metrics.json lacks its history or data" in row["reason"]
 
 
 def test_own_run_without_its_checkpoint_is_an_error_row(finished, workspace):

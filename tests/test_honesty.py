@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import REPO, SMALL, run
+from conftest import ONE_EPOCH, REPO, run
 
 # Runs a script, and ends it at once if it opens a file whose name has the given text in it.
 WATCHED = """
@@ -47,7 +47,7 @@ def watched(forbidden, script, *args, cwd):
 
 @pytest.mark.parametrize("script", ["train_base.py", "train_improved.py"])
 def test_training_never_opens_a_test_file(workspace, script):
-    completed = watched("t10k", script, *SMALL, cwd=workspace)
+    completed = watched("t10k", script, *ONE_EPOCH, cwd=workspace)
     assert completed.returncode == 0, completed.stderr
 
 
@@ -63,7 +63,7 @@ def test_training_needs_no_test_file(tmp_path, data_dir, script):
     raw.mkdir(parents=True)
     for path in data_dir.glob("MNIST/raw/train-*"):
         (raw / path.name).symlink_to(path)
-    completed = run(script, *SMALL, cwd=tmp_path)
+    completed = run(script, *ONE_EPOCH, cwd=tmp_path)
     assert completed.returncode == 0, completed.stderr
     assert len(list(raw.iterdir())) == 2, "and fetches none"
 

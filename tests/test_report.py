@@ -118,6 +118,12 @@ def test_failure_is_said_in_words(evaluation, runs):
     assert "below the threshold of 99.9 %" in " ".join(page.split())
 
 
+def test_json_of_another_kind_is_refused(finished):
+    completed = run("report.py", "runs/base/metrics.json", cwd=finished.folder)
+    assert completed.returncode == 2
+    assert completed.stderr.strip().endswith("has no best: is it the right file?")
+
+
 def test_same_files_give_the_same_bytes(finished, tmp_path):
     for zone, seed in (("UTC", "0"), ("Asia/Kathmandu", "12345")):
         output = tmp_path / f"{seed}.html"
