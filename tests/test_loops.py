@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader
 
 from common.calibration import fit_temperature
 from common.errors import UserError
-from common.loops import Batches, evaluate, predict_logits, train_one_epoch
+from common.loops import Batches, TrainingResult, evaluate, predict_logits, train_one_epoch
 from common.models import ImprovedMNISTClassifier, MNISTClassifier
+from common.runs import Run
 from common.transforms import train_transform
 
 CPU = torch.device("cpu")
@@ -95,6 +96,20 @@ def test_shuffled_batches_hold_each_image_once_in_a_new_order_each_pass(few):
     assert torch.equal(*(sums.sort().values for sums in passes))
     sizes = [len(targets) for _, targets in batches]
     assert sizes == [64] * 15 + [40]
+
+
+def test_batch_larger_than_the_data_is_all_of_it(few):
+    (batch,) = Batches(few, 10**30, CPU)
+    assert len(batch[1]) == 1000
+
+
+def test_weights_that_are_not_finite_are_not_saved(few, tmp_path):
+    model = MNISTClassifier(hidden_sizes=(8,))
+    run = Run(tmp_path, model, recipe={"epochs": 1}, data={}, device=CPU)
+    nn.init.constant_(model.fc1.bias, float("inf"))
+    with pytest.raises(UserError, match="weights are not finite after epoch 1"):
+        run.finish_epoch(TrainingResult(1.0, 10.0, 0.1, 1.0), validation=None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_loss_that_is_not_finite_names_the_first_such_step(few):
