@@ -123,7 +123,7 @@ def describe_recipe(
     scheduler: LRScheduler,
     **settings: int,
 ) -> dict[str, Any]:
-    """Return every hyper-parameter, read off the objects that do the work, as JSON values.
+    """Return the recipe's numbers, read off the objects that do the work, as JSON values.
 
     Parameters
     ----------
@@ -131,6 +131,8 @@ def describe_recipe(
         As they are before the first step.
     **settings : int
         What none of them knows: epochs, batch_size, seed, val_size.
+
+    What is no number, such as a schedule's list of milestones, is left out.
     """
     group = optimizer.param_groups[0]
     return {

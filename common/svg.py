@@ -50,7 +50,7 @@ STYLE = {
     "ytick.labelcolor": INK,
 }
 
-# What matplotlib writes and an inline figure does not need, which is two thirds of the bytes.
+# What matplotlib writes and an inline figure does not need.
 _SVG_CLEANUP = (
     (r"^.*?(?=<svg)", ""),  # XML declaration and document type
     (r"<defs>\s*<style.*?</style>\s*</defs>", ""),  # would apply to the whole page
