@@ -5,7 +5,10 @@ PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 
 # What a change of makes trained weights out of date: not how results are measured and shown.
-SHOWING := $(addprefix common/,grading.py history.py metrics.py pages.py plots.py svg.py terminal.py)
+SHOWING := $(addprefix common/,answers.py boundary.py bubblewrap.py confinement.py evaluations.py \
+	github.py gradebooks.py grading.py history.py metrics.py onnx_models.py own_runs.py pages.py \
+	platforms.py plots.py predictions.py readers.py rosters.py submissions.py svg.py terminal.py \
+	warm_server.py)
 TRAINING := $(filter-out $(SHOWING),$(wildcard common/*.py))
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
@@ -50,6 +53,6 @@ $(DATA): | .venv/.installed
 	$(VENV_PYTHON) -m pip install --quiet -r requirements.txt
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt .venv/.installed
+.venv/.installed-dev: requirements-dev.txt requirements-grading.txt .venv/.installed
 	$(VENV_PYTHON) -m pip install --quiet -r requirements-dev.txt
 	@touch $@

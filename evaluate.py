@@ -2,79 +2,47 @@
 
 Without PATH: runs/base and runs/improved, into runs/evaluation.json; the better of them, by
 validation accuracy, is saved as mnist_classifier_best.pth beside it. With PATH: everything named,
-into runs/grading/evaluation.json, which leaves one's own results alone.
+each file in a process of its own, into runs/grading/evaluation.json and grades.csv beside it.
 """
 
 import argparse
+import os
 import re
+import sys
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from common import evaluations, github, terminal
 from common.arguments import ArgumentParser
-from common.checkpoints import save_checkpoint
-from common.data import load_part
-from common.environment import choose_device, versions
-from common.errors import ALL_PASSED, SOME_FAILED, UserError, run_script
+from common.boundary import Boundary
+from common.errors import ALL_PASSED, SOME_FAILED, UserError, require_between, run_script
 from common.files import require_target, write_json
-from common.grading import (
-    Graded,
-    choose_best,
-    compare_runs,
-    find_own_runs,
-    find_submissions,
-    grade,
-)
-from common.idx import MD5
-from common.loops import Batches
-from common.terminal import evaluation
+from common.gradebooks import FORMATS, Gradebook
+from common.grading import grade_all, mark_duplicates, rank, reuse_rows
+from common.reference import ReferenceSet, mnist_test_set, private_test_set
+from common.submissions import find_submissions
 
 OWN_RUNS = [Path("runs/base"), Path("runs/improved")]
 OWN_EVALUATION = Path("runs/evaluation.json")
 GRADING_EVALUATION = Path("runs/grading/evaluation.json")
+
+# GiB, seconds or jobs: more than anybody has, and less than any system call takes.
+MAX_LIMIT = 500
 
 
 def main() -> int:
     """Find, measure, write, print; return the exit status."""
     args = parse_arguments()
     threshold = parse_threshold(args.threshold)
+    require_between(0, MAX_LIMIT, memory=args.memory, timeout=args.timeout, jobs=args.jobs)
     output = args.output or (GRADING_EVALUATION if args.paths else OWN_EVALUATION)
-    submissions = find_submissions(args.paths) if args.paths else find_own_runs(OWN_RUNS)
-    device = choose_device(args.device)
-    require_target(output)
-
-    test = load_part(args.data_dir, "t10k")
-    batches = Batches(test, batch_size=1000, device=device)
-    graded = [
-        grade(submission, test, batches, threshold)
-        for submission in tqdm(submissions, unit="file", disable=None, leave=False)
-    ]
-
-    best = choose_best(graded)
-    document = {
-        "threshold": float(threshold),
-        "dataset": {
-            "name": "MNIST test images",
-            "size": len(test),
-            "md5": {name: md5 for name, md5 in MD5.items() if name.startswith("t10k")},
-        },
-        "best": best.row["name"] if best else None,
-        "results": [item.row for item in graded],
-        "comparisons": compare_runs(graded),
-        "versions": versions(),
-    }
-    write_json(output, document)
-    print(evaluation(document))
-    best_path = output.parent / "mnist_classifier_best.pth"
-    if best:
-        save_best(best, best_path)
-    elif not args.paths:
-        best_path.unlink(missing_ok=True)  # one of an earlier evaluation would contradict this one
-    print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
-    print(verdict(graded, best, threshold))
-    all_passed = all(item.row["status"] == "pass" for item in graded)
+    measure = grade_submissions if args.paths else measure_own_runs
+    document = measure(args, threshold, output)
+    all_passed = all(row["status"] == "pass" for row in document["results"])
     return ALL_PASSED if all_passed or args.exit_zero else SOME_FAILED
 
 
@@ -85,18 +53,25 @@ def parse_arguments() -> argparse.Namespace:
         epilog="Exit status: 0 all pass; 1 some fail or cannot be graded; 2 could not run.",
     )
     flag = parser.add_argument
-    flag(
-        "paths",
-        metavar="PATH",
-        nargs="*",
-        type=Path,
-        help="checkpoint, run folder, or folder of them",
-    )
+    what = "submission, run folder, or folder of submissions"
+    flag("paths", metavar="PATH", nargs="*", type=Path, help=what)
     flag("--output", metavar="FILE", type=Path, help="evaluation to write (default: see above)")
     flag("--threshold", metavar="PERCENT", default="90", help="accuracy that passes")
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
-    flag("--device", default="auto", help="cpu, cuda or mps; auto takes the best there is")
+    flag("--test-set", metavar="DIR", type=Path, help="measure on the IDX pair in this folder")
+    flag("--device", default="auto", help="where one's own runs are measured: cpu, cuda or mps")
     flag("--exit-zero", action="store_true", help="end with 0 even if some did not pass")
+    flag = parser.add_argument_group("grading (with PATH)").add_argument
+    choices = ("auto", "bubblewrap", "process")
+    flag("--isolation", choices=choices, default="auto", help="what keeps submissions apart")
+    flag("--memory", metavar="GIB", type=float, default=2.0, help="memory of each submission")
+    flag("--timeout", metavar="SECONDS", type=float, default=30.0, help="time of each submission")
+    flag("--jobs", type=int, default=os.cpu_count() or 1, help="submissions under way at a time")
+    flag("--fresh", action="store_true", help="grade again what an earlier run graded")
+    flag("--leaderboard", action="store_true", help="rank the submissions")
+    flag("--format", choices=FORMATS, help="also write grades as this platform imports them")
+    flag("--roster", metavar="CSV", type=Path, help="the platform's own export of its students")
+    flag("--assignment", metavar="TITLE", help="the column of the roster that gets the grades")
     return parser.parse_args()
 
 
@@ -107,39 +82,91 @@ def parse_threshold(text: str) -> Fraction:
     return Fraction(text)
 
 
-def save_best(best: Graded, path: Path) -> None:
-    """Save the better model with the accuracy that was measured on the test images."""
-    save_checkpoint(path, best_checkpoint(best))
-    validation = best.row["validation"]
-    print(
-        f"Best by validation accuracy: {best.row['name']} ({validation['accuracy']:.2f} % of "
-        f"{validation['total']:,}), saved as {path}"
-    )
+def reference_set(args: argparse.Namespace) -> ReferenceSet:
+    """Return the images and labels to measure on."""
+    return private_test_set(args.test_set) if args.test_set else mnist_test_set(args.data_dir)
 
 
-def best_checkpoint(best: Graded) -> dict[str, Any]:
-    """Return what the file of the better model holds."""
-    model = best.checkpoint.model
-    return {
-        "model_state_dict": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
-        "model_architecture": best.checkpoint.architecture,
-        "model_args": model.model_args,
-        "accuracy": best.row["accuracy"],
-        "epoch": best.checkpoint.epoch,
+def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path) -> dict[str, Any]:
+    """Measure the runs that are there, choose one by validation accuracy, and save it."""
+    # Imported here, since it brings torch along: half a gigabyte that grading has no use for.
+    from common import environment, own_runs
+
+    folders = own_runs.find_own_runs(OWN_RUNS)
+    device = environment.choose_device(args.device)
+    require_target(output)
+    reference = reference_set(args)
+    batches = own_runs.batches_of(reference, device)
+    measured = [
+        own_runs.measure_run(folder, reference, batches, threshold)
+        for folder in tqdm(folders, unit="run", disable=None, leave=False)
+    ]
+    best = own_runs.choose_best(measured)
+    document = {
+        **evaluations.header(reference, threshold, environment.versions()),
+        "best": best.row["name"] if best else None,
+        "results": [item.row for item in measured],
+        "comparisons": own_runs.compare_runs(measured),
     }
+    write_json(output, document)
+    print(terminal.evaluation(document))
+    best_path = output.parent / "mnist_classifier_best.pth"
+    if best:
+        own_runs.save_best(best, best_path)
+        print(f"{terminal.choice(best.row)}, saved as {best_path}")
+    else:
+        best_path.unlink(missing_ok=True)  # one of an earlier evaluation would contradict this one
+    print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
+    print(terminal.verdict(document))
+    return document
 
 
-def verdict(graded: list[Graded], best: Graded | None, threshold: Fraction) -> str:
-    """Return the last lines: how many passed, and the verdict on the chosen model, if any."""
-    percent = f"{float(threshold):g} %"
-    passed = sum(item.row["status"] == "pass" for item in graded)
-    count = f"{passed} of {len(graded)} reached {percent}"
-    if best is None:
-        return count
-    accuracy = f"Model achieved {best.row['accuracy']:.2f}% accuracy"
-    if best.row["status"] == "pass":
-        return f"{count}\n✓ SUCCESS: {accuracy} (threshold {percent})"
-    return f"{count}\n✗ FAILURE: {accuracy} (threshold {percent})"
+def grade_submissions(
+    args: argparse.Namespace, threshold: Fraction, output: Path
+) -> dict[str, Any]:
+    """Give every file and folder that is named one row, and write the rows in each form."""
+    submissions = find_submissions(args.paths)
+    gradebook = Gradebook(args.format, args.roster, args.assignment)
+    require_target(output)
+    reference = reference_set(args)
+    limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
+    fields = evaluations.header(
+        reference, threshold, evaluations.grading_versions(), isolation=None, limits=limits
+    )
+    earlier = [] if args.fresh else evaluations.earlier_rows(output, fields)
+    rows = reuse_rows(submissions, earlier, threshold)
+    left = {i: item for i, item in enumerate(submissions) if i not in rows}
+
+    def start_boundary() -> Boundary:
+        memory = round(args.memory * 2**30)
+        boundary = Boundary(reference.images, args.isolation, memory, args.timeout, args.jobs)
+        if boundary.fallback_reason:
+            reason = boundary.fallback_reason
+            print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
+        fields["isolation"] = boundary.isolation
+        return boundary
+
+    growing = evaluations.GrowingEvaluation(output, fields)
+    with tqdm(total=len(submissions), initial=len(rows), unit="file", disable=None) as bar:
+        for index, row in grade_all(left, reference, threshold, start_boundary):
+            rows[index] = row
+            growing.write_sometimes(rows)
+            counts = Counter(row["status"] for row in rows.values())
+            bar.set_postfix({s: counts[s] for s in ("pass", "fail", "error")}, refresh=False)
+            bar.update()
+
+    in_order = [rows[index] for index in sorted(rows)]
+    mark_duplicates(in_order)
+    if args.leaderboard:
+        rank(in_order)
+    document = growing.write(in_order)
+    with github.commands_stopped():
+        print(terminal.evaluation(document))
+        print("\n".join(gradebook.write(document, output.parent)))
+    github.summarise(document)
+    print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
+    print(terminal.verdict(document))
+    return document
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from typing import Any
 
 from common.arguments import ArgumentParser
 from common.errors import ALL_PASSED, run_script
+from common.escaping import printable
 from common.files import read_json, write_whole
 from common.pages import render_report
-from common.terminal import printable
 
 EVALUATION_KEYS = ("best", "comparisons", "dataset", "results", "threshold")
 METRICS_KEYS = ("data", "environment", "history", "recipe", "seconds", "temperature")

@@ -2,12 +2,20 @@
 
 The layers, from the ground up; a module imports only what stands before it here:
 
-- ``errors``, ``arguments``, ``files``, ``pixels``, ``history``: exit statuses, help texts,
-  whole-or-nothing files, images in JSON, published results.
-- ``idx``, ``fetch``, ``data``: MNIST from wherever it can be had, as two tensors in memory.
+- ``errors``, ``arguments``, ``escaping``, ``files``, ``pixels``, ``history``: exit statuses, help
+  texts, strangers' text made safe to show, whole-or-nothing files, images in JSON, published
+  results.
+- ``idx``, ``fetch``, ``reference``, ``data``: MNIST from wherever it can be had, as arrays, as
+  tensors.
 - ``environment``, ``normalization``, ``transforms``, ``models``, ``metrics``: seeds and devices,
   pixels to inputs, the two networks, the statistics.
-- ``loops``, ``calibration``, ``checkpoints``, ``runs``: training, measuring, saving, loading.
-- ``grading``, ``terminal``: a path becomes a row; rows become a table.
+- ``state_dicts``, ``checkpoints``: from a file's tensors to a network, without trust.
+- ``loops``, ``calibration``, ``runs``: training, measuring, a run's files.
+- ``submissions``, ``predictions``, ``onnx_models``, ``answers``, ``readers``: what a stranger's
+  file can be, and what it answers.
+- ``confinement``, ``bubblewrap``, ``warm_server``, ``boundary``: a process for each of them.
+- ``grading``, ``own_runs``, ``evaluations``: answers become rows, rows an evaluation.
+- ``terminal``, ``github``, ``rosters``, ``platforms``, ``gradebooks``: an evaluation as text, as an
+  annotated job, as grades.
 - ``svg``, ``plots``, ``pages``: rows become figures, figures a page. None of them needs torch.
 """

@@ -5,20 +5,26 @@ import math
 import pickle
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from common.errors import SubmissionError
+from common.escaping import quoted
 from common.files import write_whole
-from common.models import ARCHITECTURES, build_model
+from common.state_dicts import rebuild
 
-_MAX_HIDDEN_LAYERS = 16
+# What an archive may expand to: bytes (the improved network takes 6 MB), and members.
+MAX_EXPANDED = 256 * 2**20
+_MAX_ARCHIVE_MEMBERS = 4096
 
-
-class CheckpointError(Exception):
-    """Why a file cannot be graded, in a sentence for the person who handed it in."""
+_HINT = (
+    "save tensors and plain values only, as in "
+    "torch.save({'model_state_dict': model.state_dict()}, path)"
+)
 
 
 class Checkpoint(NamedTuple):
@@ -28,6 +34,7 @@ class Checkpoint(NamedTuple):
     architecture: str
     epoch: int | None
     claimed_accuracy: float | None  # percent; never believed, only shown
+    notes: list[str]  # what was done to the weights to make them fit
 
 
 def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
@@ -38,129 +45,102 @@ def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Rebuild the network that a checkpoint file holds.
+    """Rebuild the network that a checkpoint file holds. Errors: see ``parse_checkpoint``."""
+    path = Path(path)
+    # A FIFO would block for ever and a device would never end.
+    if not path.is_file():
+        raise SubmissionError("not a regular file")
+    return parse_checkpoint(path.read_bytes())
 
-    The file is loaded with ``weights_only=True`` and no fallback. Its weights must have exactly the
-    names and shapes of the architecture that it names, be real floating-point numbers, and finite.
+
+def parse_checkpoint(content: bytes) -> Checkpoint:
+    """Rebuild the network from the bytes of a file, loaded with ``weights_only=True``, no fallback.
+
+    The weights may be the file's whole content, or stand in it under ``model_state_dict`` or
+    ``state_dict``; ``common.state_dicts`` says what they must be.
 
     Raises
     ------
-    CheckpointError
-        If any of that fails. The text is ours: torch's own advises unsafe loading.
+    SubmissionError
+        If there is no such network in it. The text is ours: torch's own advises unsafe loading.
     """
-    try:
-        return _rebuild_checkpoint(_load_plain(Path(path)))
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever else a strange file provokes costs its own row only
-        raise CheckpointError("the file does not fit together as a checkpoint") from error
-
-
-def _rebuild_checkpoint(content: object) -> Checkpoint:
-    if not isinstance(content, dict):
-        raise CheckpointError(f"the file holds a {type(content).__name__}, not a dictionary")
-    state_dict = content.get("model_state_dict")
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        _check_archive(content)
+    loaded = _load_plain(content)
+    if not isinstance(loaded, dict):
+        raise SubmissionError(f"the file holds {quoted(loaded)}, not a state_dict: {_HINT}")
+    wrappers = [key for key in ("model_state_dict", "state_dict") if key in loaded]
+    if len(wrappers) > 1:
+        raise SubmissionError("the file has both model_state_dict and state_dict: keep one of them")
+    if not wrappers:
+        return _rebuilt(loaded, said={})
+    state_dict = loaded[wrappers[0]]
     if not isinstance(state_dict, dict):
-        raise CheckpointError("the file has no model_state_dict")
-    model = _rebuild(content.get("model_architecture"), content.get("model_args", {}), state_dict)
+        raise SubmissionError(f"{wrappers[0]} is {quoted(state_dict)}, not a dictionary of tensors")
+    return _rebuilt(state_dict, said=loaded)
+
+
+def _rebuilt(state_dict: dict[Any, Any], said: dict[Any, Any]) -> Checkpoint:
+    args = said.get("model_args")
+    dropout_rate = args.get("dropout_rate") if isinstance(args, dict) else None
+    model, notes = rebuild(state_dict, said.get("model_architecture"), dropout_rate)
+    epoch = said.get("epoch")
     return Checkpoint(
-        model=model.eval(),
+        model=model,
         architecture=type(model).__name__,
-        epoch=content["epoch"] if type(content.get("epoch")) is int else None,
-        claimed_accuracy=_finite_number(content.get("accuracy")),
+        epoch=epoch if type(epoch) is int and 0 <= epoch < 2**31 else None,
+        claimed_accuracy=_finite_number(said.get("accuracy")),
+        notes=notes,
     )
 
 
-def _load_plain(path: Path) -> object:
-    # A FIFO would block for ever and a device would never end.
-    if not path.is_file():
-        raise CheckpointError("not a regular file")
+def _check_archive(content: bytes) -> None:
+    """Look at a zip file's directory before anything in it is expanded."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+    except Exception as error:  # a directory can be broken in more ways than zipfile names
+        raise SubmissionError("the archive is damaged: save and upload it again") from error
+    if len(members) > _MAX_ARCHIVE_MEMBERS:
+        raise SubmissionError(
+            f"the archive has {len(members):,} members; at most {_MAX_ARCHIVE_MEMBERS:,} may be"
+        )
+    expanded = sum(member.file_size for member in members)
+    if expanded > MAX_EXPANDED:
+        raise SubmissionError(
+            f"the archive expands to {expanded / 2**20:,.0f} MiB; at most "
+            f"{MAX_EXPANDED // 2**20} MiB are allowed"
+        )
+    names = [member.filename for member in members]
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+        raise SubmissionError(f"a TorchScript program, which is code: {_HINT}")
+    if any(name.endswith("archive_format") for name in names):
+        raise SubmissionError(f"a torch.export program, which can run code when opened: {_HINT}")
+
+
+def _load_plain(content: bytes) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            "not a checkpoint that loads safely: save tensors and plain values only, "
-            "as in torch.save({'model_state_dict': model.state_dict(), ...}, path)"
-        ) from error
+        raise SubmissionError(f"{_unsafe_part(content)}: {_HINT}") from error
     except Exception as error:  # whatever a broken file provokes in torch costs one row
-        raise CheckpointError("not a PyTorch checkpoint, or a damaged one") from error
+        raise SubmissionError(
+            "not a PyTorch checkpoint, or a damaged one: save and upload it again"
+        ) from error
 
 
-def _rebuild(architecture: object, model_args: object, state_dict: dict[Any, Any]) -> nn.Module:
-    if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
-        raise CheckpointError(f"model_architecture is none of {', '.join(ARCHITECTURES)}")
-    _check_args(model_args)
-    # On the meta device a network has shapes and no memory, so that a file which claims huge
-    # layers costs nothing before its claim is held against its tensors.
-    with torch.device("meta"):
-        model = build_model(architecture, model_args)
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    _check_tensors(expected, state_dict)
-    model.load_state_dict(
-        {name: tensor.to(_dtype_of(name)).contiguous() for name, tensor in state_dict.items()},
-        assign=True,
-    )
-    return model
-
-
-def _check_args(model_args: object) -> None:
-    known = {"input_size", "hidden_sizes", "num_classes", "dropout_rate"}
-    if not isinstance(model_args, dict) or not model_args.keys() <= known:
-        raise CheckpointError(f"model_args must have no other keys than {', '.join(sorted(known))}")
-    sizes = [model_args.get("input_size", 784), model_args.get("num_classes", 10)]
-    if any(type(size) is not int for size in sizes) or sizes != [784, 10]:
-        raise CheckpointError("model_args must have input_size 784 and num_classes 10")
-    hidden_sizes = model_args.get("hidden_sizes", [1])
-    if not (
-        isinstance(hidden_sizes, list | tuple)
-        and len(hidden_sizes) <= _MAX_HIDDEN_LAYERS
-        and all(type(size) is int and 0 < size < 2**24 for size in hidden_sizes)
-    ):
-        raise CheckpointError(
-            f"hidden_sizes must be a list of at most {_MAX_HIDDEN_LAYERS} positive integers"
-        )
-    dropout_rate = _finite_number(model_args.get("dropout_rate", 0.0))
-    if dropout_rate is None or not 0 <= dropout_rate <= 1:
-        raise CheckpointError("dropout_rate must be a number between 0 and 1")
-
-
-def _check_tensors(expected: dict[str, torch.Size], found: dict[Any, Any]) -> None:
-    missing = [name for name in expected if name not in found]
-    unexpected = len(found.keys() - expected.keys())
-    if missing or unexpected:
-        first = f", the first of them {missing[0]}" if missing else ""
-        raise CheckpointError(
-            f"model_state_dict does not fit the architecture: {len(missing)} missing names{first}; "
-            f"{unexpected} unexpected names"
-        )
-    for name, shape in expected.items():
-        tensor = found[name]
-        if not _is_plain(tensor):
-            raise CheckpointError(f"{name} is not a plain dense tensor")
-        if tensor.shape != shape:
-            raise CheckpointError(f"{name} has shape {list(tensor.shape)}, expected {list(shape)}")
-        if tensor.is_complex() or not (_is_counter(name) or tensor.is_floating_point()):
-            raise CheckpointError(f"{name} has dtype {tensor.dtype}, expected a floating-point one")
-        if not tensor.isfinite().all():
-            raise CheckpointError(f"{name} holds values that are NaN or infinite")
-
-
-def _is_plain(value: object) -> bool:
-    # The exact types: a subclass, or another device, can bring behaviour of its own.
-    if type(value) not in (Tensor, nn.Parameter) or value.device.type != "cpu":
-        return False
-    return value.layout == torch.strided and not value.is_quantized
-
-
-def _is_counter(name: str) -> bool:
-    # BatchNorm's count of batches: the one integer in a state_dict, unused in evaluation.
-    return name.endswith("num_batches_tracked")
-
-
-def _dtype_of(name: str) -> torch.dtype:
-    return torch.int64 if _is_counter(name) else torch.float32
+def _unsafe_part(content: bytes) -> str:
+    """Say what a safe load stumbled over, naming the first object that would need code to load."""
+    try:
+        names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content)))
+    except Exception:  # only a zip file can be asked, and only an undamaged one
+        names = []
+    if not names:
+        return "not a checkpoint that loads safely, or a damaged one"
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"holds Python objects that only code could load (first: {quoted(names[0])}{more})"
 
 
 def _finite_number(value: object) -> float | None:

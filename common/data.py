@@ -10,11 +10,9 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from common.errors import UserError
-from common.fetch import fetch_mnist
-from common.idx import raw_folder, read_verified
+from common.idx import NUM_CLASSES
 from common.pixels import encode_pixels
-
-NUM_CLASSES = 10
+from common.reference import read_part
 
 
 @dataclass(frozen=True)
@@ -49,30 +47,9 @@ class TrainingData:
 
 
 def load_part(data_dir: Path, part: str) -> LabelledImages:
-    """Read one part of MNIST, and fetch the files first if they are missing.
-
-    Parameters
-    ----------
-    data_dir : Path
-        The folder that holds, or shall hold, ``MNIST/raw/``.
-    part : "train" or "t10k"
-        60,000 training images or 10,000 test images. The files of the other part are not opened,
-        and need not exist.
-
-    Raises
-    ------
-    UserError
-        If a file is damaged, or missing and cannot be fetched.
-    """
-    paths = [
-        raw_folder(data_dir) / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")
-    ]
-    if not all(path.exists() for path in paths):
-        fetch_mnist(data_dir)
-    images, labels = (read_verified(path) for path in paths)
-    return LabelledImages(
-        torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64))
-    )
+    """Return one part of MNIST as tensors; parameters and errors as of ``read_part``."""
+    images, targets = read_part(data_dir, part)
+    return LabelledImages(torch.from_numpy(images.copy()), torch.from_numpy(targets))
 
 
 def load_training_data(data_dir: Path, val_size: int, seed: int) -> TrainingData:
@@ -81,7 +58,7 @@ def load_training_data(data_dir: Path, val_size: int, seed: int) -> TrainingData
     Parameters
     ----------
     data_dir : Path
-        See ``load_part``. The test images are never read.
+        See ``read_part``. The test images are never read.
     val_size : int
         Images to validate on; 0 trains on all 60,000.
     seed : int

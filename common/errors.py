@@ -21,12 +21,31 @@ class UserError(Exception):
     """Something the user can mend; its text says what is wrong, where, and what to do."""
 
 
+class SubmissionError(Exception):
+    """Why a file cannot be graded, in a sentence for the person who handed it in."""
+
+
 class _Terminated(BaseException):
     """SIGTERM arrived. Like KeyboardInterrupt, no ``except Exception`` may swallow it."""
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
+
+
+def require_between(above: float, at_most: float, **settings: float) -> None:
+    """Refuse settings outside of a range; the keywords are the flags' names.
+
+    Raises
+    ------
+    UserError
+        For the first of them; it names the flag and the value found.
+    """
+    for name, value in settings.items():
+        if not above < value <= at_most:
+            raise UserError(
+                f"--{name} is {value:g}, but must be above {above:g} and at most {at_most:g}"
+            )
 
 
 def require_positive(**settings: float) -> None:

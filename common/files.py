@@ -97,7 +97,18 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
         ensure_ascii=False,
         allow_nan=False,
     )
-    write_whole(path, f"{text}\n".encode())
+    write_whole(path, f"{_escape_invisible(text)}\n".encode())
+
+
+def _escape_invisible(text: str) -> str:
+    # Outside of strings JSON has no such character but the newline, so it stands in a name or
+    # reason of a stranger's, and could reorder the line for whoever reads the file.
+    return "\n".join(
+        line
+        if line.isprintable()
+        else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+        for line in text.split("\n")
+    )
 
 
 def readable(path: str | Path) -> str:

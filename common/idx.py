@@ -21,6 +21,8 @@ MD5 = {
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 
+NUM_CLASSES = 10
+
 _UNSIGNED_BYTE = 8
 
 

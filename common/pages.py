@@ -9,8 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from common import plots
+from common.escaping import printable
 from common.history import PUBLISHED_RESULTS
 from common.pixels import decode_pixels
+from common.terminal import remarks
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -39,28 +41,42 @@ def render_report(evaluation: dict[str, Any], runs: dict[str, dict[str, Any]]) -
         "digit_uri": _digit_uri,
         "duration": _duration,
         "sure": _sure,
+        "shown": printable,
+        "remarks": remarks,
     }
     rows = evaluation["results"]
     measured = {row["name"]: row for row in rows if row["own"] and row["status"] != "error"}
     histories = {name: run["history"] for name, run in runs.items() if name in measured}
+    submissions = [row for row in rows if not row["own"] or row["status"] == "error"]
+    graded = [row for row in submissions if row["status"] != "error"]
     return environment.get_template("report.html").render(
         evaluation=evaluation,
         rows=rows,
         measured=measured,
         best=measured.get(evaluation["best"]),
-        submissions=[row for row in rows if not row["own"] or row["status"] == "error"],
+        submissions=sorted(submissions, key=_by_verdict),
         runs=runs,
         data=next((run["data"] for run in runs.values()), None),
         recipes={name: _flatten(run["recipe"]) for name, run in runs.items()},
         published=PUBLISHED_RESULTS,
-        figures=_figures(measured, histories),
+        figures=_figures(measured, histories, graded, evaluation["threshold"]),
     )
 
 
+def _by_verdict(row: dict[str, Any]) -> tuple[int, str]:
+    return ("pass", "fail", "error").index(row["status"]), row["name"]
+
+
 def _figures(
-    measured: dict[str, dict[str, Any]], histories: dict[str, plots.History]
+    measured: dict[str, dict[str, Any]],
+    histories: dict[str, plots.History],
+    graded: list[dict[str, Any]],
+    threshold: float,
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {}
+    if graded:
+        accuracies = [row["accuracy"] for row in graded]
+        figures["distribution"] = plots.accuracy_distribution(accuracies, threshold)
     if histories:
         figures["loss"] = plots.learning_curves(histories, "loss", "loss")
         figures["accuracy"] = plots.learning_curves(histories, "accuracy", "accuracy, %")

@@ -143,6 +143,29 @@ def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
         return render(figure, f"Confusion matrix of {name}: rows are the truth, columns the answer")
 
 
+def accuracy_distribution(accuracies: Sequence[float], threshold: float) -> str:
+    """Draw how many submissions reached which accuracy, with the threshold.
+
+    Parameters
+    ----------
+    accuracies : sequence of float
+        Percent, at least one.
+    threshold : float
+        Percent; what lies left of it failed.
+    """
+    low = min(np.floor(min(accuracies)), np.floor(threshold))
+    edges = np.linspace(low, 100, 26) if low < 100 else np.array([99.0, 100.0])
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(_WIDTH, 2.8), layout="constrained")
+        axes.hist(accuracies, bins=edges, color=SERIES[0], rwidth=0.9)
+        axes.axvline(threshold, color=ERROR, linestyle="--", label=f"threshold {threshold:g} %")
+        axes.set_xlabel("accuracy, %")
+        axes.set_ylabel("submissions")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
+        return render(figure, f"Accuracies of {len(accuracies)} submissions and the threshold")
+
+
 def compare_with_published(
     published: Sequence[PublishedResult], own: dict[str, dict[str, Any]]
 ) -> str:

@@ -1,18 +1,15 @@
 """What the scripts print: data and results as text that a person likes to read."""
 
 import unicodedata
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
+from common.escaping import printable, shorten
 from common.pixels import decode_pixels
 
 _NAME_WIDTH = 40
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with everything that could move the cursor or reorder a line escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def exploration(summary: dict[str, Any]) -> str:
@@ -50,7 +47,8 @@ def evaluation(document: dict[str, Any]) -> str:
     """Return an evaluation as tables: verdicts, then the details of one's own runs."""
     data = document["dataset"]
     lines = [
-        f"{data['name']}: {data['size']:,} images; threshold {document['threshold']:g} %",
+        f"{printable(data['name'])}: {data['size']:,} images; "
+        f"threshold {document['threshold']:g} %",
         "",
         *_verdict_table(document["results"]),
     ]
@@ -66,31 +64,77 @@ def evaluation(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def choice(row: dict[str, Any]) -> str:
+    """Return which run was chosen, and by what."""
+    validation = row["validation"]
+    return (
+        f"Best by validation accuracy: {printable(row['name'])} ({validation['accuracy']:.2f} % of "
+        f"{validation['total']:,})"
+    )
+
+
+def verdict(document: dict[str, Any]) -> str:
+    """Return the last lines: how many passed, and the verdict on the chosen model, if any."""
+    rows, percent = document["results"], f"{document['threshold']:g} %"
+    counts = Counter(row["status"] for row in rows)
+    line = f"{counts['pass']} of {len(rows)} reached {percent}"
+    if counts["error"]:
+        line += f"; {counts['error']} could not be graded"
+    best = next((row for row in rows if row["name"] == document["best"]), None)
+    if best is None:
+        return line
+    accuracy = f"Model achieved {best['accuracy']:.2f}% accuracy"
+    if best["status"] == "pass":
+        return f"{line}\n✓ SUCCESS: {accuracy} (threshold {percent})"
+    return f"{line}\n✗ FAILURE: {accuracy} (threshold {percent})"
+
+
 def _verdict_table(results: list[dict[str, Any]]) -> list[str]:
-    names = [_shorten(printable(row["name"])) for row in results]
+    ranked = any(row.get("rank") for row in results)
+    if ranked:
+        results = sorted(results, key=lambda row: (row["rank"] is None, row["rank"]))
+    names = [shorten(printable(row["name"]), _NAME_WIDTH) for row in results]
     width = max(map(_columns, ["name", *names]))
     head = (
         f"{'name':{width}}  verdict  accuracy   95 % interval  {'correct':>13}    loss  parameters"
     )
+    if ranked:
+        head = f"rank  {head}"
     lines = [head, "-" * len(head)]
     for name, row in zip(names, results, strict=True):
         start = f"{name}{' ' * (width - _columns(name))}  {row['status'].upper():7}"
-        if row["status"] == "error":
-            lines.append(f"{start}  {printable(row['reason'])}")
-            continue
-        low, high = row["accuracy_ci95"]
-        lines.append(
-            f"{start}  {row['accuracy']:6.2f} %  {low:6.2f} - {high:6.2f}  "
-            f"{row['correct']:,}/{row['total']:,}".ljust(width + 49)
-            + f"  {row['loss']:6.4f}  {row['parameters']:10,}"
-        )
-        if row["claim_differs"]:
-            lines.append(f"{'':{width}}  ! claims {row['claimed_accuracy']:.2f} %")
+        if ranked:
+            start = f"{row['rank'] or '':>4}  {start}"
+        lines.append(start + _figures(row))
+        lines += [f"{' ' * (width + ranked * 6)}  ! {remark}" for remark in remarks(row)]
     return lines
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _NAME_WIDTH else text[: _NAME_WIDTH - 1] + "…"
+def _figures(row: dict[str, Any]) -> str:
+    if row["status"] == "error":
+        return f"  {printable(row['reason'])}"
+    low, high = row["accuracy_ci95"]
+    correct = f"{row['correct']:,}/{row['total']:,}"
+    loss = "" if row["loss"] is None else f"{row['loss']:.4f}"
+    parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
+    return (
+        f"  {row['accuracy']:6.2f} %  {low:6.2f} - {high:6.2f}  {correct:>13}  "
+        f"{loss:>6}  {parameters:>10}"
+    ).rstrip()
+
+
+def remarks(row: dict[str, Any]) -> list[str]:
+    """Return what an instructor should see beside a row's verdict, which it never changes."""
+    found = []
+    if row.get("claim_differs"):
+        found.append(f"claims {row['claimed_accuracy']:.2f} %")
+    twins = row.get("duplicate_of", [])
+    if twins:
+        more = f" and {len(twins) - 1} more" if len(twins) > 1 else ""
+        found.append(f"same as {shorten(printable(twins[0]), _NAME_WIDTH)}{more}")
+    if row.get("notes"):
+        found.append(printable(row["notes"]))
+    return found
 
 
 def _columns(text: str) -> int:

@@ -1,16 +1,20 @@
-"""evaluate.py on named paths: exact verdicts, and one row for each file whatever is in it."""
+"""evaluate.py on named paths: exact verdicts, what is under a path, and runs that are cut short."""
 
 import json
-import math
-import os
-import pickle
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 import torch
-from conftest import read, run
+from conftest import REPO, read, run
 
-from common.models import ImprovedMNISTClassifier, MNISTClassifier
+from common.idx import encode_idx
+from common.models import MNISTClassifier
 
 
 def grade(folder, *args):
@@ -21,15 +25,15 @@ def grade(folder, *args):
     return completed, {row["name"]: row for row in rows}
 
 
-def checkpoint_of(model, **changes):
-    return {
-        "model_state_dict": model.state_dict(),
-        "model_architecture": type(model).__name__,
-        "model_args": model.model_args,
-        "accuracy": 50.0,
-        "epoch": 1,
-        **changes,
-    }
+@pytest.fixture(scope="module")
+def private_set(tmp_path_factory, test_images):
+    """A small set of images that nobody else has: the last 300 test images, upside down."""
+    folder = tmp_path_factory.mktemp("private")
+    images = test_images.images[-300:].flip(1).numpy()
+    labels = test_images.targets[-300:].numpy().astype(np.uint8)
+    (folder / "own-images-idx3-ubyte").write_bytes(encode_idx(images))
+    (folder / "own-labels-idx1-ubyte").write_bytes(encode_idx(labels))
+    return folder
 
 
 def test_threshold_is_exact_to_the_image(finished, workspace):
@@ -54,158 +58,10 @@ def test_own_run_and_strangers_file_get_the_same_numbers(finished, workspace):
     assert not (workspace / "runs/evaluation.json").exists()
 
 
-def test_checkpoint_with_the_four_keys_of_the_explanation_is_graded(workspace):
-    checkpoint = checkpoint_of(ImprovedMNISTClassifier())
-    del checkpoint["model_args"]
-    torch.save(checkpoint, workspace / "seed.pth")
-    completed, rows = grade(workspace, "seed.pth")
-    assert completed.returncode == 1
-    assert rows["seed.pth"]["status"] == "fail"
-    assert rows["seed.pth"]["architecture"] == "ImprovedMNISTClassifier"
-
-
-def test_claims_are_measured_and_marked(finished, good_checkpoint, workspace):
-    measured = read(finished.folder / "runs/evaluation.json")["results"][0]["accuracy"]
-    for name, claim in (("honest", measured), ("boaster", 99.99), ("silent", None)):
-        torch.save({**good_checkpoint, "accuracy": claim}, workspace / f"{name}.pth")
-    torch.save({**good_checkpoint, "accuracy": "100 %"}, workspace / "wordy.pth")
-    names = [f"{name}.pth" for name in ("honest", "boaster", "silent", "wordy")]
-    completed, rows = grade(workspace, "--threshold", "80", *names)
-    assert [rows[name]["claim_differs"] for name in names] == [False, True, False, False]
-    assert {rows[name]["accuracy"] for name in names} == {measured}
-    assert "! claims 99.99 %" in completed.stdout
-
-
-class Payload:
-    def __init__(self, canary):
-        self.canary = canary
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.canary),)
-
-
-def broken_files(folder, good):
-    """Make one file of each kind that cannot be graded; return its reason by name."""
-    model = MNISTClassifier()
-    weights = good["model_state_dict"]
-
-    def save(name, content, reason):
-        torch.save(content, folder / name)
-        expected[name] = reason
-
-    expected = {}
-    save("module.pth", model, "loads safely")
-    save("payload.pth", Payload(folder / "canary"), "loads safely")
-    save("list.pth", [1, 2], "holds a list")
-    save("empty_dict.pth", {}, "no model_state_dict")
-    save("bare.pth", weights, "no model_state_dict")
-    save("stranger.pth", checkpoint_of(model, model_architecture="ResNet"), "none of")
-    save("unhashable.pth", checkpoint_of(model, model_architecture=["x"]), "none of")
-    save("huge.pth", checkpoint_of(model, model_args={"hidden_sizes": [2**40]}), "hidden_sizes")
-    save("wide.pth", checkpoint_of(model, model_args={"hidden_sizes": [2**23] * 3}), "has shape")
-    save("args.pth", checkpoint_of(model, model_args={"x\n<script>": 1}), "no other keys")
-    save("inputs.pth", checkpoint_of(model, model_args={"input_size": 10**9}), "input_size 784")
-    save("rate.pth", checkpoint_of(model, model_args={"dropout_rate": math.nan}), "dropout_rate")
-    missing = {k: v for k, v in weights.items() if k != "fc2.bias"}
-    save(
-        "missing.pth",
-        {**good, "model_state_dict": missing},
-        "1 missing names, the first of them fc2",
-    )
-    save(
-        "extra.pth",
-        {**good, "model_state_dict": {**weights, 7: weights["fc1.bias"]}},
-        "1 unexpected",
-    )
-    save("float.pth", checkpoint_of(model, model_args={"input_size": 784.0}), "input_size 784")
-    sizes = torch.tensor([784, 784])
-    save("vector.pth", checkpoint_of(model, model_args={"input_size": sizes}), "input_size 784")
-    save("infinite.pth", checkpoint_of(model, model_args={"dropout_rate": 10**400}), "dropout_rate")
-    odd = weights["fc1.bias"].clone()
-    odd.isfinite = "an attribute survives a safe load"
-    for name, tensor, reason in (
-        ("odd", odd, ""),
-        ("meta", weights["fc1.bias"].to("meta"), "not a plain dense tensor"),
-        ("nan", weights["fc1.bias"] * math.nan, "fc1.bias holds values that are NaN"),
-        ("shape", weights["fc1.bias"][:-1], "fc1.bias has shape [511], expected [512]"),
-        ("int", weights["fc1.bias"].to(torch.int8), "dtype torch.int8"),
-        ("complex", weights["fc1.bias"].to(torch.complex64), "dtype torch.complex64"),
-        ("sparse", weights["fc1.bias"].to_sparse(), "not a plain dense tensor"),
-        ("number", 3, "not a plain dense tensor"),
-    ):
-        changed = {**weights, "fc1.bias": tensor}
-        save(f"{name}.pth", {**good, "model_state_dict": changed}, reason)
-    stride0 = torch.zeros(1).expand(10**11)
-    save("stride.pth", {**good, "model_state_dict": {**weights, "fc1.bias": stride0}}, "has shape")
-    whole = (folder / "nan.pth").read_bytes()
-    for name, content in (
-        ("empty.pth", b""),
-        ("text.pth", b"accuracy: 99 %\n"),
-        ("page.pth", b"<!doctype html><title>403</title>"),
-        ("cut.pth", whole[: len(whole) // 2]),
-        ("pickle.pth", pickle.dumps({"a": 1})),
-    ):
-        (folder / name).write_bytes(content)
-        expected[name] = ""
-    (folder / "notes.txt").write_text("hello")
-    expected["notes.txt"] = "unknown kind of file"
-    (folder / "folder").mkdir()
-    expected["folder"] = "no checkpoint.pth"
-    os.mkfifo(folder / "fifo.pth")
-    expected["fifo.pth"] = "not a regular file"
-    (folder / "dangling.pth").symlink_to(folder / "nowhere")
-    expected["dangling.pth"] = "not a regular file"
-    return expected
-
-
-def test_broken_files_get_a_row_each_and_stop_nobody(good_checkpoint, workspace):
-    folder = workspace / "submissions"
-    folder.mkdir()
-    expected = broken_files(folder, good_checkpoint)
-    torch.save(good_checkpoint, folder / "zoe.pth")
-    (folder / ".hidden.pth").write_bytes(b"left out")
-    completed, rows = grade(workspace, "--threshold", "80", "submissions")
-    assert completed.returncode == 1
-    assert rows.keys() == expected.keys() | {"zoe.pth"}
-    assert rows.pop("zoe.pth")["status"] == "pass"
-    for name, row in rows.items():
-        assert row["status"] == "error", name
-        assert expected[name] in row["reason"], (name, row["reason"])
-        assert "weights_only" not in row["reason"]
-        assert len(row["reason"]) < 200
-        assert row["reason"].isprintable()
-    assert not (folder / "canary").exists()
-    assert completed.stderr == ""
-
-
-def test_claim_beyond_all_numbers_is_no_claim(good_checkpoint, workspace):
-    torch.save({**good_checkpoint, "accuracy": 10**400, "epoch": "x"}, workspace / "a.pth")
-    _, rows = grade(workspace, "--threshold", "80", "a.pth")
-    assert rows["a.pth"]["status"] == "pass"
-    assert rows["a.pth"]["claimed_accuracy"] is rows["a.pth"]["epoch"] is None
-
-
-def test_checkpoint_pth_among_other_files_hides_none_of_them(good_checkpoint, workspace):
-    (workspace / "submissions").mkdir()
-    for name in ("ann.pth", "checkpoint.pth"):
-        torch.save(good_checkpoint, workspace / "submissions" / name)
-    _, rows = grade(workspace, "--threshold", "80", "submissions")
-    assert rows.keys() == {"ann.pth", "checkpoint.pth"}
-
-
 def test_path_given_twice_has_one_row(good_checkpoint, workspace):
     torch.save(good_checkpoint, workspace / "a.pth")
     _, rows = grade(workspace, "--threshold", "80", "a.pth", "a.pth")
     assert rows.keys() == {"a.pth"}
-
-
-def test_half_and_double_precision_are_graded(good_checkpoint, workspace):
-    for dtype in (torch.float16, torch.bfloat16, torch.float64):
-        weights = {k: v.to(dtype) for k, v in good_checkpoint["model_state_dict"].items()}
-        torch.save({**good_checkpoint, "model_state_dict": weights}, workspace / f"{dtype}.pth")
-    _, rows = grade(workspace, "--threshold", "80", *workspace.glob("*.pth"))
-    assert len(rows) == 3
-    assert {row["status"] for row in rows.values()} == {"pass"}
 
 
 def test_files_of_one_name_in_two_folders_keep_their_rows_apart(good_checkpoint, workspace):
@@ -214,20 +70,6 @@ def test_files_of_one_name_in_two_folders_keep_their_rows_apart(good_checkpoint,
         torch.save(good_checkpoint, workspace / student / "model.pth")
     _, rows = grade(workspace, "--threshold", "80", "ann/model.pth", "bob/model.pth")
     assert rows.keys() == {"ann/model.pth", "bob/model.pth"}
-
-
-@pytest.mark.parametrize("name", ["a\nb\x1b[31m.pth", "\u202ex.pth", "\udcff.pth"])
-def test_hostile_names_are_shown_escaped(good_checkpoint, workspace, name):
-    folder = workspace / "submissions"
-    folder.mkdir()
-    torch.save(good_checkpoint, workspace / "plain.pth")
-    (workspace / "plain.pth").rename(folder / name)
-    completed = run("evaluate.py", "--threshold", "80", "submissions", cwd=workspace)
-    assert completed.returncode == 0
-    table = completed.stdout.split("---\n")[1].split("\n\n")[0]
-    assert len(table.splitlines()) == 1
-    assert table.isprintable()
-    assert "\\" in table
 
 
 def test_empty_folder_is_a_usage_error(workspace):
@@ -263,3 +105,135 @@ def test_own_run_without_its_checkpoint_is_an_error_row(finished, workspace):
     (row,) = read(workspace / "runs/evaluation.json")["results"]
     assert (row["status"], row["reason"]) == ("error", "the folder has no checkpoint.pth")
     assert run("report.py", cwd=workspace).returncode == 0
+
+
+def networks(folder, count):
+    """Make untrained networks, each with answers of its own, and two that cannot be graded."""
+    folder.mkdir()
+    for seed in range(count):
+        torch.manual_seed(seed)
+        weights = MNISTClassifier(hidden_sizes=(16,)).state_dict()
+        torch.save(weights, folder / f"{seed:02}.pth")
+    (folder / "broken.pth").write_bytes(b"broken")
+    (folder / "notes.txt").write_text("hello")
+
+
+def test_private_test_set_measures_and_is_named(workspace, private_set):
+    networks(workspace / "submissions", 2)
+    completed, rows = grade(workspace, "--test-set", private_set, "submissions")
+    assert completed.returncode == 1
+    assert {row.get("total") for row in rows.values()} == {300, None}
+    dataset = read(workspace / "runs/grading/evaluation.json")["dataset"]
+    assert dataset["size"] == 300
+    assert dataset["name"].startswith("private test set private")
+    assert sorted(dataset["md5"]) == ["own-images-idx3-ubyte", "own-labels-idx1-ubyte"]
+    assert run("report.py", "runs/grading/evaluation.json", cwd=workspace).returncode == 0
+    page = (workspace / "runs/grading/report.html").read_text(encoding="utf-8")
+    assert dataset["md5"]["own-labels-idx1-ubyte"] in page
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("b-labels-idx1-ubyte", b"", "2 files named *labels-idx1-ubyte, expected one"),
+        ("own-images-idx3-ubyte", b"text", "not an IDX file"),
+        ("own-labels-idx1-ubyte", encode_idx(np.full(300, 10, np.uint8)), "300 labels from 0 to 9"),
+        ("own-labels-idx1-ubyte", encode_idx(np.zeros(299, np.uint8)), "300 labels from 0 to 9"),
+        ("own-images-idx3-ubyte", encode_idx(np.zeros((300, 2, 2), np.uint8)), "[N, 28, 28]"),
+    ],
+)
+def test_odd_test_sets_are_usage_errors(workspace, private_set, name, content, complaint):
+    networks(workspace / "submissions", 1)
+    shutil.copytree(private_set, workspace / "set")
+    (workspace / "set" / name).write_bytes(content)
+    completed = run("evaluate.py", "--test-set", "set", "submissions", cwd=workspace)
+    assert completed.returncode == 2
+    assert complaint in completed.stderr
+
+
+def test_second_run_grades_only_what_is_new_or_changed(workspace, private_set):
+    folder = workspace / "submissions"
+    networks(folder, 3)
+    flags = ("--test-set", private_set, "submissions", "--leaderboard")
+    _, first = grade(workspace, *flags)
+    # What an earlier run wrote is believed, which shows that it was not done again.
+    path = workspace / "runs/grading/evaluation.json"
+    document = read(path)
+    for row in document["results"]:
+        if row["status"] != "error":
+            row["epoch"] = 77
+    path.write_text(json.dumps(document), encoding="utf-8")
+    (folder / "01.pth").write_bytes((folder / "02.pth").read_bytes() + b"changed")
+    torch.save(MNISTClassifier(hidden_sizes=()).state_dict(), folder / "new.pth")
+    completed, second = grade(workspace, *flags, "--threshold", "0")
+    assert completed.returncode == 1
+    epochs = {name: row.get("epoch") for name, row in second.items()}
+    assert epochs["00.pth"] == epochs["02.pth"] == 77
+    assert epochs["01.pth"] is epochs["new.pth"] is None
+    assert second["00.pth"]["status"] == "pass", "the threshold is applied anew"
+    assert second["broken.pth"] == first["broken.pth"]
+    _, third = grade(workspace, *flags, "--fresh")
+    assert third["00.pth"] == first["00.pth"] | {"rank": third["00.pth"]["rank"]}
+
+
+def test_leaderboard_shares_ranks(workspace, private_set):
+    folder = workspace / "submissions"
+    networks(folder, 3)
+    labels = [int(b) for b in (private_set / "own-labels-idx1-ubyte").read_bytes()[8:]]
+    for name in ("best", "as-good"):
+        lines = [f"{n},{label}" for n, label in enumerate(labels, start=1)]
+        (folder / f"{name}.csv").write_text("\n".join(lines))
+    completed, rows = grade(workspace, "--test-set", private_set, "submissions", "--leaderboard")
+    assert rows["best.csv"]["rank"] == rows["as-good.csv"]["rank"] == 1
+    graded = [row for row in rows.values() if row["status"] != "error"]
+    for row in graded:
+        assert row["rank"] == 1 + sum(other["correct"] > row["correct"] for other in graded)
+    assert rows["broken.pth"]["rank"] is None
+    table = completed.stdout.split("---\n")[1].splitlines()
+    assert table[0].split()[:2] == ["1", "as-good.csv"]
+
+
+def test_killed_runs_end_with_the_same_rows(workspace, private_set):
+    networks(workspace / "submissions", 30)
+    flags = ["--test-set", str(private_set), "submissions", "--threshold", "10"]
+    _, undisturbed = grade(workspace, *flags, "--output", "runs/grading/evaluation.json")
+    output = workspace / "killed/evaluation.json"
+    chance = random.Random(11)
+    progress = []
+    for _ in range(10):
+        process = subprocess.Popen(
+            [sys.executable, REPO / "evaluate.py", *flags, "--output", output],
+            cwd=workspace,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(chance.uniform(1.5, 5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        progress.append(len(read(output)["results"]) if output.exists() else 0)
+    assert progress == sorted(progress), "nothing that was written is lost"
+    assert run("evaluate.py", *flags, "--output", output, cwd=workspace).returncode == 1
+    document = read(output)
+    assert document["complete"]
+    assert {row["name"]: row for row in document["results"]} == undisturbed
+    leftovers = [path.name for path in output.parent.iterdir()]
+    assert sorted(leftovers) == ["evaluation.json", "grades.csv"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (("--jobs", "0"), "--jobs is 0"),
+        (("--memory", "nan"), "--memory is nan"),
+        (("--timeout", "1e300"), "--timeout is 1e+300"),
+        (("--format", "canvas"), "--format canvas needs --roster"),
+        (("--roster", "x.csv"), "go with --format canvas or moodle"),
+        (("--format", "moodle", "--roster", "x.csv"), "--roster x.csv: no such file"),
+    ],
+)
+def test_flags_that_do_not_fit_are_usage_errors(workspace, flags, complaint):
+    (workspace / "a.pth").write_bytes(b"")
+    completed = run("evaluate.py", "a.pth", *flags, cwd=workspace)
+    assert completed.returncode == 2
+    assert complaint in completed.stderr
+    assert not (workspace / "runs").exists()

@@ -1,0 +1,88 @@
+"""What a submission's process may not do: limits that it cannot lift again. Linux only."""
+
+import ctypes
+import errno
+import math
+import os
+import re
+import resource
+import signal
+
+# Root is bound by no limit on processes, so started as root a submission's process becomes one of
+# these users, which Debian's policy leaves to nobody else.
+FIRST_UID = 65_000
+
+_NONE = (0, 0)
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+
+# What the operating system answers where one of the limits below is met.
+_REASONS = {
+    errno.EAGAIN: "tried to start a process or thread; none is allowed (limit 0)",
+    errno.EMFILE: "tried to open a file or a connection; none is allowed (limit 0)",
+    errno.EFBIG: "tried to write a file; none is allowed (limit 0 bytes)",
+}
+_OUT_OF_MEMORY = re.compile("can't allocate|bad.alloc|failed to allocate|not enough memory", re.I)
+
+
+def become_nobody(slot: int) -> None:
+    """Give up root, if the process has it, for an unprivileged user of this slot's own."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(*[FIRST_UID + slot] * 3)
+        os.setresuid(*[FIRST_UID + slot] * 3)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    # After the change of user, which would undo it: nobody outlives the server.
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def hide_from_debuggers() -> None:
+    """Keep other processes of the same user out of this one's memory (ptrace, /proc/PID/mem)."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def limit_resources(memory: int, seconds: float) -> None:
+    """Limit processor time, and memory to ``memory`` bytes more than the process has mapped now.
+
+    No process or thread can be started any more, and no file written: a write to what is no file
+    (the null device) still works.
+    """
+    seconds = math.ceil(seconds)
+    addresses = _mapped_bytes() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
+    # The soft limit sends SIGXCPU, the hard one kills whoever ignores that.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, _NONE)
+    resource.setrlimit(resource.RLIMIT_NPROC, _NONE)
+    resource.setrlimit(resource.RLIMIT_CORE, _NONE)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, _NONE)
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, _NONE)
+
+
+def forbid_opening() -> None:
+    """Let no file or socket be opened from now on.
+
+    Without bubblewrap this is what keeps an ONNX model from naming the file of the labels as its
+    weights: onnxruntime reads relative paths outside of the folder without complaint.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, _NONE)
+
+
+def limit_met(error: BaseException | None, memory: int) -> str | None:
+    """Say which limit an exception comes of, if any; libraries wrap the system's in their own."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)[:2000]):
+            return f"needs more than the {memory / 2**30:g} GiB of memory allowed (--memory)"
+        if isinstance(error, OSError) and error.errno in _REASONS:
+            return _REASONS[error.errno]
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _mapped_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl failed")

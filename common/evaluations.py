@@ -1,0 +1,94 @@
+"""evaluation.json: what is in it, how it grows while a class is graded, and when it still holds."""
+
+import contextlib
+import hashlib
+import platform
+import time
+from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from common.errors import UserError
+from common.files import read_json, write_json
+from common.reference import ReferenceSet
+
+# Of the time, the share that may go into writing a file that holds all rows so far.
+_WRITING_SHARE = 0.05
+
+
+def header(
+    reference: ReferenceSet, threshold: Fraction, versions: dict[str, str], **more: object
+) -> dict[str, Any]:
+    """Return everything in an evaluation but its rows and what follows from them."""
+    return {
+        "threshold": float(threshold),
+        "dataset": {"name": reference.name, "size": reference.size, "md5": reference.md5},
+        "best": None,
+        "comparisons": [],
+        "versions": versions,
+        **more,
+    }
+
+
+def grading_versions() -> dict[str, str]:
+    """Return the versions of what decides whether a submission can be read, and how.
+
+    ``grader`` is a checksum of this package: rows of another version of it do not hold.
+    """
+    found = {"python": platform.python_version(), "grader": _checksum_of_this_package()}
+    for package in ("torch", "numpy", "safetensors", "onnxruntime"):
+        with contextlib.suppress(PackageNotFoundError):  # the last two are optional
+            found[package] = version(package)
+    return found
+
+
+def _checksum_of_this_package() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def earlier_rows(path: Path, current: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of an evaluation at ``path`` that hold under the header ``current``.
+
+    Rows hold for the same images and versions; those in error also need the same limits.
+    """
+    try:
+        earlier = read_json(path, required=("dataset", "versions", "limits", "results"))
+    except UserError:
+        return []  # there is none, or none that this code wrote
+    same = all(earlier[key] == current[key] for key in ("dataset", "versions"))
+    if not same:
+        return []
+    same_limits = earlier["limits"] == current["limits"]
+    return [row for row in earlier["results"] if same_limits or row["status"] != "error"]
+
+
+class GrowingEvaluation:
+    """Writes an evaluation again and again as its rows come in, so that a killed run loses little.
+
+    Each file is whole, and says by ``complete`` whether it is the last one. Writing pauses so that
+    it takes a twentieth of the time, however many rows there are.
+    """
+
+    def __init__(self, path: Path, fields: dict[str, Any]) -> None:
+        self.path, self.fields = path, fields
+        self.next_time = 0.0
+
+    def write_sometimes(self, rows: dict[int, dict[str, Any]]) -> None:
+        """Write the rows so far, by number, unless that was done a moment ago."""
+        started = time.monotonic()
+        if started < self.next_time:
+            return
+        in_order = [rows[index] for index in sorted(rows)]
+        write_json(self.path, {**self.fields, "complete": False, "results": in_order})
+        ended = time.monotonic()
+        self.next_time = ended + (ended - started) / _WRITING_SHARE
+
+    def write(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Write the finished evaluation, and return it."""
+        document = {**self.fields, "complete": True, "results": rows}
+        write_json(self.path, document)
+        return document

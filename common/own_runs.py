@@ -1,0 +1,172 @@
+"""One's own training runs: measured in this process, since they are no stranger's, and compared.
+
+Reading, checks and counting are those of any submission (``common.checkpoints``,
+``common.grading``); only here can a run be chosen as the better model.
+"""
+
+import hashlib
+import itertools
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from common import metrics
+from common.answers import Answers, check_logits
+from common.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from common.data import LabelledImages
+from common.errors import SubmissionError, UserError
+from common.files import read_json, readable
+from common.grading import ungraded_row, with_answers
+from common.loops import Batches, predict_logits
+from common.models import count_parameters
+from common.pixels import encode_pixels
+from common.reference import ReferenceSet
+
+_GALLERY_SIZE = 24
+
+
+class Measured(NamedTuple):
+    """A row of the evaluation and, where the run could be measured, what later steps need."""
+
+    row: dict[str, Any]
+    correct: np.ndarray | None = None  # bool [N]: which images were recognised
+    checkpoint: Checkpoint | None = None
+
+
+def find_own_runs(folders: list[Path]) -> list[Path]:
+    """Return those of ``folders`` that hold a training run.
+
+    Raises
+    ------
+    UserError
+        If none does.
+    """
+    runs = [folder for folder in folders if (folder / "metrics.json").exists()]
+    if not runs:
+        raise UserError(
+            f"no training run in {' or '.join(map(str, folders))}: run train_base.py or "
+            "train_improved.py first, or name the files to grade"
+        )
+    return runs
+
+
+def batches_of(reference: ReferenceSet, device: torch.device) -> Batches:
+    """Return the images in batches, in their order, on the device that computes."""
+    images = torch.from_numpy(reference.images.copy())
+    data = LabelledImages(images, torch.from_numpy(reference.targets))
+    return Batches(data, batch_size=1000, device=device)
+
+
+def measure_run(
+    folder: Path, reference: ReferenceSet, batches: Batches, threshold: Fraction
+) -> Measured:
+    """Measure a run on the test images; what cannot be measured becomes an error row.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``metrics.json`` and ``checkpoint.pth``.
+    reference : ReferenceSet
+        The test images, whose labels decide.
+    batches : Batches
+        The same images in the same order, on the device that computes.
+    threshold : Fraction
+        Percent of the images that must be recognised to pass.
+    """
+    row = ungraded_row(readable(folder.name), folder, "run", own=True)
+    path = folder / "checkpoint.pth"
+    try:
+        if not path.exists():
+            raise SubmissionError("the folder has no checkpoint.pth")
+        checkpoint = load_checkpoint(path)
+        row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        logits = predict_logits(checkpoint.model.to(batches.targets.device), batches).numpy()
+        check_logits(logits)
+        row["validation"] = _validation(folder)
+    except (SubmissionError, UserError) as error:
+        return Measured({**row, "reason": str(error)})
+    except OSError as error:
+        return Measured({**row, "reason": f"cannot be read: {error.strerror}"})
+    answers = Answers(
+        logits=logits,
+        architecture=checkpoint.architecture,
+        parameters=count_parameters(checkpoint.model),
+        epoch=checkpoint.epoch,
+        claimed_accuracy=checkpoint.claimed_accuracy,
+    )
+    row = with_answers(row, answers, reference, threshold)
+    row["misclassified"] = most_confident_errors(logits, reference)
+    return Measured(row, logits.argmax(axis=1) == reference.targets, checkpoint)
+
+
+def most_confident_errors(logits: np.ndarray, reference: ReferenceSet) -> list[dict[str, Any]]:
+    """Return the wrong answers that the network was most sure of, with the images themselves."""
+    probabilities = np.exp(metrics.log_softmax(logits))
+    answers, targets = probabilities.argmax(axis=1), reference.targets
+    confidence = probabilities.max(axis=1)
+    wrong = np.flatnonzero(answers != targets)
+    # A stable sort: equal confidences stay in the order of the images on every machine.
+    chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:_GALLERY_SIZE]
+    return [
+        {
+            "index": int(index),
+            "truth": int(targets[index]),
+            "answer": int(answers[index]),
+            "probability": float(confidence[index]),
+            "pixels": encode_pixels(reference.images[index]),
+        }
+        for index in chosen
+    ]
+
+
+def choose_best(measured: list[Measured]) -> Measured | None:
+    """Return the run of one's own with the highest validation accuracy; the first of equals.
+
+    The test set has no say in the choice, so the accuracy measured on it stays an honest estimate.
+    """
+    candidates = [item for item in measured if item.checkpoint and item.row["validation"]]
+    return max(candidates, key=lambda item: item.row["validation"]["accuracy"], default=None)
+
+
+def save_best(best: Measured, path: Path) -> None:
+    """Save the better model with the accuracy that was measured on the test images."""
+    model = best.checkpoint.model
+    checkpoint = {
+        "model_state_dict": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
+        "model_architecture": best.checkpoint.architecture,
+        "model_args": model.model_args,
+        "accuracy": best.row["accuracy"],
+        "epoch": best.checkpoint.epoch,
+    }
+    save_checkpoint(path, checkpoint)
+
+
+def compare_runs(measured: list[Measured]) -> list[dict[str, Any]]:
+    """Return McNemar's exact test for each pair of one's own runs."""
+    known = [item for item in measured if item.correct is not None]
+    return [
+        {"a": a.row["name"], "b": b.row["name"], **metrics.mcnemar_exact(a.correct, b.correct)}
+        for a, b in itertools.combinations(known, 2)
+    ]
+
+
+def _validation(run: Path) -> dict[str, Any] | None:
+    """Return the validation accuracy of a run's last epoch; null if it held nothing out."""
+    document = read_json(run / "metrics.json")
+    try:
+        accuracy, total = document["history"][-1]["val_accuracy"], document["data"]["val_size"]
+        if accuracy is None:
+            return None
+        correct = round(accuracy * total / 100)
+        interval = metrics.wilson_ci95(correct, total)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{run / 'metrics.json'} lacks its history or data: train again") from error
+    return {
+        "accuracy": accuracy,
+        "accuracy_ci95": interval,
+        "correct": correct,
+        "total": total,
+    }

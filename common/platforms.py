@@ -1,0 +1,193 @@
+"""Grades as course platforms import them: Canvas, Moodle, Gradescope.
+
+The rules are those of the platforms' documentation and sources (Canvas: gradebook_importer.rb;
+Moodle: grade import, and the assignment's offline grading worksheet; Gradescope: autograder
+specifications). No live platform was tried.
+"""
+
+import re
+from typing import Any
+
+from common.errors import UserError
+from common.escaping import printable, quoted, spreadsheet_cell
+from common.rosters import Matching, Roster, Student, make_student, match
+
+Row = dict[str, Any]
+Table = list[list[str]]
+
+# What Moodle's lists of participants call what a grade can be imported by.
+_MOODLE_KEYS = ("Username", "ID number", "Email address")
+
+
+class Canvas:
+    """The gradebook's CSV: the roster's own columns up to Section, and one assignment.
+
+    Grades are percentages, which Canvas takes of the points possible. Whoever has no graded
+    submission keeps the cell of the roster, which Canvas takes for "no change".
+
+    Raises
+    ------
+    UserError
+        If the roster is not the gradebook's export, or the assignment is not one of its columns.
+    """
+
+    def __init__(self, roster: Roster, assignment: str | None) -> None:
+        header = roster.header
+        if len(header) < 4 or "Student" not in header[0] or "ID" not in header[1]:
+            raise UserError(f"--roster {roster.path} is no export of Canvas's gradebook")
+        self.roster = roster
+        self.info = roster.column("Section") + 1
+        self.assignment = self._find_assignment(assignment)
+        self.students = [
+            make_student(roster, line, row[1].strip(), [*row[1 : self.info - 1], row[0]])
+            for line, row in enumerate(roster.rows)
+            if row[1].strip()
+        ]
+
+    def _find_assignment(self, title: str | None) -> int:
+        if title is not None:
+            return self.roster.column(title)
+        found = [i for i, name in enumerate(self.roster.header) if re.search(r" \(\d+\)$", name)]
+        if len(found) != 1:
+            raise UserError(
+                f"--roster {self.roster.path} has {len(found)} assignments: name the one to fill "
+                "in with --assignment 'TITLE (ID)', as its column is called"
+            )
+        return found[0]
+
+    def table(self, results: list[Row]) -> tuple[Table, Matching]:
+        """Return the file's rows, and who was matched with what."""
+        matching = match(results, self.students)
+        header = [*self.roster.header[: self.info], self.roster.header[self.assignment]]
+        lines = {student.line for student in self.students}
+        table = [header]
+        for line, row in enumerate(self.roster.rows):
+            if line in lines or "Points Possible" in row[0]:
+                grade = _graded(matching.by_line.get(line))
+                cell = row[self.assignment] if grade is None else f"{grade['accuracy']:.2f}%"
+                table.append([spreadsheet_cell(row[0]), *row[1 : self.info], cell])
+        return table, matching
+
+
+class Moodle:
+    """The assignment's offline grading worksheet, filled in, or a CSV for the gradebook's import.
+
+    Which of them, the roster tells. Grades are scaled to the worksheet's Maximum Grade; in the
+    other file they are percentages. A single unknown user or word in place of a number makes
+    Moodle refuse a whole file, so there are none: without a graded submission a worksheet's row
+    stays as it was, and the other file has no row.
+
+    Raises
+    ------
+    UserError
+        If the roster has neither an Identifier nor one of the columns that Moodle imports by.
+    """
+
+    def __init__(self, roster: Roster, assignment: str | None) -> None:
+        self.roster, self.title = roster, assignment or "MNIST classifier"
+        self.is_worksheet = "Identifier" in roster.header and "Grade" in roster.header
+        keys = ("Identifier",) if self.is_worksheet else _MOODLE_KEYS
+        self.keys = [roster.column(key) for key in keys if key in roster.header]
+        if not self.keys:
+            raise UserError(
+                f"--roster {roster.path} is neither Moodle's offline grading worksheet (Identifier "
+                f"and Grade) nor a list of participants with one of {', '.join(_MOODLE_KEYS)}"
+            )
+        names = [i for i, column in enumerate(roster.header) if column == "Full name"]
+        self.students = [self._student(line, row, names) for line, row in enumerate(roster.rows)]
+
+    def _student(self, line: int, row: list[str], names: list[int]) -> Student:
+        identifiers = [row[i] for i in [*self.keys, *names]]
+        number = re.search(r"(\d+)$", row[self.keys[0]].strip()) if self.is_worksheet else None
+        return make_student(self.roster, line, number[1] if number else "", identifiers)
+
+    def table(self, results: list[Row]) -> tuple[Table, Matching]:
+        """Return the file's rows, and who was matched with what."""
+        matching = match(results, self.students)
+        graded = {line: row for line, row in matching.by_line.items() if _graded(row)}
+        if self.is_worksheet:
+            return self._worksheet(matching.by_line), matching
+        header = [*(self.roster.header[key] for key in self.keys), self.title, "Feedback"]
+        table = [header]
+        for line, row in sorted(graded.items()):
+            ids = [self.roster.rows[line][key] for key in self.keys]
+            table.append([*ids, f"{row['accuracy']:.2f}", _feedback(row)])
+        return table, matching
+
+    def _worksheet(self, by_line: dict[int, Row]) -> Table:
+        header = self.roster.header
+        table = [header]
+        for line, cells in enumerate(self.roster.rows):
+            filled, row = [spreadsheet_cell(cell) for cell in cells], by_line.get(line)
+            if row is not None:
+                if _graded(row):
+                    filled[header.index("Grade")] = f"{self._points(cells, row):.2f}"
+                if "Feedback comments" in header:
+                    filled[header.index("Feedback comments")] = _feedback(row)
+            table.append(filled)
+        return table
+
+    def _points(self, cells: list[str], row: Row) -> float:
+        try:
+            maximum = float(cells[self.roster.column("Maximum Grade")].replace(",", "."))
+        except ValueError as error:
+            raise UserError(f"--roster {self.roster.path}: a Maximum Grade is no number") from error
+        return row["accuracy"] * maximum / 100
+
+
+def gradescope_results(row: Row, document: dict[str, Any]) -> dict[str, Any]:
+    """Return Gradescope's ``results.json`` for one submission: its score is the accuracy."""
+    graded = _graded(row) is not None
+    threshold = f"{document['threshold']:g} %"
+    tests = [
+        {
+            "name": "The file can be graded",
+            "status": "passed" if graded else "failed",
+            "output": "" if graded else printable(row["reason"]),
+        },
+        {
+            "name": f"Accuracy of at least {threshold}",
+            "status": "passed" if row["status"] == "pass" else "failed",
+            "output": _feedback(row),
+        },
+    ]
+    result = {
+        "score": round(row["accuracy"], 2) if graded else 0,
+        "output": _feedback(row),
+        "output_format": "text",
+        "tests": [{**test, "output_format": "text", "visibility": "visible"} for test in tests],
+    }
+    if graded:
+        result["leaderboard"] = [{"name": "Accuracy", "value": row["accuracy"], "order": "desc"}]
+        if row["parameters"] is not None:
+            entry = {"name": "Parameters", "value": row["parameters"], "order": "asc"}
+            result["leaderboard"].append(entry)
+    return result
+
+
+def _graded(row: Row | None) -> Row | None:
+    return row if row is not None and row["status"] != "error" else None
+
+
+def _feedback(row: Row) -> str:
+    if row["status"] == "error":
+        return spreadsheet_cell(f"Could not be graded: {row['reason']}")
+    low, high = row["accuracy_ci95"]
+    verdict = "Passed" if row["status"] == "pass" else "Below the threshold"
+    text = (
+        f"{verdict}: {row['correct']} of {row['total']} images recognised, "
+        f"{row['accuracy']:.2f} % (95 % interval {low:.2f} to {high:.2f})"
+    )
+    return "; ".join([text, *([row["notes"]] if row["notes"] else [])])
+
+
+def unmatched(matching: Matching) -> list[str]:
+    """Return lines that name who and what was left out."""
+    lines = []
+    for names, what in (
+        (matching.submissions_left, "fit no single student of the roster"),
+        (matching.students_left, "students of the roster have no single submission"),
+    ):
+        if names:
+            lines.append(f"{len(names)} {what}: {', '.join(quoted(name) for name in names)}")
+    return lines

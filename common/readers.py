@@ -1,0 +1,101 @@
+"""What opens a submission: its bytes and the images go in, its answers come out.
+
+Runs only in a process of the submission's own (``common.warm_server``), which has no labels.
+"""
+
+import codecs
+import contextlib
+import io
+
+import torch
+from torch import Tensor
+
+from common.answers import Answers
+from common.checkpoints import Checkpoint, parse_checkpoint
+from common.errors import SubmissionError
+from common.models import MNISTClassifier, count_parameters
+from common.onnx_models import predict_onnx
+from common.predictions import parse_predictions
+from common.state_dicts import rebuild
+
+try:
+    import safetensors.torch as safetensors
+except ImportError:  # optional: requirements-grading.txt
+    safetensors = None
+
+_BATCH_SIZE = 1000
+
+# Of old zip files' names, of pickles of protocol 0, and of escaped characters in our reasons.
+_LATE_CODECS = ("cp437", "latin-1", "ascii", "raw_unicode_escape", "unicode_escape")
+
+
+def read_answers(content: bytes, kind: str, images: Tensor) -> Answers:
+    """Return what a submission answers to ``images`` (float32 [N, 1, 28, 28], normalised).
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    kind : str
+        One of the values of ``common.submissions.KINDS``.
+
+    Raises
+    ------
+    SubmissionError
+        If the file cannot be graded.
+    """
+    if kind == "predictions":
+        return Answers(classes=parse_predictions(content, len(images)))
+    if kind == "onnx":
+        return Answers(logits=predict_onnx(content, images.numpy()))
+    checkpoint = parse_safetensors(content) if kind == "safetensors" else parse_checkpoint(content)
+    with torch.inference_mode():
+        logits = torch.cat([checkpoint.model(batch) for batch in images.split(_BATCH_SIZE)])
+    return Answers(
+        logits=logits.numpy(),
+        architecture=checkpoint.architecture,
+        parameters=count_parameters(checkpoint.model),
+        epoch=checkpoint.epoch,
+        claimed_accuracy=checkpoint.claimed_accuracy,
+        text="; ".join(checkpoint.notes),
+    )
+
+
+def parse_safetensors(content: bytes) -> Checkpoint:
+    """Rebuild the network from a .safetensors file. Errors: as of ``parse_checkpoint``."""
+    if safetensors is None:
+        raise SubmissionError(
+            "this machine cannot read safetensors yet: who grades has to run "
+            "pip install -r requirements-grading.txt"
+        )
+    try:
+        state_dict = safetensors.load(content)
+    except Exception as error:  # the package's own type says no more than this
+        raise SubmissionError("not a safetensors file, or a damaged one") from error
+    model, notes = rebuild(state_dict)
+    return Checkpoint(model, type(model).__name__, None, None, notes)
+
+
+def warm_up(images: Tensor) -> None:
+    """Read a submission of each kind, since libraries import some of their parts only then.
+
+    In a submission's own process nothing can be opened any more, so not even imported.
+    """
+    state_dict = MNISTClassifier(hidden_sizes=(8,)).state_dict()
+    files = {"checkpoint": _saved(state_dict), "predictions": b"\xef\xbb\xbfImageId,Label\n1,1\n"}
+    if safetensors is not None:
+        files["safetensors"] = safetensors.save(state_dict)
+    for kind, content in files.items():
+        read_answers(content, kind, images[:1])
+    for codec in _LATE_CODECS:
+        codecs.lookup(codec)
+    for refused in (_saved({"object": SubmissionError}), b"", b"\xff,\n"):
+        for kind in ("checkpoint", "predictions"):
+            with contextlib.suppress(SubmissionError):
+                read_answers(refused, kind, images[:1])
+
+
+def _saved(content: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()

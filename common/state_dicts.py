@@ -1,0 +1,182 @@
+"""From a stranger's dictionary of tensors to one of the two networks, by names and shapes alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import SubmissionError
+from common.escaping import quoted
+from common.idx import NUM_CLASSES
+from common.models import ARCHITECTURES, ImprovedMNISTClassifier, MNISTClassifier, build_model
+from common.pixels import SIDE
+
+MAX_HIDDEN_LAYERS = 16
+MAX_HIDDEN_SIZE = 8192
+
+# What wrappers put before every name: DataParallel, and torch.compile.
+_WRAPPERS = ("module.", "_orig_mod.")
+
+StateDict = dict[str, Tensor]
+
+
+def rebuild(
+    state_dict: dict[Any, Any], architecture: object = None, dropout_rate: object = None
+) -> tuple[nn.Module, list[str]]:
+    """Return the network with these weights, in evaluation mode, and what was done to them.
+
+    Its hidden sizes are read from the shapes: at most 16 layers of at most 8192 units. Names and
+    shapes must then fit exactly, and the weights must be real floating-point numbers and finite;
+    they become float32.
+
+    Parameters
+    ----------
+    state_dict : dict
+        Checked here; nothing about it is taken for granted.
+    architecture : object
+        The class that the file names; without one (None) the names of the weights tell.
+    dropout_rate : object
+        What the file says of it; anything but a number between 0 and 1 means the default.
+
+    Raises
+    ------
+    SubmissionError
+        Naming the first thing that is wrong, and how many more there are.
+    """
+    if not state_dict:
+        raise SubmissionError("the file holds no weights")
+    notes: list[str] = []
+    weights = _without_wrappers(state_dict, notes)
+    name = _choose_architecture(weights, architecture)
+    _refuse_first(weights, "is not a plain dense tensor", lambda _, t: not _is_plain(t))
+    model = _build_by_shapes(name, weights, dropout_rate)
+    expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
+    _check_names(expected, weights)
+    _check_tensors(expected, weights)
+    model.load_state_dict({k: _as_expected(k, t, notes) for k, t in weights.items()}, assign=True)
+    return model.eval(), notes
+
+
+def _without_wrappers(state_dict: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
+    for key in state_dict:
+        if not isinstance(key, str):
+            raise SubmissionError(f"a name among the weights is no text but {quoted(key)}")
+    stripped = state_dict
+    while prefix := next((p for p in _WRAPPERS if all(k.startswith(p) for k in stripped)), None):
+        stripped = {key.removeprefix(prefix): tensor for key, tensor in stripped.items()}
+        notes.append(f"{prefix} was taken off every name")
+    # Some formats keep no order; sorted, the first complaint is the same each time.
+    return dict(sorted(stripped.items()))
+
+
+def _choose_architecture(weights: dict[str, Any], claimed: object) -> str:
+    if claimed is None:
+        normalised = any(key.startswith("bn") for key in weights)
+        return (ImprovedMNISTClassifier if normalised else MNISTClassifier).__name__
+    if not isinstance(claimed, str) or claimed not in ARCHITECTURES:
+        raise SubmissionError(
+            f"model_architecture is {quoted(claimed)}, but must be one of "
+            f"{', '.join(ARCHITECTURES)}"
+        )
+    return claimed
+
+
+def _build_by_shapes(architecture: str, weights: StateDict, dropout_rate: object) -> nn.Module:
+    sizes = []
+    while f"fc{len(sizes) + 1}.weight" in weights:
+        sizes.append(_output_size(f"fc{len(sizes) + 1}.weight", weights))
+        if len(sizes) > MAX_HIDDEN_LAYERS + 1:
+            raise SubmissionError(f"the network has more than {MAX_HIDDEN_LAYERS} hidden layers")
+    args: dict[str, Any] = {"hidden_sizes": sizes[:-1]}
+    if type(dropout_rate) in (int, float) and 0 <= dropout_rate <= 1:
+        args["dropout_rate"] = float(dropout_rate)
+    # On the meta device a network has shapes and no memory, so that a file which claims huge
+    # layers costs nothing before its claim is held against its tensors.
+    with torch.device("meta"):
+        return build_model(architecture, args)
+
+
+def _output_size(name: str, weights: StateDict) -> int:
+    shape = weights[name].shape
+    if len(shape) != 2 or not 0 < shape[0] <= MAX_HIDDEN_SIZE:
+        raise SubmissionError(
+            f"{name} has shape {_list(shape)}, expected [units, inputs] with 1 to "
+            f"{MAX_HIDDEN_SIZE} units"
+        )
+    return shape[0]
+
+
+def _check_names(expected: dict[str, torch.Size], found: StateDict) -> None:
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    complaints = [
+        f"{len(names)} {word} {'name' if len(names) == 1 else 'names'} (first: {quoted(names[0])})"
+        for word, names in (("missing", missing), ("unexpected", unexpected))
+        if names
+    ]
+    if complaints:
+        raise SubmissionError(
+            f"the weights do not fit the architecture: {'; '.join(complaints)}; layers are called "
+            "fc1, fc2, ... and, in the improved network, bn1, bn2, ..."
+        )
+
+
+def _check_tensors(expected: dict[str, torch.Size], found: StateDict) -> None:
+    wrong = [name for name in expected if found[name].shape != expected[name]]
+    if wrong:
+        first = wrong[0]
+        inputs = f" ({SIDE * SIDE} inputs, {NUM_CLASSES} classes)" if ".weight" in first else ""
+        raise SubmissionError(
+            f"{first} has shape {_list(found[first].shape)}, expected "
+            f"{_list(expected[first])}{inputs}{_and_more(wrong)}"
+        )
+    _refuse_first(
+        found,
+        "has dtype {dtype}, expected a floating-point one",
+        lambda name, t: t.is_complex() or not (_is_counter(name) or t.is_floating_point()),
+    )
+    _refuse_first(
+        found, "holds values that are NaN or infinite", lambda _, t: not t.isfinite().all()
+    )
+
+
+def _refuse_first(
+    weights: dict[str, Any], complaint: str, is_wrong: Callable[[str, Any], bool]
+) -> None:
+    wrong = [name for name, tensor in weights.items() if is_wrong(name, tensor)]
+    if wrong:
+        dtype = str(getattr(weights[wrong[0]], "dtype", "")).removeprefix("torch.")
+        shown = wrong[0] if wrong[0].isidentifier() else quoted(wrong[0]).strip("'")
+        raise SubmissionError(f"{shown} {complaint.format(dtype=dtype)}{_and_more(wrong)}")
+
+
+def _and_more(names: list[str]) -> str:
+    return f"; so have {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _is_plain(value: object) -> bool:
+    # The exact types: a subclass, or another device, can bring behaviour of its own.
+    if type(value) not in (Tensor, nn.Parameter) or value.device.type != "cpu":
+        return False
+    return value.layout == torch.strided and not value.is_quantized
+
+
+def _is_counter(name: str) -> bool:
+    # BatchNorm's count of batches: the one integer in a state_dict, unused in evaluation.
+    return name.endswith("num_batches_tracked")
+
+
+def _as_expected(name: str, tensor: Tensor, notes: list[str]) -> Tensor:
+    if _is_counter(name):
+        return tensor.to(torch.int64)
+    if tensor.dtype != torch.float32:
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        note = f"{dtype} weights were graded as float32"
+        if note not in notes:
+            notes.append(note)
+    return tensor.detach().to(torch.float32).contiguous()
+
+
+def _list(shape: torch.Size) -> list[int]:
+    return list(shape[:8])
