@@ -39,7 +39,7 @@ class Canvas:
         self.info = roster.column("Section") + 1
         self.assignment = self._find_assignment(assignment)
         self.students = [
-            make_student(roster, line, row[1].strip(), [*row[1 : self.info - 1], row[0]])
+            make_student(roster, line, row[1].strip(), row[1 : self.info - 1], row[:1])
             for line, row in enumerate(roster.rows)
             if row[1].strip()
         ]
@@ -97,9 +97,10 @@ class Moodle:
         self.students = [self._student(line, row, names) for line, row in enumerate(roster.rows)]
 
     def _student(self, line: int, row: list[str], names: list[int]) -> Student:
-        identifiers = [row[i] for i in [*self.keys, *names]]
+        identifiers = [row[i] for i in self.keys]
+        shown = [row[i] for i in names]
         number = re.search(r"(\d+)$", row[self.keys[0]].strip()) if self.is_worksheet else None
-        return make_student(self.roster, line, number[1] if number else "", identifiers)
+        return make_student(self.roster, line, number[1] if number else "", identifiers, shown)
 
     def table(self, results: list[Row]) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""

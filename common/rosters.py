@@ -84,8 +84,12 @@ def read_roster(path: Path) -> Roster:
     return Roster(path, header, [row + [""] * (len(header) - len(row)) for row in rows[1:]])
 
 
-def make_student(roster: Roster, line: int, number: str, identifiers: list[str]) -> Student:
+def make_student(
+    roster: Roster, line: int, number: str, identifiers: list[str], names: list[str]
+) -> Student:
     """Return a student; identifiers go into the platform's file as they are, so none may be odd.
+
+    Names are shown to people alone, and can be made harmless there.
 
     Raises
     ------
@@ -99,7 +103,7 @@ def make_student(roster: Roster, line: int, number: str, identifiers: list[str])
                 f"--roster {roster.path}: {quoted(identifier)} in row {line + 2} is a formula to "
                 "a spreadsheet: mend it on the platform and export again"
             )
-    return Student(line, number, known)
+    return Student(line, number, [*known, *(name.strip() for name in names if name.strip())])
 
 
 def match(results: list[dict[str, Any]], students: list[Student]) -> Matching:
