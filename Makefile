@@ -34,6 +34,7 @@ format: .venv/.installed-dev
 
 bench: .venv/.installed $(DATA)
 	$(VENV_PYTHON) bench/epoch_speed.py
+	$(VENV_PYTHON) bench/grading_speed.py
 
 # A stamp, and not metrics.json, tells that a training came to its end: that file is there, and
 # worth keeping, from the first epoch on.

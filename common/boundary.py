@@ -97,6 +97,10 @@ class Boundary:
         self.isolation = "process" if isolation == "process" else "bubblewrap"
         if not hasattr(os, "memfd_create"):
             raise UserError("grading needs Linux, whose limits keep submissions apart")
+        # Imported here: Windows lacks what it needs, and can still measure one's own runs.
+        from common import confinement
+
+        confinement.hide_from_debuggers()
         if self.isolation == "bubblewrap" and bubblewrap.find() is None:
             self._fall_back(isolation, "bwrap is not installed")
         try:
@@ -137,15 +141,21 @@ class Boundary:
         """
         running: dict[int, tuple[Opened, int]] = {}  # by slot, with the descriptor of the answers
         survivors: list[Opened] = []
+        finished: tuple[int, Outcome] | None = None
         try:
             while True:
+                # Places are filled before an outcome is handed over: the caller's work on one row
+                # and the next submission take place at the same time.
                 while len(running) < jobs and (item := next(waiting, None)):
                     slot = next(slot for slot in range(jobs) if slot not in running)
                     running[slot] = item, self._make_block()
                     self._send(slot, *running[slot])
+                if finished:
+                    yield finished
                 if not running:
                     return []
                 report = self._receive()
+                finished = None
                 if report is None:
                     survivors = [item for item, _ in running.values()]
                     self._stop()
@@ -156,7 +166,7 @@ class Boundary:
                 content = os.pread(block, answers.block_size(len(self.images)), 0)
                 os.close(block)
                 os.close(item.descriptor)
-                yield item.index, self._judge(content, ending, detail)
+                finished = item.index, self._judge(content, ending, detail)
         finally:
             for item, block in running.values():
                 os.close(block)
@@ -195,7 +205,7 @@ class Boundary:
         elif detail == signal.SIGXCPU:
             reason = f"used more than the {self.timeout:g} s of processor time allowed (--timeout)"
         else:
-            reason = f"crashed the process that read it ({signal.Signals(detail).name})"
+            reason = f"crashed the process that read it ({_signal_name(detail)})"
         return SubmissionError(reason)
 
     def _start(self) -> None:
@@ -247,3 +257,10 @@ class Boundary:
                 "bubblewrap, or take --isolation process"
             )
         self.isolation, self.fallback_reason = "process", reason
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

@@ -81,9 +81,7 @@ def parse_checkpoint(content: bytes) -> Checkpoint:
 
 
 def _rebuilt(state_dict: dict[Any, Any], said: dict[Any, Any]) -> Checkpoint:
-    args = said.get("model_args")
-    dropout_rate = args.get("dropout_rate") if isinstance(args, dict) else None
-    model, notes = rebuild(state_dict, said.get("model_architecture"), dropout_rate)
+    model, notes = rebuild(state_dict, said.get("model_architecture"), said.get("model_args"))
     epoch = said.get("epoch")
     return Checkpoint(
         model=model,

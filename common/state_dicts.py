@@ -22,13 +22,13 @@ StateDict = dict[str, Tensor]
 
 
 def rebuild(
-    state_dict: dict[Any, Any], architecture: object = None, dropout_rate: object = None
+    state_dict: dict[Any, Any], architecture: object = None, model_args: object = None
 ) -> tuple[nn.Module, list[str]]:
     """Return the network with these weights, in evaluation mode, and what was done to them.
 
-    Its hidden sizes are read from the shapes: at most 16 layers of at most 8192 units. Names and
-    shapes must then fit exactly, and the weights must be real floating-point numbers and finite;
-    they become float32.
+    The hidden sizes of the two networks are read from the shapes: at most 16 layers of at most 8192
+    units. Names and shapes must then fit exactly, and the weights must be real floating-point
+    numbers and finite; they become float32.
 
     Parameters
     ----------
@@ -36,8 +36,9 @@ def rebuild(
         Checked here; nothing about it is taken for granted.
     architecture : object
         The class that the file names; without one (None) the names of the weights tell.
-    dropout_rate : object
-        What the file says of it; anything but a number between 0 and 1 means the default.
+    model_args : object
+        What the file says of the class's arguments. Of the two networks' own, the dropout rate
+        alone is taken; any other class that is registered is built with them.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def rebuild(
     weights = _without_wrappers(state_dict, notes)
     name = _choose_architecture(weights, architecture)
     _refuse_first(weights, "is not a plain dense tensor", lambda _, t: not _is_plain(t))
-    model = _build_by_shapes(name, weights, dropout_rate)
+    model = _build(name, weights, model_args)
     expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
     _check_names(expected, weights)
     _check_tensors(expected, weights)
@@ -82,19 +83,29 @@ def _choose_architecture(weights: dict[str, Any], claimed: object) -> str:
     return claimed
 
 
-def _build_by_shapes(architecture: str, weights: StateDict, dropout_rate: object) -> nn.Module:
-    sizes = []
+def _build(architecture: str, weights: StateDict, model_args: object) -> nn.Module:
+    args = model_args if isinstance(model_args, dict) else {}
+    if ARCHITECTURES[architecture] in (MNISTClassifier, ImprovedMNISTClassifier):
+        dropout_rate = args.get("dropout_rate")
+        args = {"hidden_sizes": _hidden_sizes(weights)}
+        if type(dropout_rate) in (int, float) and 0 <= dropout_rate <= 1:
+            args["dropout_rate"] = float(dropout_rate)
+    # On the meta device a network has shapes and no memory, so that a file which claims huge
+    # layers costs nothing before its claim is held against its tensors.
+    try:
+        with torch.device("meta"):
+            return build_model(architecture, args)
+    except TypeError as error:
+        raise SubmissionError(f"model_args do not fit {architecture}") from error
+
+
+def _hidden_sizes(weights: StateDict) -> list[int]:
+    sizes: list[int] = []
     while f"fc{len(sizes) + 1}.weight" in weights:
         sizes.append(_output_size(f"fc{len(sizes) + 1}.weight", weights))
         if len(sizes) > MAX_HIDDEN_LAYERS + 1:
             raise SubmissionError(f"the network has more than {MAX_HIDDEN_LAYERS} hidden layers")
-    args: dict[str, Any] = {"hidden_sizes": sizes[:-1]}
-    if type(dropout_rate) in (int, float) and 0 <= dropout_rate <= 1:
-        args["dropout_rate"] = float(dropout_rate)
-    # On the meta device a network has shapes and no memory, so that a file which claims huge
-    # layers costs nothing before its claim is held against its tensors.
-    with torch.device("meta"):
-        return build_model(architecture, args)
+    return sizes[:-1]
 
 
 def _output_size(name: str, weights: StateDict) -> int:

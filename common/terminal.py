@@ -127,7 +127,8 @@ def remarks(row: dict[str, Any]) -> list[str]:
     """Return what an instructor should see beside a row's verdict, which it never changes."""
     found = []
     if row.get("claim_differs"):
-        found.append(f"claims {row['claimed_accuracy']:.2f} %")
+        claim = row["claimed_accuracy"]
+        found.append(f"claims {claim:.2f} %" if abs(claim) < 1e6 else f"claims {claim:.2g} %")
     twins = row.get("duplicate_of", [])
     if twins:
         more = f" and {len(twins) - 1} more" if len(twins) > 1 else ""

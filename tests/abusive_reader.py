@@ -83,13 +83,13 @@ def keep_inherited_descriptors():
         raise SubmissionError(f"descriptor {descriptor} was left open")
 
 
-def kill(target):
+def kill(target, number=signal.SIGKILL):
     victim = {"self": os.getpid(), "parent": os.getppid(), "all": -1}.get(target)
     if target == "group":
         os.killpg(os.getpgid(os.getppid()), signal.SIGKILL)
     else:
         try:
-            os.kill(victim, signal.SIGKILL)
+            os.kill(victim, number)
         except PermissionError as error:
             raise SubmissionError(str(error)) from error
 

@@ -81,6 +81,7 @@ def honest(folder, good):
         "silent.pth": {**good, "accuracy": None, "epoch": "x"},
         "wordy.pth": {**good, "accuracy": "100 %"},
         "boaster.pth": {**good, "accuracy": 99.99},
+        "braggart.pth": {**good, "accuracy": 1e308},
         "beyond.pth": {**good, "accuracy": 10**400},
     }
     for name, content in forms.items():
