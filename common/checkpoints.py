@@ -68,7 +68,7 @@ def parse_checkpoint(content: bytes) -> Checkpoint:
         _check_archive(content)
     loaded = _load_plain(content)
     if not isinstance(loaded, dict):
-        raise SubmissionError(f"the file holds {quoted(loaded)}, not a state_dict: {_HINT}")
+        raise SubmissionError(f"what the file holds is {quoted(loaded)}, not a state_dict: {_HINT}")
     wrappers = [key for key in ("model_state_dict", "state_dict") if key in loaded]
     if len(wrappers) > 1:
         raise SubmissionError("the file has both model_state_dict and state_dict: keep one of them")
@@ -101,7 +101,8 @@ def _check_archive(content: bytes) -> None:
         raise SubmissionError("the archive is damaged: save and upload it again") from error
     if len(members) > _MAX_ARCHIVE_MEMBERS:
         raise SubmissionError(
-            f"the archive has {len(members):,} members; at most {_MAX_ARCHIVE_MEMBERS:,} may be"
+            f"the archive has {len(members):,} members; at most {_MAX_ARCHIVE_MEMBERS:,} are "
+            "allowed"
         )
     expanded = sum(member.file_size for member in members)
     if expanded > MAX_EXPANDED:

@@ -20,7 +20,7 @@ def quoted(value: object) -> str:
     What is no text is named by its type alone: the ``repr`` of a nested list may never end.
     """
     if not isinstance(value, str):
-        return f"a {type(value).__name__}"
+        return f"of type {type(value).__name__}"
     return f"'{shorten(printable(value[:100]), 58)}'"
 
 

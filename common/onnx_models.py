@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from common.errors import SubmissionError
-from common.escaping import quoted
+from common.escaping import printable, quoted, shorten
 from common.idx import NUM_CLASSES
 from common.pixels import SIDE
 
@@ -83,10 +83,15 @@ def _only_input(session: "onnxruntime.InferenceSession") -> tuple[str, list[int]
     batch, *shape = found.shape or [None]
     if found.type != "tensor(float)" or shape not in _INPUT_SHAPES:
         raise SubmissionError(
-            f"the model's input is {quoted(found.type)} of shape {quoted(str(found.shape[:6]))}, "
-            "expected float32 [N, 1, 28, 28] or [N, 784]"
+            f"the model's input is {quoted(found.type)} of shape {_list(found.shape)}, expected "
+            "float32 [N, 1, 28, 28] or [N, 784]"
         )
     return found.name, shape, batch if isinstance(batch, int) else _BATCH_SIZE
+
+
+def _list(shape: list[int | str]) -> str:
+    sizes = [shorten(printable(str(size)), 20) for size in shape[:6]]
+    return f"[{', '.join(sizes)}]"
 
 
 def _predict_batch(

@@ -18,6 +18,8 @@ MAX_HIDDEN_SIZE = 8192
 # What wrappers put before every name: DataParallel, and torch.compile.
 _WRAPPERS = ("module.", "_orig_mod.")
 
+_NOT_PLAIN = "is no ordinary tensor (sparse, quantised, without values, or something else)"
+
 StateDict = dict[str, Tensor]
 
 
@@ -50,7 +52,7 @@ def rebuild(
     notes: list[str] = []
     weights = _without_wrappers(state_dict, notes)
     name = _choose_architecture(weights, architecture)
-    _refuse_first(weights, "is not a plain dense tensor", lambda _, t: not _is_plain(t))
+    _refuse_first(weights, _NOT_PLAIN, lambda _, t: not _is_plain(t))
     model = _build(name, weights, model_args)
     expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
     _check_names(expected, weights)
@@ -62,7 +64,9 @@ def rebuild(
 def _without_wrappers(state_dict: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
     for key in state_dict:
         if not isinstance(key, str):
-            raise SubmissionError(f"a name among the weights is no text but {quoted(key)}")
+            raise SubmissionError(
+                f"the names of the weights must be text, but one is {quoted(key)}"
+            )
     stripped = state_dict
     while prefix := next((p for p in _WRAPPERS if all(k.startswith(p) for k in stripped)), None):
         stripped = {key.removeprefix(prefix): tensor for key, tensor in stripped.items()}
@@ -163,7 +167,7 @@ def _refuse_first(
 
 
 def _and_more(names: list[str]) -> str:
-    return f"; so have {len(names) - 1} more" if len(names) > 1 else ""
+    return f"; and {len(names) - 1} more like it" if len(names) > 1 else ""
 
 
 def _is_plain(value: object) -> bool:

@@ -28,6 +28,8 @@ from common.errors import SubmissionError
 from common.normalization import normalize
 from common.pixels import SIDE
 
+_UNREADABLE = "the file cannot be read: save or export it anew, and upload it again"
+
 
 class Child(NamedTuple):
     """A submission's process."""
@@ -164,7 +166,7 @@ class Server:
             reason = confinement.limit_met(error, self.memory)
             if reason is None:
                 known = isinstance(error, SubmissionError)
-                reason = str(error) if known else "the file does not fit together as a submission"
+                reason = str(error) if known else _UNREADABLE
             answers.encode_refusal(block, reason)
 
 

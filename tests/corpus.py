@@ -178,14 +178,14 @@ def archives(folder):
     with zipfile.ZipFile(crowd, "w") as file:
         for number in range(5000):
             file.writestr(f"archive/{number}", b"")
-    add("crowd.pth", crowd.getvalue(), "5,000 members; at most 4,096")
+    add("crowd.pth", crowd.getvalue(), "5,000 members; at most 4,096 are")
     nested = b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b"."
     add("nested-lists.pth", with_members(archive, {"data.pkl": nested}), "")
     add("nested-raw.pth", nested, "")
     laughs = b"\x80\x02]q\x00" + b"".join(
         b"]q" + bytes([n + 1]) + b"(" + (b"h" + bytes([n])) * 10 + b"e" for n in range(100)
     )
-    add("laughs.pth", with_members(archive, {"data.pkl": laughs + b"."}), "a list")
+    add("laughs.pth", with_members(archive, {"data.pkl": laughs + b"."}), "of type list")
     add("escape.pth", with_members(archive, {"../../evil": b"x"}), None, "fail")
     for tenth in range(10):
         add(f"cut{tenth}.pth", archive[: len(archive) * tenth // 10], "")
@@ -227,15 +227,15 @@ def weights(folder, good):
     odd = bias.clone()
     odd.isfinite = "an attribute survives a safe load"
     for name, tensor, reason in (
-        ("meta", bias.to("meta"), "fc1.bias is not a plain dense tensor"),
+        ("meta", bias.to("meta"), "fc1.bias is no ordinary tensor"),
         ("nan", bias * math.nan, "fc1.bias holds values that are NaN"),
         ("infinite", bias / 0, "fc1.bias holds values that are NaN or infinite"),
         ("shape", bias[:-1], "fc1.bias has shape [511], expected [512]"),
         ("int8", bias.to(torch.int8), "fc1.bias has dtype int8"),
         ("bool", bias > 0, "fc1.bias has dtype bool"),
         ("complex", bias.to(torch.complex64), "fc1.bias has dtype complex64"),
-        ("sparse-tensor", bias.to_sparse(), "fc1.bias is not a plain dense tensor"),
-        ("number", 3, "fc1.bias is not a plain dense tensor"),
+        ("sparse-tensor", bias.to_sparse(), "fc1.bias is no ordinary tensor"),
+        ("number", 3, "fc1.bias is no ordinary tensor"),
         ("stride0", torch.zeros(1).expand(10**12), "has shape [1000000000000], expected [512]"),
     ):
         add(f"{name}.pth", {**good, "model_state_dict": {**base, "fc1.bias": tensor}}, reason)
@@ -247,20 +247,24 @@ def weights(folder, good):
     add("too-deep.pth", many, "more than 16 hidden layers")
     add("missing.pth", {k: v for k, v in base.items() if k != "fc2.bias"}, "1 missing name (first")
     add("extra.pth", {**base, "conv1.weight": bias, "x": bias}, "2 unexpected names (first: 'conv1")
-    add("keys.pth", {**base, 7: bias}, "a name among the weights is no text but a int")
+    add("keys.pth", {**base, 7: bias}, "names of the weights must be text, but one is of type int")
     hostile = "x\n::error::pwned\x1b[31m<script>" + "y" * 5000
     add("names.pth", {**base, hostile: bias}, r"'x\n::error::pwned\x1b[31m<script>")
     add("other.pth", {"conv.weight": bias}, "1 unexpected name (first: 'conv.weight'")
     add("stranger.pth", {**good, "model_architecture": "ResNet"}, "is 'ResNet', but must be one")
-    add("unhashable.pth", {**good, "model_architecture": ["x"]}, "is a list, but must be one of")
+    add(
+        "unhashable.pth",
+        {**good, "model_architecture": ["x"]},
+        "is of type list, but must be one of",
+    )
     add("mismatch.pth", {**good, "model_architecture": "ImprovedMNISTClassifier"}, "missing names")
     add("two.pth", {"state_dict": base, "model_state_dict": base}, "has both")
-    add("list.pth", [1, 2], "holds a list")
-    add("tensor.pth", bias, "holds a Tensor")
-    add("none.pth", None, "holds a NoneType")
+    add("list.pth", [1, 2], "is of type list, not a state_dict")
+    add("tensor.pth", bias, "is of type Tensor")
+    add("none.pth", None, "is of type NoneType")
     add("empty-dict.pth", {}, "no weights")
     add("empty-nested.pth", {"state_dict": {}}, "no weights")
-    add("wrong-nested.pth", {"state_dict": [bias]}, "state_dict is a list")
+    add("wrong-nested.pth", {"state_dict": [bias]}, "state_dict is of type list")
     zero = {key: torch.zeros_like(tensor) for key, tensor in base.items()}
     add("zero.pth", zero, "ten values of the answer are equal for every image")
     overflow = {key: tensor * 1e30 for key, tensor in base.items()}

@@ -113,7 +113,7 @@ REASONS = {
     "sleep": r"took longer than the 3 s allowed \(--timeout\)",
     "outlive": r"allowed \(--timeout\)|SIGKILL",
     "fork": r"tried to start a process or thread; none is allowed \(limit 0\)",
-    "threads": r"could not|does not fit together|start a process or thread",
+    "threads": r"cannot be read|start a process or thread",
     "memory": r"needs more than the 0.5 GiB of memory allowed \(--memory\)",
     "output": r"ended without an answer",
     "write": r"tried to open a file",
@@ -125,7 +125,7 @@ REASONS = {
     "read": r"tried to open a file or a connection; none is allowed \(limit 0\)",
     "passwords": r"tried to open a file",
     "connect": r"tried to open a file or a connection",
-    "limits": r"does not fit together",
+    "limits": r"the file cannot be read",
 }
 
 
