@@ -22,7 +22,7 @@ report: runs/base/.trained runs/improved/.trained
 	exit $$status
 
 test: .venv/.installed-dev $(DATA)
-	$(VENV_PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile
 
 lint: .venv/.installed-dev
 	$(VENV_PYTHON) -m ruff check .

@@ -165,7 +165,8 @@ def test_another_seed_gives_other_weights(finished, workspace):
 
 
 def test_training_on_all_images_has_no_validation(workspace):
-    completed = run("train_base.py", "--val-size", "0", "--epochs", "1", cwd=workspace)
+    flags = ("--val-size", "0", "--epochs", "1", "--batch-size", "1000", "--lr", "0.003")
+    completed = run("train_base.py", *flags, cwd=workspace)
     assert completed.returncode == 0, completed.stderr
     metrics = read(workspace / "runs/base/metrics.json")
     assert metrics["data"]["train_size"] == 60_000
