@@ -8,10 +8,9 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
-import corpus
 import pytest
 from conftest import read, run
-from onnx_corpus import onnx_models
+from corpus import archives, entries, honest, onnx_models, pickles, predictions, saved, weights
 
 # Bubblewrap is a package of the system's, which continuous integration installs first.
 COLUMNS = ("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256")
@@ -35,19 +34,19 @@ def submissions(tmp_path_factory, data_dir, finished, good_checkpoint, test_imag
     canary, port = place / "canary", listener.getsockname()[1]
     labels = data_dir / "MNIST/raw/t10k-labels-idx1-ubyte"
     outside = place / "outside.pth"
-    outside.write_bytes(corpus.saved(good_checkpoint))
-    weights = good_checkpoint["model_state_dict"]
+    outside.write_bytes(saved(good_checkpoint))
+    run_folder = finished.folder / "runs/base"
     expected = {}
     for part in (
-        corpus.honest(folder, good_checkpoint),
-        corpus.untrained(folder),
-        corpus.pickles(folder, canary, port),
-        corpus.archives(folder),
-        corpus.weights(folder, good_checkpoint),
-        corpus.predictions(folder, test_images.targets.tolist()),
-        corpus.entries(folder, good_checkpoint, outside),
-        corpus.folders(folder, good_checkpoint, finished.folder / "runs/base"),
-        onnx_models(folder, weights, labels),
+        honest.forms(folder, good_checkpoint),
+        honest.untrained(folder),
+        pickles.fill(folder, canary, port),
+        archives.fill(folder),
+        weights.fill(folder, good_checkpoint),
+        predictions.fill(folder, test_images.targets.tolist()),
+        entries.entries(folder, good_checkpoint, outside),
+        entries.folders(folder, good_checkpoint, run_folder),
+        onnx_models.fill(folder, good_checkpoint["model_state_dict"], labels),
     ):
         assert not part.keys() & expected.keys()
         expected |= part
@@ -161,10 +160,8 @@ def test_claims_and_twins_are_marked_and_change_nothing(graded, isolation):
     assert rows["half.pth"]["notes"] == "float16 weights were graded as float32"
 
 
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
 def test_both_isolations_give_the_same_rows(graded):
-    if len(graded) == 1:
-        pytest.skip("no bubblewrap")
-
     def comparable(isolation):
         # Which of two limits an endless loop meets first is a matter of milliseconds.
         return [

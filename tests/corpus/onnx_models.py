@@ -1,4 +1,4 @@
-"""ONNX submissions, honest and hostile, and the row that each must get; see ``corpus``."""
+"""ONNX submissions, honest and hostile, and the row that each must get."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -79,7 +79,7 @@ def endless():
     return model([node("Loop", "count on x", "y", body=body)], constants, [1, 28, 28])
 
 
-def onnx_models(folder, weights, labels_file):
+def fill(folder, weights, labels_file):
     shape = [1, 28, 28]
     matrix = ("w", np.ones((784, 10), np.float32) * np.arange(10, dtype=np.float32))
     colour = ("w", np.ones((3072, 10), np.float32))
