@@ -24,7 +24,7 @@ from common.files import require_target, write_json
 from common.gradebooks import FORMATS, Gradebook
 from common.grading import grade_all, mark_duplicates, rank, reuse_rows
 from common.reference import ReferenceSet, mnist_test_set, private_test_set
-from common.submissions import find_submissions
+from common.submissions import find_submissions, require_outside
 
 OWN_RUNS = [Path("runs/base"), Path("runs/improved")]
 OWN_EVALUATION = Path("runs/evaluation.json")
@@ -38,6 +38,8 @@ def main() -> int:
     """Find, measure, write, print; return the exit status."""
     args = parse_arguments()
     threshold = parse_threshold(args.threshold)
+    if not args.paths and (args.format or args.roster or args.leaderboard or args.fresh):
+        raise UserError("--format, --roster, --leaderboard and --fresh need a PATH to grade")
     require_between(0, MAX_LIMIT, memory=args.memory, timeout=args.timeout, jobs=args.jobs)
     output = args.output or (GRADING_EVALUATION if args.paths else OWN_EVALUATION)
     measure = grade_submissions if args.paths else measure_own_runs
@@ -126,14 +128,13 @@ def grade_submissions(
 ) -> dict[str, Any]:
     """Give every file and folder that is named one row, and write the rows in each form."""
     submissions = find_submissions(args.paths)
+    require_outside(output, args.paths)
     gradebook = Gradebook(args.format, args.roster, args.assignment)
     require_target(output)
     reference = reference_set(args)
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
-    fields = evaluations.header(
-        reference, threshold, evaluations.grading_versions(), isolation=None, limits=limits
-    )
-    earlier = [] if args.fresh else evaluations.earlier_rows(output, fields)
+    fields = evaluations.header(reference, threshold, evaluations.grading_versions(), limits=limits)
+    earlier = [] if args.fresh else evaluations.earlier_rows(output, fields, args.isolation)
     rows = reuse_rows(submissions, earlier, threshold)
     left = {i: item for i, item in enumerate(submissions) if i not in rows}
 
@@ -143,7 +144,6 @@ def grade_submissions(
         if boundary.fallback_reason:
             reason = boundary.fallback_reason
             print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
-        fields["isolation"] = boundary.isolation
         return boundary
 
     growing = evaluations.GrowingEvaluation(output, fields)

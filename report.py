@@ -72,6 +72,8 @@ def summary(evaluation: dict[str, Any]) -> str:
                 f"{printable(row['name'])}: {row['accuracy']:.2f} % of {row['total']:,} images "
                 f"(95 % interval {low:.2f} - {high:.2f})"
             )
+    if evaluation.get("complete") is False:
+        lines.append("Incomplete: the run was cut short; the same command of evaluate.py ends it")
     passed = sum(row["status"] == "pass" for row in evaluation["results"])
     lines.append(
         f"Verdict: {passed} of {len(evaluation['results'])} reached {evaluation['threshold']:g} %"

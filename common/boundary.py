@@ -102,7 +102,7 @@ class Boundary:
 
         confinement.hide_from_debuggers()
         if self.isolation == "bubblewrap" and bubblewrap.find() is None:
-            self._fall_back(isolation, "bwrap is not installed")
+            self._fall_back(isolation, "the package bubblewrap is not installed")
         try:
             self._start()
         except UserError as error:
@@ -253,8 +253,8 @@ class Boundary:
     def _fall_back(self, wanted: str, reason: str) -> None:
         if wanted == "bubblewrap":
             raise UserError(
-                f"--isolation bubblewrap does not work here ({reason}): install the package "
-                "bubblewrap, or take --isolation process"
+                f"--isolation bubblewrap does not work here ({reason}): mend that, or take "
+                "--isolation process"
             )
         self.isolation, self.fallback_reason = "process", reason
 

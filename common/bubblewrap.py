@@ -34,8 +34,9 @@ def wrapped(
     return [
         program,
         *_namespaces(),
-        *binds,
+        # Before the folders, which may lie under /tmp themselves.
         *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),
+        *binds,
         *("--die-with-parent", "--new-session", "--chdir", str(working_folder), "--"),
         *command,
     ]

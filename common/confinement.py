@@ -71,7 +71,7 @@ def limit_met(error: BaseException | None, memory: int) -> str | None:
     """Say which limit an exception comes of, if any; libraries wrap the system's in their own."""
     while error is not None:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)[:2000]):
-            return f"needs more than the {memory / 2**30:g} GiB of memory allowed (--memory)"
+            return f"needs more than the {memory / 2**30:.3g} GiB of memory allowed (--memory)"
         if isinstance(error, OSError) and error.errno in _REASONS:
             return _REASONS[error.errno]
         error = error.__cause__ or error.__context__

@@ -50,20 +50,45 @@ def _checksum_of_this_package() -> str:
     return digest.hexdigest()[:12]
 
 
-def earlier_rows(path: Path, current: dict[str, Any]) -> list[dict[str, Any]]:
+def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[dict[str, Any]]:
     """Return the rows of an evaluation at ``path`` that hold under the header ``current``.
 
-    Rows hold for the same images and versions; those in error also need the same limits.
+    Rows hold for the same images and versions; those in error also need the same limits. Where
+    ``isolation`` is "bubblewrap", rows measured without it do not hold.
     """
     try:
         earlier = read_json(path, required=("dataset", "versions", "limits", "results"))
     except UserError:
         return []  # there is none, or none that this code wrote
     same = all(earlier[key] == current[key] for key in ("dataset", "versions"))
-    if not same:
+    if not same or not isinstance(earlier["results"], list):
         return []
     same_limits = earlier["limits"] == current["limits"]
-    return [row for row in earlier["results"] if same_limits or row["status"] != "error"]
+    return [
+        row
+        for row in earlier["results"]
+        if _is_sound(row, current["dataset"]["size"])
+        and (same_limits or row["status"] != "error")
+        and (isolation != "bubblewrap" or row.get("isolation") == "bubblewrap")
+    ]
+
+
+def _is_sound(row: object, size: int) -> bool:
+    """Tell whether a row is one that the process which grades could have written."""
+    if not isinstance(row, dict) or row.get("own") is not False:
+        return False
+    if not all(isinstance(row.get(key), str) for key in ("sha256", "kind", "status", "isolation")):
+        return False
+    if row["status"] == "error":
+        return isinstance(row.get("reason"), str)
+    correct, total = row.get("correct"), row.get("total")
+    return type(correct) is int and total == size and row.get("accuracy") == 100 * correct / size
+
+
+def isolation_of(rows: list[dict[str, Any]]) -> str | None:
+    """Return the weakest isolation that a row was measured under; None if no file was read."""
+    found = {row["isolation"] for row in rows if "isolation" in row}
+    return "process" if "process" in found else next(iter(found), None)
 
 
 class GrowingEvaluation:
@@ -89,6 +114,11 @@ class GrowingEvaluation:
 
     def write(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Write the finished evaluation, and return it."""
-        document = {**self.fields, "complete": True, "results": rows}
+        document = {
+            **self.fields,
+            "complete": True,
+            "results": rows,
+            "isolation": isolation_of(rows),
+        }
         write_json(self.path, document)
         return document

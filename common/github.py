@@ -37,7 +37,7 @@ def markdown(document: dict[str, Any]) -> str:
     lines = [
         "## MNIST grading",
         "",
-        f"{verdict(document).splitlines()[0]} of {document['dataset']['size']:,} images.",
+        f"{verdict(document).splitlines()[0]}. Test images: {document['dataset']['size']:,}.",
         "",
         "| name | verdict | accuracy | 95 % interval | remarks |",
         "| --- | --- | ---: | ---: | --- |",

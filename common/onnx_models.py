@@ -70,7 +70,10 @@ def _open(content: bytes) -> "onnxruntime.InferenceSession":
         elif "is not a registered function/op" in text or "No Op registered" in text:
             reason = "the model uses an operator that is not part of ONNX"
         else:
-            reason = "not an ONNX model that onnxruntime can open, or a damaged one"
+            reason = (
+                "not an ONNX model that onnxruntime can open: damaged, or of a newer version "
+                "(opset 17 will do)"
+            )
         raise SubmissionError(reason) from error
 
 

@@ -18,6 +18,9 @@ Table = list[list[str]]
 # What Moodle's lists of participants call what a grade can be imported by.
 _MOODLE_KEYS = ("Username", "ID number", "Email address")
 
+# A worksheet has the first of them, a list of participants the others.
+_NAME_COLUMNS = ("Full name", "First name", "Last name")
+
 
 class Canvas:
     """The gradebook's CSV: the roster's own columns up to Section, and one assignment.
@@ -45,15 +48,16 @@ class Canvas:
         ]
 
     def _find_assignment(self, title: str | None) -> int:
-        if title is not None:
-            return self.roster.column(title)
-        found = [i for i, name in enumerate(self.roster.header) if re.search(r" \(\d+\)$", name)]
-        if len(found) != 1:
+        header = self.roster.header
+        assignments = [name for name in header[self.info :] if re.search(r" \(\d+\)$", name)]
+        wanted = [name for name in assignments if title in (None, name)]
+        if len(wanted) != 1:
             raise UserError(
-                f"--roster {self.roster.path} has {len(found)} assignments: name the one to fill "
-                "in with --assignment 'TITLE (ID)', as its column is called"
+                f"--roster {self.roster.path} has the assignments "
+                f"{', '.join(map(quoted, assignments)) or 'none'}: name one of them with "
+                "--assignment"
             )
-        return found[0]
+        return self.roster.column(wanted[0])
 
     def table(self, results: list[Row]) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
@@ -93,12 +97,14 @@ class Moodle:
                 f"--roster {roster.path} is neither Moodle's offline grading worksheet (Identifier "
                 f"and Grade) nor a list of participants with one of {', '.join(_MOODLE_KEYS)}"
             )
-        names = [i for i, column in enumerate(roster.header) if column == "Full name"]
+        if self.is_worksheet:
+            self.maxima = [self._maximum(line, row) for line, row in enumerate(roster.rows)]
+        names = [roster.header.index(name) for name in _NAME_COLUMNS if name in roster.header]
         self.students = [self._student(line, row, names) for line, row in enumerate(roster.rows)]
 
     def _student(self, line: int, row: list[str], names: list[int]) -> Student:
         identifiers = [row[i] for i in self.keys]
-        shown = [row[i] for i in names]
+        shown = [" ".join(row[i] for i in names)]
         number = re.search(r"(\d+)$", row[self.keys[0]].strip()) if self.is_worksheet else None
         return make_student(self.roster, line, number[1] if number else "", identifiers, shown)
 
@@ -122,18 +128,22 @@ class Moodle:
             filled, row = [spreadsheet_cell(cell) for cell in cells], by_line.get(line)
             if row is not None:
                 if _graded(row):
-                    filled[header.index("Grade")] = f"{self._points(cells, row):.2f}"
+                    filled[header.index("Grade")] = (
+                        f"{row['accuracy'] * self.maxima[line] / 100:.2f}"
+                    )
                 if "Feedback comments" in header:
                     filled[header.index("Feedback comments")] = _feedback(row)
             table.append(filled)
         return table
 
-    def _points(self, cells: list[str], row: Row) -> float:
-        try:
-            maximum = float(cells[self.roster.column("Maximum Grade")].replace(",", "."))
-        except ValueError as error:
-            raise UserError(f"--roster {self.roster.path}: a Maximum Grade is no number") from error
-        return row["accuracy"] * maximum / 100
+    def _maximum(self, line: int, cells: list[str]) -> float:
+        cell = cells[self.roster.column("Maximum Grade")]
+        if not re.fullmatch(r"\d+([.,]\d+)?", cell.strip(), re.ASCII):
+            raise UserError(
+                f"--roster {self.roster.path}: the Maximum Grade in row {line + 2} is "
+                f"{quoted(cell)}, expected a number"
+            )
+        return float(cell.replace(",", "."))
 
 
 def gradescope_results(row: Row, document: dict[str, Any]) -> dict[str, Any]:
@@ -186,8 +196,9 @@ def unmatched(matching: Matching) -> list[str]:
     """Return lines that name who and what was left out."""
     lines = []
     for names, what in (
-        (matching.submissions_left, "fit no single student of the roster"),
-        (matching.students_left, "students of the roster have no single submission"),
+        (matching.submissions_left, "submissions fit no single student of the roster"),
+        (matching.several, "students have several submissions, and get no grade"),
+        (matching.students_left, "students of the roster have no submission"),
     ):
         if names:
             lines.append(f"{len(names)} {what}: {', '.join(quoted(name) for name in names)}")

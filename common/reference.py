@@ -81,7 +81,10 @@ def private_test_set(folder: Path) -> ReferenceSet:
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or len(images) == 0:
         raise UserError(f"{paths[0]} has shape {list(images.shape)}, expected [N, {SIDE}, {SIDE}]")
     if labels.shape != (len(images),) or labels.max() >= NUM_CLASSES:
-        raise UserError(f"{paths[1]} must hold {len(images)} labels from 0 to {NUM_CLASSES - 1}")
+        raise UserError(
+            f"{paths[1]} has shape {list(labels.shape)}, but must hold {len(images)} labels from 0 "
+            f"to {NUM_CLASSES - 1}"
+        )
     md5 = {readable(path.name): md5_of(data) for path, data in zip(paths, contents, strict=True)}
     name = f"private test set {readable(folder.resolve().name)}"
     return ReferenceSet(name, images, labels.astype(np.int64), md5)

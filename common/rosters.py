@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -11,10 +12,10 @@ from common.errors import UserError
 from common.escaping import is_formula, quoted
 
 # Names that platforms give to what their students hand in; a student chooses only what follows.
-# Canvas: lastfirst[_LATE]_<user id>_<submission id>_<file>; Moodle: <name>_<participant>_assign...
+# Canvas: lastfirst[_LATE]_<user id>_<submission id>_<file>; Moodle: <full name>_<participant>_...
 _PLATFORM_NAMES = (
-    re.compile(r"[^_]*(?:_LATE)?_(\d+)_\d+_."),
-    re.compile(r".+?_(\d+)_assignsubmission_"),
+    re.compile(r"(?P<name>[^_]*?)(?:_LATE)?_(?P<number>\d+)_\d+_."),
+    re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_file"),
 )
 
 
@@ -45,8 +46,14 @@ class Student(NamedTuple):
     """A row of the roster that can be graded."""
 
     line: int  # index into the rows
-    number: str  # that the platform puts into the names of submissions
+    number: str  # that the platform puts into the names of submissions; empty if unknown
     identifiers: list[str]  # any of which a submission may be named after
+    names: list[str]  # the same, for people
+
+    @property
+    def label(self) -> str:
+        """How the student is called in a message."""
+        return " ".join([*self.names[:1], f"({', '.join(self.identifiers[:1])})"])
 
 
 class Matching(NamedTuple):
@@ -54,6 +61,7 @@ class Matching(NamedTuple):
 
     by_line: dict[int, dict[str, Any]]
     submissions_left: list[str]
+    several: list[str]  # students with more than one submission
     students_left: list[str]
 
 
@@ -103,7 +111,7 @@ def make_student(
                 f"--roster {roster.path}: {quoted(identifier)} in row {line + 2} is a formula to "
                 "a spreadsheet: mend it on the platform and export again"
             )
-    return Student(line, number, [*known, *(name.strip() for name in names if name.strip())])
+    return Student(line, number, known, [name.strip() for name in names if name.strip()])
 
 
 def match(results: list[dict[str, Any]], students: list[Student]) -> Matching:
@@ -111,32 +119,41 @@ def match(results: list[dict[str, Any]], students: list[Student]) -> Matching:
 
     A submission that fits several students, and a student whom several submissions fit, are left.
     """
-    by_number = {student.number: student for student in students if student.number}
-    by_identifier: dict[str, list[Student]] = defaultdict(list)
-    for student in students:
-        for identifier in {word.casefold() for word in student.identifiers}:
-            by_identifier[identifier].append(student)
-    found = []
-    for row in results:
-        student = _student_of(row["name"], by_number, by_identifier)
-        found.append((row, student.line if student else None))
-    times = Counter(line for _, line in found if line is not None)
-    by_line = {line: row for row, line in found if times[line] == 1}
+    by_number = _index(students, lambda student: [student.number] if student.number else [])
+    by_word = _index(students, lambda student: [*student.identifiers, *student.names])
+    found = [(row, _student_of(row["name"], by_number, by_word)) for row in results]
+    times = Counter(student.line for _, student in found if student)
+    by_line = {student.line: row for row, student in found if student and times[student.line] == 1}
     return Matching(
         by_line,
-        [row["name"] for row, line in found if line not in by_line],
-        [s.identifiers[0] for s in students if s.line not in by_line and s.identifiers],
+        [row["name"] for row, student in found if student is None],
+        [student.label for student in students if times[student.line] > 1],
+        [student.label for student in students if not times[student.line]],
     )
 
 
+def _index(
+    students: list[Student], words: Callable[[Student], list[str]]
+) -> dict[str, list[Student]]:
+    index: dict[str, list[Student]] = defaultdict(list)
+    for student in students:
+        for word in {word.casefold() for word in words(student)}:
+            index[word].append(student)
+    return index
+
+
 def _student_of(
-    name: str, by_number: dict[str, Student], by_identifier: dict[str, list[Student]]
+    name: str, by_number: dict[str, list[Student]], by_word: dict[str, list[Student]]
 ) -> Student | None:
     for pattern in _PLATFORM_NAMES:
         if found := pattern.match(name):
-            return by_number.get(found[1])
-    for key in (name, PurePath(name).stem):
-        candidates = by_identifier.get(key.casefold(), [])
-        if len(candidates) == 1:
-            return candidates[0]
-    return None
+            # The number decides alone, unless the roster is one without numbers.
+            if by_number:
+                return _single(by_number.get(found["number"], []))
+            return _single(by_word.get(found["name"].casefold(), []))
+    keys = (name.casefold(), PurePath(name).stem.casefold())
+    return next((student for key in keys if (student := _single(by_word.get(key, [])))), None)
+
+
+def _single(candidates: list[Student]) -> Student | None:
+    return candidates[0] if len(candidates) == 1 else None

@@ -55,7 +55,7 @@ def rebuild(
     _refuse_first(weights, _NOT_PLAIN, lambda _, t: not _is_plain(t))
     model = _build(name, weights, model_args)
     expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
-    _check_names(expected, weights)
+    _check_names(name, expected, weights)
     _check_tensors(expected, weights)
     model.load_state_dict({k: _as_expected(k, t, notes) for k, t in weights.items()}, assign=True)
     return model.eval(), notes
@@ -122,7 +122,7 @@ def _output_size(name: str, weights: StateDict) -> int:
     return shape[0]
 
 
-def _check_names(expected: dict[str, torch.Size], found: StateDict) -> None:
+def _check_names(architecture: str, expected: dict[str, torch.Size], found: StateDict) -> None:
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
     complaints = [
@@ -132,8 +132,8 @@ def _check_names(expected: dict[str, torch.Size], found: StateDict) -> None:
     ]
     if complaints:
         raise SubmissionError(
-            f"the weights do not fit the architecture: {'; '.join(complaints)}; layers are called "
-            "fc1, fc2, ... and, in the improved network, bn1, bn2, ..."
+            f"the weights do not fit {architecture}: {'; '.join(complaints)}; layers are called "
+            "fc1, fc2, ... and, in ImprovedMNISTClassifier, bn1, bn2, ..."
         )
 
 

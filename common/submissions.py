@@ -42,6 +42,26 @@ class Submission(NamedTuple):
         return (self.source / "metrics.json").is_file()
 
 
+def require_outside(output: Path, paths: list[Path]) -> None:
+    """Refuse to write among the submissions, which could overwrite one.
+
+    Raises
+    ------
+    UserError
+        If ``output`` would lie in a folder that is graded, or replace a file that is.
+    """
+    folder = output.parent.resolve()
+    for path in paths:
+        real = path.resolve()
+        if real in (output.resolve(), folder / "grades.csv") or (
+            path.is_dir() and folder.is_relative_to(real)
+        ):
+            raise UserError(
+                f"{output} would be written among the submissions of {path}: "
+                "name another place with --output"
+            )
+
+
 class OpenFile(NamedTuple):
     """The file of a submission that counts."""
 
@@ -62,9 +82,13 @@ def find_submissions(paths: list[Path]) -> list[Submission]:
         If a path does not exist, or a folder is empty.
     """
     found: dict[Path, tuple[str, Path | None]] = {}
+    named: set[str] = set()  # absolute paths: a folder can be given in several spellings
     for path in paths:
         if not os.path.lexists(path):
             raise UserError(f"{path}: no such file or folder")
+        if os.path.abspath(path) in named:
+            continue
+        named.add(os.path.abspath(path))
         if not path.is_dir() or (path / "metrics.json").is_file():
             found.setdefault(path, (path.name or str(path), None))
             continue
@@ -98,7 +122,11 @@ def open_submission(submission: Submission) -> OpenFile:
         path = source / "checkpoint.pth" if submission.is_run else _only_candidate(source)
         return _open(_resolve(path, source), path.suffix)
     except FileNotFoundError as error:
-        missing = "the folder has no checkpoint.pth" if submission.is_run else "no such file"
+        missing = (
+            "a run's folder (it has metrics.json), but it has no checkpoint.pth"
+            if submission.is_run
+            else "no such file"
+        )
         raise SubmissionError(missing) from error
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)

@@ -157,9 +157,9 @@ class Server:
         confinement.become_nobody(slot)
         _close_all_but(source)
         confinement.limit_resources(self.memory, self.timeout)
-        content = _read(source, size)
-        confinement.forbid_opening()
         try:
+            content = _read(source, size)
+            confinement.forbid_opening()
             result = self.reader.read_answers(content, kind, self.images)
             answers.encode(block, result)
         except Exception as error:  # whatever a submission provokes is its own row's reason

@@ -87,8 +87,10 @@ def test_canvas_gets_the_rosters_ids_and_percentages(tmp_path):
     cells = {row[1]: row[5] for row in rows[2:]}
     assert cells == {"101": "98.40%", "102": "10.00%", "103": "", "104": "1.00", "105": ""}
     assert [row[0] for row in rows[2:]][-1] == "'=1+1, Eve"
-    assert "1 fit no single student of the roster: 'stranger.pth'" in said[2]
-    assert said[3].startswith("2 students of the roster have no single submission: '104', '105'")
+    assert said[2] == "1 submissions fit no single student of the roster: 'stranger.pth'"
+    assert said[3].startswith(
+        "2 students of the roster have no submission: 'Lee, Ann (104)', '=1+1"
+    )
 
 
 def test_canvas_never_guesses(tmp_path):
@@ -103,14 +105,19 @@ def test_canvas_never_guesses(tmp_path):
         assignment="MNIST lab (4567)",
     )
     assert [row[5] for row in rows[2:]] == ["", "5.00", "", "1.00", ""], "cells of the roster stay"
-    assert said[2].startswith("4 fit no single student")
+    assert said[2].startswith("2 submissions fit no single student")
+    assert said[3] == "1 students have several submissions, and get no grade: 'Müller, Bob (102)'"
 
 
 @pytest.mark.parametrize(
     ("roster", "assignment", "complaint"),
     [
-        ([CANVAS_HEADER, *CANVAS_ROWS], None, "has 2 assignments: name the one"),
-        ([CANVAS_HEADER, *CANVAS_ROWS], "Lab", "0 columns called 'Lab'"),
+        (
+            [CANVAS_HEADER, *CANVAS_ROWS],
+            None,
+            "assignments 'Essay \\(11\\)', 'MNIST lab \\(4567\\)': name one",
+        ),
+        ([CANVAS_HEADER, *CANVAS_ROWS], "Lab", "name one of them"),
         (["Name,Grade", "a,1"], None, "no export of Canvas's gradebook"),
         ([CANVAS_HEADER, "Eve,=1+1,,,"], "Essay (11)", "'=1\\+1' in row 2 is a formula"),
         (["x"], None, "must have a header and rows"),
@@ -140,14 +147,22 @@ def test_moodle_worksheet_is_filled_in(tmp_path):
     assert bob["Grade"] == "44.00", "what could not be graded changes no grade"
     assert bob["Feedback comments"] == "Could not be graded: =not a checkpoint"
     assert (cy["Grade"], cy["Feedback comments"]) == ("", "")
-    assert said[2].startswith("1 students of the roster have no single submission")
+    assert said[2].startswith("1 students of the roster have no submission: 'Cy O'Neill (Partici")
+
+
+def test_moodle_maximum_that_is_no_number_is_refused_before_anything_is_graded(tmp_path):
+    (tmp_path / "roster.csv").write_text("\n".join(WORKSHEET).replace("50.00", "-"))
+    with pytest.raises(UserError, match="Maximum Grade in row 2 is '-'"):
+        Gradebook("moodle", tmp_path / "roster.csv", None)
 
 
 def test_moodle_list_of_participants_becomes_an_import_of_graded_students_alone(tmp_path):
     roster = ["First name;Last name;ID number;Email address", "Ann;Lee;S1;ann@x.org"]
     roster += ["Bob;Müller;S2;bob@x.org", "Cy;O'Neill;S3;cy@x.org"]
     rows, _ = written(
-        tmp_path, "moodle", roster, graded("S1", 9840), failed("S2"), assignment="Lab 3"
+        *(tmp_path, "moodle", roster),
+        *(graded("Ann Lee_7_assignsubmission_file", 9840), failed("S2")),
+        assignment="Lab 3",
     )
     assert rows[0] == ["ID number", "Email address", "Lab 3", "Feedback"]
     assert len(rows) == 2, "one unknown user or blank grade would stop Moodle's import"

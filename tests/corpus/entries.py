@@ -85,7 +85,7 @@ def folders(folder, good, run):
         ),
         "named.pth": ("error", "no file to grade"),
         "nothing": ("error", "no file to grade"),
-        "half-run": ("error", "no checkpoint.pth"),
+        "half-run": ("error", "it has no checkpoint.pth"),
         "linker": ("error", "leads outside"),
         "linked": ("error", "leads outside"),
     }
