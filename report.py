@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from common.arguments import ArgumentParser
-from common.errors import ALL_PASSED, run_script
+from common.errors import ALL_PASSED, UserError, run_script
 from common.escaping import printable
 from common.files import read_json, write_whole
 from common.pages import render_report
 
 EVALUATION_KEYS = ("best", "comparisons", "dataset", "results", "threshold")
+ROW_KEYS = {"name", "own", "reason", "source", "status"}
 METRICS_KEYS = ("data", "environment", "history", "recipe", "seconds", "temperature")
 
 
@@ -21,6 +22,7 @@ def main() -> int:
     """Read, render, write; print the verdict and where the page is."""
     args = parse_arguments()
     evaluation = read_json(args.evaluation, required=EVALUATION_KEYS)
+    require_rows(evaluation["results"], args.evaluation)
     runs = read_runs(evaluation, folder=args.evaluation.parent)
     output = args.output or args.evaluation.with_name("report.html")
     write_whole(output, render_report(evaluation, runs).encode())
@@ -45,6 +47,20 @@ def parse_arguments() -> argparse.Namespace:
         "--output", metavar="FILE", type=Path, help="page to write (default: report.html beside it)"
     )
     return parser.parse_args()
+
+
+def require_rows(rows: object, path: Path) -> None:
+    """Refuse rows without what every row has.
+
+    Raises
+    ------
+    UserError
+        Naming the file.
+    """
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and row.keys() >= ROW_KEYS for row in rows
+    ):
+        raise UserError(f"{path} has rows that evaluate.py did not write: run it again")
 
 
 def read_runs(evaluation: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,8 @@ import pytest
 import torch
 from conftest import REPO, read, run
 
+from common.evaluations import earlier_rows
+from common.files import write_json
 from common.idx import encode_idx
 from common.models import MNISTClassifier
 
@@ -237,3 +239,48 @@ def test_flags_that_do_not_fit_are_usage_errors(workspace, flags, complaint):
     assert completed.returncode == 2
     assert complaint in completed.stderr
     assert not (workspace / "runs").exists()
+
+
+@pytest.mark.parametrize("output", ["submissions/e.json", "submissions/00.pth", "e.json"])
+def test_output_never_replaces_a_submission(workspace, output):
+    networks(workspace / "submissions", 1)
+    (workspace / "grades.csv").write_text("1,1")
+    before = sorted(path.name for path in (workspace / "submissions").iterdir())
+    completed = run("evaluate.py", "submissions", "grades.csv", "--output", output, cwd=workspace)
+    assert completed.returncode == 2
+    assert "would be written among the submissions" in completed.stderr
+    assert sorted(path.name for path in (workspace / "submissions").iterdir()) == before
+    assert (workspace / "grades.csv").read_text() == "1,1"
+
+
+ROW = {
+    "sha256": "0",
+    "kind": "checkpoint",
+    "own": False,
+    "status": "pass",
+    "reason": None,
+    "isolation": "process",
+    "correct": 9000,
+    "total": 10_000,
+    "accuracy": 90.0,
+}
+
+
+def kept(tmp_path, rows, isolation="auto"):
+    current = {"dataset": {"size": 10_000}, "versions": {}, "limits": {}}
+    write_json(tmp_path / "e.json", {**current, "results": rows})
+    return earlier_rows(tmp_path / "e.json", current, isolation)
+
+
+def test_only_sound_rows_of_an_earlier_run_are_taken_over(tmp_path):
+    changes = [{"correct": 9001}, {"total": 9000}, {"sha256": None}, {"kind": 1}, {"own": True}]
+    changes += [{"status": None}, {"correct": "x"}]
+    odd = [{**ROW, **change} for change in changes]
+    assert kept(tmp_path, [ROW, *odd, 5, "row", {}]) == [ROW]
+    assert kept(tmp_path, 5) == []
+
+
+def test_insisting_on_bubblewrap_takes_over_no_row_without_it(tmp_path):
+    safe = {**ROW, "isolation": "bubblewrap"}
+    assert kept(tmp_path, [ROW, safe], "bubblewrap") == [safe]
+    assert kept(tmp_path, [ROW, safe], "process") == [ROW, safe]

@@ -1,6 +1,7 @@
 """The report: self-contained, well-formed, escaped, and the same bytes for the same files."""
 
 import copy
+import json
 import re
 from html.parser import HTMLParser
 
@@ -184,6 +185,24 @@ def test_grading_is_rendered_with_its_reasons(evaluation):
     assert "1 of 2 pass" in text
     assert "cut short" in text
     assert "claims 99.00 %" in text
+
+
+def test_grading_that_was_cut_short_is_called_incomplete(evaluation, tmp_path):
+    evaluation |= {"best": None, "comparisons": [], "complete": False}
+    for row in evaluation["results"]:
+        row["own"] = False
+    (tmp_path / "e.json").write_text(json.dumps(evaluation), encoding="utf-8")
+    completed = run("report.py", "e.json", cwd=tmp_path)
+    assert "Incomplete: the run was cut short" in completed.stdout
+    assert "Incomplete:" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("rows", [5, ["row"], [{"name": "x"}], [{"own": False}]])
+def test_rows_of_another_kind_are_refused(evaluation, tmp_path, rows):
+    (tmp_path / "e.json").write_text(json.dumps({**evaluation, "results": rows}), encoding="utf-8")
+    completed = run("report.py", "e.json", cwd=tmp_path)
+    assert completed.returncode == 2
+    assert "e.json has rows that evaluate.py did not write" in completed.stderr
 
 
 @pytest.mark.parametrize("epochs", [1, 500])
