@@ -25,9 +25,10 @@ from common.escaping import printable
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Seconds that the server has to load torch, and to report after a child's time is over.
+# Seconds that the server has to load torch, to report after a child's time is over, and to end.
 _START_TIMEOUT = 120
 _GRACE = 20
+_SECONDS_TO_END = 2
 
 # All that a submission's process could read from the environment. One thread: a child forked from
 # a process whose thread pool has run would hang.
@@ -246,7 +247,9 @@ class Boundary:
                 socket.send_fds(self.control, [b"i"], [descriptor])
 
     def _stop(self) -> None:
-        self.control.close()
+        self.control.close()  # which a server that can still hear takes as its end
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_SECONDS_TO_END)
         self.process.kill()
         self.process.wait()
 

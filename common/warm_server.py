@@ -73,7 +73,7 @@ class Server:
         self.null = os.open(os.devnull, os.O_RDWR)
 
     def serve(self) -> None:
-        """Answer requests until the other end of the socket is closed."""
+        """Answer requests until the other end of the socket is closed; no child is left then."""
         self.reader.warm_up(self.images)
         self._try_confinement()
         gc.collect()
@@ -85,6 +85,7 @@ class Server:
                 if key.fileobj is not self.control:
                     self._bury(self.children[key.fd], timed_out=False)
                 elif not self._take_request():
+                    self._kill_children()
                     return
             for child in [c for c in self.children.values() if c.deadline <= time.monotonic()]:
                 self._bury(child, timed_out=True)
@@ -137,6 +138,11 @@ class Server:
             self._report(child.slot, KILLED, os.WTERMSIG(status))
         else:
             self._report(child.slot, EXITED, os.WEXITSTATUS(status))
+
+    def _kill_children(self) -> None:
+        # They die with the server, unless one of them has asked the system not to let it.
+        for child in self.children.values():
+            os.kill(child.pid, signal.SIGKILL)
 
     def _report(self, slot: int, ending: int, detail: int) -> None:
         self.control.send(REPORT.pack(slot, ending, detail))

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import socket
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -183,6 +185,30 @@ def test_who_brings_down_the_server_pays_alone(tmp_path):
     assert len(outcomes) == len(kinds)
     assert "brought down the process" in str(outcomes.pop(2))
     assert all(isinstance(outcome, Answers) for outcome in outcomes.values())
+
+
+def test_nobody_outlives_the_run(tmp_path):
+    """Not even who asked the system to be left alone, when the grading is interrupted."""
+    commands = {"stays": ["outlive_the_server"], "ends": ["nothing"]}
+    for name, command in commands.items():
+        (tmp_path / name).write_text(json.dumps(command))
+
+    def opened():
+        for index, name in enumerate(commands):
+            path = tmp_path / name
+            yield Opened(index, os.open(path, os.O_RDONLY), path.stat().st_size, "checkpoint")
+
+    with start("process") as boundary:
+        outcomes = boundary.measure(opened())
+        assert next(outcomes)[0] == 1
+        server = boundary.process.pid
+        (child,) = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        time.sleep(0.3)  # for the child to have asked
+        outcomes.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_isolation_that_does_not_work_is_a_usage_error(monkeypatch, tmp_path):
