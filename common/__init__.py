@@ -2,8 +2,8 @@
 
 The layers, from the ground up; a module imports only what stands before it here:
 
-- ``errors``, ``arguments``, ``escaping``, ``files``, ``pixels``, ``history``: exit statuses, help
-  texts, strangers' text made safe to show, whole-or-nothing files, images in JSON, published
+- ``escaping``, ``errors``, ``arguments``, ``files``, ``pixels``, ``history``: strangers' text
+  made safe to show, exit statuses, help texts, whole-or-nothing files, images in JSON, published
   results.
 - ``idx``, ``fetch``, ``reference``, ``data``: MNIST from wherever it can be had, as arrays, as
   tensors.

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from common.escaping import printable
+
 # Exit statuses shared by all four scripts; 128 + signal number is the shell's own convention.
 ALL_PASSED = 0
 SOME_FAILED = 1
@@ -99,5 +101,5 @@ def run_script(main: Callable[[], int]) -> NoReturn:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}"
-    return " ".join(str(error).split())
+        return printable(f"{where}{error.strerror}")
+    return printable(" ".join(str(error).split()))

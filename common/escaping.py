@@ -1,5 +1,7 @@
 """Strangers' text (names, keys, reasons) made safe to show: on a terminal, in a cell, in a log."""
 
+import re
+
 # What a spreadsheet takes for the start of a formula (CWE-1236), full-width forms included.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
@@ -32,7 +34,8 @@ def is_formula(text: str) -> bool:
 
 def spreadsheet_cell(text: str) -> str:
     """Return ``text`` escaped, and with an apostrophe before what a spreadsheet would run."""
-    shown = printable(text)
+    # Where a comma is a decimal point, a semicolon ends a cell, quotes or no quotes.
+    shown = re.sub(r';(?=[\s"]*[=+\-@＝＋－＠])', ";'", printable(text))
     return f"'{shown}" if is_formula(text) or is_formula(shown) else shown
 
 

@@ -96,6 +96,7 @@ def _write(path: Path, text: str) -> str:
 
 
 def _folder_name(name: str) -> str:
-    # Percent signs for all that is odd in a path; a checksum keeps long names apart.
+    # Percent signs for all that is odd in a path; a checksum keeps long names apart, behind a sign
+    # that no name can have here.
     safe = quote(name, safe=" ")
-    return safe if len(safe) <= 150 else f"{safe[:100]}-{sha256(name.encode()).hexdigest()[:16]}"
+    return safe if len(safe) <= 150 else f"{safe[:100]}@{sha256(name.encode()).hexdigest()[:16]}"

@@ -1,5 +1,6 @@
 """From submissions to rows: open, measure behind the boundary, count, decide pass or fail."""
 
+import functools
 import hashlib
 import itertools
 import os
@@ -24,6 +25,10 @@ from common.submissions import Submission, open_submission
 _CLAIM_TOLERANCE = 0.5
 
 _CONFUSED_PAIRS = 6
+
+# What two submissions must not have in common: bytes, or answers to every image.
+_FINGERPRINTS = ("sha256", "predictions_sha256")
+_DUPLICATES_NAMED = 5
 
 Row = dict[str, Any]
 
@@ -98,11 +103,11 @@ def grade_all(
         for index, submission in submissions.items():
             try:
                 descriptor, size, kind = open_submission(submission)
+                rows[index]["sha256"] = _sha256(descriptor)
             except SubmissionError as error:
                 rows[index]["reason"] = str(error)
                 refused.append(index)
                 continue
-            rows[index]["sha256"] = _sha256(descriptor)
             if not submission.is_run:
                 rows[index]["kind"] = kind
             yield Opened(index, descriptor, size, kind)
@@ -138,9 +143,9 @@ def reuse_rows(
     for index, submission in enumerate(submissions if known else []):
         try:
             descriptor, _, kind = open_submission(submission)
+            sha256 = _sha256(descriptor)
         except SubmissionError:
             continue  # it gets its reason anew
-        sha256 = _sha256(descriptor)
         os.close(descriptor)
         row = known.get((sha256, "run" if submission.is_run else kind))
         if row is not None:
@@ -153,15 +158,26 @@ def reuse_rows(
 
 
 def mark_duplicates(rows: list[Row]) -> None:
-    """Name in each row the others with the same bytes or the same predictions; verdicts stay."""
-    same: dict[str, list[Row]] = defaultdict(list)
+    """Mark in each row the others with the same bytes or the same predictions; verdicts stay.
+
+    ``duplicates`` is how many there are, ``duplicate_of`` the names of the first of them: a class
+    that hands in one file would else fill gigabytes with its names.
+    """
+    same: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        for key in ("sha256", "predictions_sha256"):
+        for key in _FINGERPRINTS:
             if row.get(key):
-                same[row[key]].append(row)
+                same[row[key]].add(row["name"])
+
+    @functools.cache
+    def names(*fingerprints: str | None) -> list[str]:
+        return sorted(set().union(*(same.get(value, ()) for value in fingerprints)))
+
     for row in rows:
-        twins = same.get(row.get("sha256"), []) + same.get(row.get("predictions_sha256"), [])
-        row["duplicate_of"] = sorted({twin["name"] for twin in twins if twin is not row})
+        twins = names(*(row.get(key) for key in _FINGERPRINTS))
+        row["duplicates"] = max(0, len(twins) - 1)
+        first = [name for name in twins[: _DUPLICATES_NAMED + 1] if name != row["name"]]
+        row["duplicate_of"] = first[:_DUPLICATES_NAMED]
 
 
 def rank(rows: list[Row]) -> None:
@@ -172,6 +188,11 @@ def rank(rows: list[Row]) -> None:
 
 
 def _sha256(descriptor: int) -> str:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the checksum of an open file; one that cannot be read is closed."""
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        os.close(descriptor)
+        raise SubmissionError(f"cannot be read: {error.strerror}") from error

@@ -5,12 +5,21 @@ Moodle: grade import, and the assignment's offline grading worksheet; Gradescope
 specifications). No live platform was tried.
 """
 
+import html
 import re
 from typing import Any
 
 from common.errors import UserError
 from common.escaping import printable, quoted, spreadsheet_cell
-from common.rosters import Matching, Roster, Student, make_student, match
+from common.rosters import (
+    Matching,
+    Roster,
+    Student,
+    canvas_name,
+    make_student,
+    match,
+    moodle_name,
+)
 
 Row = dict[str, Any]
 Table = list[list[str]]
@@ -61,7 +70,7 @@ class Canvas:
 
     def table(self, results: list[Row]) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students)
+        matching = match(results, self.students, canvas_name)
         header = [*self.roster.header[: self.info], self.roster.header[self.assignment]]
         lines = {student.line for student in self.students}
         table = [header]
@@ -110,7 +119,7 @@ class Moodle:
 
     def table(self, results: list[Row]) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students)
+        matching = match(results, self.students, moodle_name, full_names=True)
         graded = {line: row for line, row in matching.by_line.items() if _graded(row)}
         if self.is_worksheet:
             return self._worksheet(matching.by_line), matching
@@ -118,7 +127,7 @@ class Moodle:
         table = [header]
         for line, row in sorted(graded.items()):
             ids = [self.roster.rows[line][key] for key in self.keys]
-            table.append([*ids, f"{row['accuracy']:.2f}", _feedback(row)])
+            table.append([*ids, f"{row['accuracy']:.2f}", _feedback_html(row)])
         return table, matching
 
     def _worksheet(self, by_line: dict[int, Row]) -> Table:
@@ -132,7 +141,7 @@ class Moodle:
                         f"{row['accuracy'] * self.maxima[line] / 100:.2f}"
                     )
                 if "Feedback comments" in header:
-                    filled[header.index("Feedback comments")] = _feedback(row)
+                    filled[header.index("Feedback comments")] = _feedback_html(row)
             table.append(filled)
         return table
 
@@ -189,7 +198,12 @@ def _feedback(row: Row) -> str:
         f"{verdict}: {row['correct']} of {row['total']} images recognised, "
         f"{row['accuracy']:.2f} % (95 % interval {low:.2f} to {high:.2f})"
     )
-    return "; ".join([text, *([row["notes"]] if row["notes"] else [])])
+    return printable("; ".join([text, *([row["notes"]] if row["notes"] else [])]))
+
+
+def _feedback_html(row: Row) -> str:
+    # Moodle takes a comment for HTML, and shows it to the teacher too.
+    return html.escape(_feedback(row), quote=False)
 
 
 def unmatched(matching: Matching) -> list[str]:

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 from common.errors import UserError
 from common.escaping import is_formula, quoted
 
-# Names that platforms give to what their students hand in; a student chooses only what follows.
-# Canvas: lastfirst[_LATE]_<user id>_<submission id>_<file>; Moodle: <full name>_<participant>_...
-_PLATFORM_NAMES = (
-    re.compile(r"(?P<name>[^_]*?)(?:_LATE)?_(?P<number>\d+)_\d+_."),
-    re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_file"),
-)
+# Whom a platform's name of a submission can mean: pairs of a person's name and number.
+NameReader = Callable[[str], list[tuple[str, str]]]
+
+# lastfirst[_LATE]_<user id>_<submission id>_<file>, where a student chooses only the last.
+_CANVAS_NAME = re.compile(r"([^_]*?)(?:_LATE)?_(\d+)_\d+_.")
+_MOODLE_NUMBER = re.compile(r"_(\d+)_assignsubmission_file")
+# What Moodle leaves out of a person's name when it makes a file's of it (PARAM_FILE).
+_NOT_IN_FILE_NAMES = re.compile(r"""[\x00-\x1f\x7f&<>"`|':\\/]""")
 
 
 class Roster(NamedTuple):
@@ -114,14 +116,46 @@ def make_student(
     return Student(line, number, known, [name.strip() for name in names if name.strip()])
 
 
-def match(results: list[dict[str, Any]], students: list[Student]) -> Matching:
+def canvas_name(name: str) -> list[tuple[str, str]]:
+    """Read a name that Canvas gave; the person's is written in small letters, without spaces."""
+    found = _CANVAS_NAME.match(name)
+    return [(found[1], found[2])] if found else []
+
+
+def moodle_name(name: str) -> list[tuple[str, str]]:
+    """Read a name that Moodle gave: <full name>_<participant>_assignsubmission_file...
+
+    A student who can edit the full name can put such a pair into it, so there may be several.
+    """
+    return [(name[: found.start()], found[1]) for found in _MOODLE_NUMBER.finditer(name)]
+
+
+def match(
+    results: list[dict[str, Any]],
+    students: list[Student],
+    read_name: NameReader,
+    full_names: bool = False,
+) -> Matching:
     """Find the one student of each submission: by the platform's number in its name, else by name.
 
     A submission that fits several students, and a student whom several submissions fit, are left.
+    With ``full_names`` a number counts only beside its student's name, where the roster has it.
     """
     by_number = _index(students, lambda student: [student.number] if student.number else [])
     by_word = _index(students, lambda student: [*student.identifiers, *student.names])
-    found = [(row, _student_of(row["name"], by_number, by_word)) for row in results]
+
+    def student_of(name: str) -> Student | None:
+        if pairs := read_name(name):
+            if not by_number:
+                return _single(
+                    [s for person, _ in pairs for s in by_word.get(person.casefold(), [])]
+                )
+            numbered = [(person, s) for person, number in pairs for s in by_number.get(number, [])]
+            return _single([s for person, s in numbered if not full_names or _is_named(s, person)])
+        keys = (name.casefold(), PurePath(name).stem.casefold())
+        return next((student for key in keys if (student := _single(by_word.get(key, [])))), None)
+
+    found = [(row, student_of(row["name"])) for row in results]
     times = Counter(student.line for _, student in found if student)
     by_line = {student.line: row for row, student in found if student and times[student.line] == 1}
     return Matching(
@@ -142,17 +176,9 @@ def _index(
     return index
 
 
-def _student_of(
-    name: str, by_number: dict[str, list[Student]], by_word: dict[str, list[Student]]
-) -> Student | None:
-    for pattern in _PLATFORM_NAMES:
-        if found := pattern.match(name):
-            # The number decides alone, unless the roster is one without numbers.
-            if by_number:
-                return _single(by_number.get(found["number"], []))
-            return _single(by_word.get(found["name"].casefold(), []))
-    keys = (name.casefold(), PurePath(name).stem.casefold())
-    return next((student for key in keys if (student := _single(by_word.get(key, [])))), None)
+def _is_named(student: Student, person: str) -> bool:
+    names = [_NOT_IN_FILE_NAMES.sub("", name).casefold() for name in student.names]
+    return not names or _NOT_IN_FILE_NAMES.sub("", person).casefold() in names
 
 
 def _single(candidates: list[Student]) -> Student | None:

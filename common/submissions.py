@@ -1,8 +1,10 @@
 """What lies under a path: a submission a file or student's folder, and which file of it counts."""
 
+import itertools
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,12 @@ KINDS = {
 MAX_BYTES = 256 * 2**20
 
 _MAX_FOLDER_ENTRIES = 10_000
+_MAX_FOLDER_DEPTH = 32
+
+# All that a training script leaves in its folder.
+_RUN_FILES = {"checkpoint.pth", "metrics.json"}
+
+_OUTSIDE = "not a regular file: a link that leads outside of the folder"
 _UNSAFE = (
     "a .pt2 file is a program that can run code when it is opened: hand in the weights "
     "(.pth, .safetensors) or an .onnx model"
@@ -39,7 +47,8 @@ class Submission(NamedTuple):
     @property
     def is_run(self) -> bool:
         """Whether the source is a run's folder, in which ``checkpoint.pth`` counts."""
-        return (self.source / "metrics.json").is_file()
+        # Unlike Path's, this is False for whatever the system refuses to look at.
+        return os.path.isfile(self.source / "metrics.json")
 
 
 def require_outside(output: Path, paths: list[Path]) -> None:
@@ -54,7 +63,7 @@ def require_outside(output: Path, paths: list[Path]) -> None:
     for path in paths:
         real = path.resolve()
         if real in (output.resolve(), folder / "grades.csv") or (
-            path.is_dir() and folder.is_relative_to(real)
+            os.path.isdir(path) and folder.is_relative_to(real)
         ):
             raise UserError(
                 f"{output} would be written among the submissions of {path}: "
@@ -74,7 +83,8 @@ def find_submissions(paths: list[Path]) -> list[Submission]:
     """Return what is to be graded under ``paths``, sorted within each.
 
     A file or a run's folder is one submission; any other folder is a collection of them, whose
-    hidden files are left out.
+    hidden files are left out. A folder is a run's if nothing but a run's files lies in it: one
+    student's ``metrics.json`` must not make a run of everybody's folder.
 
     Raises
     ------
@@ -89,19 +99,39 @@ def find_submissions(paths: list[Path]) -> list[Submission]:
         if os.path.abspath(path) in named:
             continue
         named.add(os.path.abspath(path))
-        if not path.is_dir() or (path / "metrics.json").is_file():
+        if not os.path.isdir(path):
             found.setdefault(path, (path.name or str(path), None))
             continue
         entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
         if not entries:
             raise UserError(f"{path}: nothing to grade in this folder")
+        names = {entry.name for entry in entries}
+        if "metrics.json" in names and names <= _RUN_FILES:
+            found.setdefault(path, (path.name or str(path), None))
+            continue
         for entry in entries:
             found.setdefault(entry, (entry.name, path))
     times_named = Counter(readable(name) for name, _ in found.values())
-    return [
-        Submission(readable(name if times_named[readable(name)] == 1 else path), path, limit)
-        for path, (name, limit) in found.items()
+    names = [
+        readable(name if times_named[readable(name)] == 1 else path)
+        for path, (name, _) in found.items()
     ]
+    return [
+        Submission(name, path, limit)
+        for name, (path, (_, limit)) in zip(_distinct(names), found.items(), strict=True)
+    ]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    r"""Number names that are still the same: the byte FF, and the four characters ``\xff``."""
+    taken = Counter(names)
+    for index, name in enumerate(names):
+        if taken[name] > 1:
+            numbered = (f"{name} ({number})" for number in itertools.count(2))
+            names[index] = next(other for other in numbered if other not in taken)
+            taken[name] -= 1
+            taken[names[index]] = 1
+    return names
 
 
 def open_submission(submission: Submission) -> OpenFile:
@@ -116,11 +146,14 @@ def open_submission(submission: Submission) -> OpenFile:
         If there is no such file, or it is none that may be opened.
     """
     try:
-        source = _resolve(submission.source, submission.limit)
+        if submission.limit is not None and submission.source.is_symlink():
+            # Even one that leads to another submission: that would be somebody else's work.
+            raise SubmissionError("not a regular file but a link: hand in the file itself")
+        source = Path(os.path.realpath(submission.source))
         if not stat.S_ISDIR(os.lstat(source).st_mode):
-            return _open(source, Path(submission.source).suffix)
+            return _open(source, Path(submission.source).suffix, submission.limit)
         path = source / "checkpoint.pth" if submission.is_run else _only_candidate(source)
-        return _open(_resolve(path, source), path.suffix)
+        return _open(_resolve(path, source), path.suffix, source)
     except FileNotFoundError as error:
         missing = (
             "a run's folder (it has metrics.json), but it has no checkpoint.pth"
@@ -133,28 +166,19 @@ def open_submission(submission: Submission) -> OpenFile:
         raise SubmissionError(f"cannot be read: {problem}") from error
 
 
-def _resolve(path: Path, limit: Path | None) -> Path:
+def _resolve(path: Path, limit: Path) -> Path:
     real = Path(os.path.realpath(path))
-    if limit is not None and not real.is_relative_to(os.path.realpath(limit)):
-        raise SubmissionError("not a regular file: a link that leads outside of the folder")
+    if not real.is_relative_to(limit):
+        raise SubmissionError(_OUTSIDE)
     if path.is_symlink() and not real.exists():
         raise SubmissionError("not a regular file: a link that leads nowhere")
     return real
 
 
 def _only_candidate(folder: Path) -> Path:
-    candidates: list[Path] = []
-    entries = 0
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
-        entries += len(folders) + len(files)
-        if entries > _MAX_FOLDER_ENTRIES:
-            raise SubmissionError(f"the folder has more than {_MAX_FOLDER_ENTRIES:,} entries")
-        candidates += [
-            Path(parent, name)
-            for name in sorted(files)
-            if not name.startswith(".") and Path(name).suffix.lower() in (*KINDS, ".pt2")
-        ]
+    candidates = sorted(
+        path for path in _files_in(folder) if path.suffix.lower() in (*KINDS, ".pt2")
+    )
     if not candidates:
         raise SubmissionError(f"the folder has no file to grade: hand in one of {_known()}")
     if len(candidates) > 1:
@@ -166,7 +190,31 @@ def _only_candidate(folder: Path) -> Path:
     return candidates[0]
 
 
-def _open(path: Path, suffix: str) -> OpenFile:
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Yield what is no folder, at whatever depth; hidden files and folders are left out."""
+    # Not os.walk, which lists a folder before anybody can count, and calls itself for each level.
+    entries = 0
+    waiting = [(folder, 0)]
+    while waiting:
+        parent, depth = waiting.pop()
+        if depth > _MAX_FOLDER_DEPTH:
+            raise SubmissionError(f"the folder is more than {_MAX_FOLDER_DEPTH} folders deep")
+        with os.scandir(parent) as listing:
+            for entry in listing:
+                entries += 1
+                if entries > _MAX_FOLDER_ENTRIES:
+                    raise SubmissionError(
+                        f"the folder has more than {_MAX_FOLDER_ENTRIES:,} entries"
+                    )
+                if entry.name.startswith((".", "__MACOSX")):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), depth + 1))
+                else:
+                    yield Path(entry.path)
+
+
+def _open(path: Path, suffix: str, limit: Path | None) -> OpenFile:
     """Open a path without links in it, if what it leads to is a regular file of a known kind."""
     _require_regular(os.lstat(path).st_mode)
     if suffix.lower() == ".pt2":
@@ -178,6 +226,10 @@ def _open(path: Path, suffix: str) -> OpenFile:
     try:
         status = os.fstat(descriptor)
         _require_regular(status.st_mode)
+        # A folder on the way can have become a link since the path was resolved.
+        opened = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if limit is not None and not opened.is_relative_to(os.path.realpath(limit)):
+            raise SubmissionError(_OUTSIDE)
         if status.st_size == 0:
             raise SubmissionError("the file is empty")
         if status.st_size > MAX_BYTES:

@@ -136,7 +136,8 @@ def remarks(row: dict[str, Any]) -> list[str]:
         found.append("beyond any published network: these images' labels are public")
     twins = row.get("duplicate_of", [])
     if twins:
-        more = f" and {len(twins) - 1} more" if len(twins) > 1 else ""
+        others = row.get("duplicates", len(twins)) - 1
+        more = f" and {others} more" if others > 0 else ""
         found.append(f"same as {shorten(printable(twins[0]), _NAME_WIDTH)}{more}")
     if row.get("notes"):
         found.append(printable(row["notes"]))

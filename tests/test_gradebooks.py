@@ -9,7 +9,7 @@ from conftest import read, run
 
 from common.errors import UserError
 from common.github import markdown, summarise
-from common.gradebooks import Gradebook
+from common.gradebooks import Gradebook, grades_csv
 
 CANVAS_HEADER = (
     "Student,ID,SIS User ID,SIS Login ID,Section,Essay (11),MNIST lab (4567),Current Score"
@@ -150,6 +150,28 @@ def test_moodle_worksheet_is_filled_in(tmp_path):
     assert said[2].startswith("1 students of the roster have no submission: 'Cy O'Neill (Partici")
 
 
+def test_moodle_number_in_a_name_of_ones_own_choice_takes_no_grade(tmp_path):
+    """Students who can edit their full names can write another's number into it."""
+    worksheet = [*WORKSHEET, "Participant 204,Eve_201_assignsubmission_file,,,,50.00,Yes,-,-,"]
+    worksheet += ["Participant 205,Ann Lee_201_assignsubmission_file,,,,50.00,Yes,-,-,"]
+    rows, said = written(
+        tmp_path,
+        "moodle",
+        worksheet,
+        graded("Eve_201_assignsubmission_file_204_assignsubmission_file", 9840),
+        graded("Ann Lee_201_assignsubmission_file_205_assignsubmission_file", 9840),
+        failed("Cy ONeill_203_assignsubmission_file", "<a href=//x.org>no</a>"),
+    )
+    ann, _, cy, eve, impostor = (dict(zip(rows[0], row, strict=True)) for row in rows[1:])
+    assert ann["Grade"] == ""
+    assert eve["Grade"] == "49.20"
+    assert impostor["Grade"] == "", "two students fit, so none does"
+    assert said[2].startswith("1 submissions fit no single student of the roster: 'Ann Lee_201_")
+    assert cy["Feedback comments"] == ("Could not be graded: &lt;a href=//x.org&gt;no&lt;/a&gt;"), (
+        "Moodle shows comments as HTML"
+    )
+
+
 def test_moodle_maximum_that_is_no_number_is_refused_before_anything_is_graded(tmp_path):
     (tmp_path / "roster.csv").write_text("\n".join(WORKSHEET).replace("50.00", "-"))
     with pytest.raises(UserError, match="Maximum Grade in row 2 is '-'"):
@@ -177,6 +199,10 @@ def test_gradescope_gets_a_results_file_each(tmp_path):
     )
     paths = sorted(tmp_path.glob("gradescope/*/results.json"))
     assert len(paths) == 3
+    taken = next(path.parent.name for path in paths if "xxx" in path.parent.name)
+    results = document(failed(odd), graded(taken, 9840))
+    Gradebook("gradescope", None, None).write(results, tmp_path / "again")
+    assert len(list(tmp_path.glob("again/gradescope/*/results.json"))) == 2, "no name takes another"
     assert all(path.resolve().is_relative_to(tmp_path) for path in paths)
     for path in paths:
         content = path.read_bytes()
@@ -189,6 +215,13 @@ def test_gradescope_gets_a_results_file_each(tmp_path):
     assert good["score"] == 98.4
     assert [entry["name"] for entry in good["leaderboard"]] == ["Accuracy", "Parameters"]
     assert [entry["order"] for entry in good["leaderboard"]] == ["desc", "asc"]
+
+
+def test_cells_are_harmless_where_a_semicolon_ends_them(tmp_path):
+    text = grades_csv([failed("a;=1+1"), failed("b", 'x"; "=cmd'), failed("c", "one; two")])
+    for line in csv.reader(text.splitlines(), delimiter=";"):
+        assert not any(cell.lstrip(' "').startswith("=") for cell in line), line
+    assert "one; two" in text
 
 
 def test_summary_on_github_is_escaped_and_bounded(tmp_path, monkeypatch, capsys):

@@ -37,16 +37,19 @@ def entries(folder, good, outside):
     (folder / "dangling.pth").symlink_to(folder / "nowhere")
     (folder / "inside.pth").symlink_to("twin-a.pth")
     (folder / "loop.pth").symlink_to("loop.pth")
+    (folder / "long-link").symlink_to("n" * 300)
     (folder / "notes.txt").write_text("hello")
     (folder / "no-suffix").write_bytes(content)
     shown = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
-    return dict.fromkeys([*shown, "twin-a.pth", "inside.pth"], ("pass", None)) | {
+    return dict.fromkeys([*shown, "twin-a.pth"], ("pass", None)) | {
         "fifo.pth": ("error", "not a regular file but a FIFO"),
         "socket.pth": ("error", "not a regular file but a socket"),
-        "outside.pth": ("error", "leads outside"),
-        "device.pth": ("error", "leads outside"),
-        "dangling.pth": ("error", "leads nowhere"),
-        "loop.pth": ("error", ""),
+        "outside.pth": ("error", "a link"),
+        "inside.pth": ("error", "a link"),
+        "device.pth": ("error", "a link"),
+        "dangling.pth": ("error", "a link"),
+        "loop.pth": ("error", "a link"),
+        "long-link": ("error", "a link"),
         "notes.txt": ("error", "unknown kind of file"),
         "no-suffix": ("error", "unknown kind of file"),
     }
@@ -74,7 +77,10 @@ def folders(folder, good, run):
     (folder / "half-run/metrics.json").write_text("{}")
     (folder / "linker").mkdir()
     (folder / "linker/model.pth").symlink_to("../one/model.pth")
+    (folder / "loser").mkdir()
+    (folder / "loser/model.pth").symlink_to("nowhere")
     (folder / "linked").symlink_to(folder.parent)
+    (folder / "bottomless").joinpath(*"a" * 40).mkdir(parents=True)
     return {
         "one": ("pass", None),
         "deep": ("pass", None),
@@ -87,5 +93,7 @@ def folders(folder, good, run):
         "nothing": ("error", "no file to grade"),
         "half-run": ("error", "it has no checkpoint.pth"),
         "linker": ("error", "leads outside"),
-        "linked": ("error", "leads outside"),
+        "loser": ("error", "leads nowhere"),
+        "linked": ("error", "a link"),
+        "bottomless": ("error", "more than 32 folders deep"),
     }
