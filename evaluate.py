@@ -23,12 +23,15 @@ from common.errors import ALL_PASSED, SOME_FAILED, UserError, require_between, r
 from common.files import require_target, write_json
 from common.gradebooks import FORMATS, Gradebook
 from common.grading import grade_all, mark_duplicates, rank, reuse_rows
+from common.locks import folder_lock
 from common.reference import ReferenceSet, mnist_test_set, private_test_set
-from common.submissions import find_submissions, require_outside
+from common.submissions import Submission, find_submissions, require_outside
 
 OWN_RUNS = [Path("runs/base"), Path("runs/improved")]
 OWN_EVALUATION = Path("runs/evaluation.json")
 GRADING_EVALUATION = Path("runs/grading/evaluation.json")
+
+ANOTHER_OUTPUT = "name another --output"
 
 # GiB, seconds or jobs: more than anybody has, and less than any system call takes.
 MAX_LIMIT = 500
@@ -98,26 +101,28 @@ def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path
     device = environment.choose_device(args.device)
     require_target(output)
     reference = reference_set(args)
-    batches = own_runs.batches_of(reference, device)
-    measured = [
-        own_runs.measure_run(folder, reference, batches, threshold)
-        for folder in tqdm(folders, unit="run", disable=None, leave=False)
-    ]
-    best = own_runs.choose_best(measured)
-    document = {
-        **evaluations.header(reference, threshold, environment.versions()),
-        "best": best.row["name"] if best else None,
-        "results": [item.row for item in measured],
-        "comparisons": own_runs.compare_runs(measured),
-    }
-    write_json(output, document)
+    with folder_lock(output.parent, ANOTHER_OUTPUT):
+        batches = own_runs.batches_of(reference, device)
+        measured = [
+            own_runs.measure_run(folder, reference, batches, threshold)
+            for folder in tqdm(folders, unit="run", disable=None, leave=False)
+        ]
+        best = own_runs.choose_best(measured)
+        document = {
+            **evaluations.header(reference, threshold, environment.versions()),
+            "best": best.row["name"] if best else None,
+            "results": [item.row for item in measured],
+            "comparisons": own_runs.compare_runs(measured),
+        }
+        write_json(output, document)
+        best_path = output.parent / "mnist_classifier_best.pth"
+        if best:
+            own_runs.save_best(best, best_path)
+        else:
+            best_path.unlink(missing_ok=True)  # an earlier one's would contradict this evaluation
     print(terminal.evaluation(document))
-    best_path = output.parent / "mnist_classifier_best.pth"
     if best:
-        own_runs.save_best(best, best_path)
         print(f"{terminal.choice(best.row)}, saved as {best_path}")
-    else:
-        best_path.unlink(missing_ok=True)  # one of an earlier evaluation would contradict this one
     print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
     print(terminal.verdict(document))
     return document
@@ -134,9 +139,33 @@ def grade_submissions(
     reference = reference_set(args)
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
     fields = evaluations.header(reference, threshold, evaluations.grading_versions(), limits=limits)
-    earlier = [] if args.fresh else evaluations.earlier_rows(output, fields, args.isolation)
-    rows = reuse_rows(submissions, earlier, threshold)
-    left = {i: item for i, item in enumerate(submissions) if i not in rows}
+    with folder_lock(output.parent, ANOTHER_OUTPUT):
+        earlier = [] if args.fresh else evaluations.earlier_rows(output, fields, args.isolation)
+        rows = reuse_rows(submissions, earlier, threshold)
+        with evaluations.GrowingEvaluation(output, fields, rows) as growing:
+            grade_the_rest(args, threshold, submissions, reference, growing)
+        in_order = growing.in_order()
+        mark_duplicates(in_order)
+        if args.leaderboard:
+            rank(in_order)
+        document = growing.write(in_order)
+        with github.commands_stopped():
+            print(terminal.evaluation(document))
+            print("\n".join(gradebook.write(document, output.parent)))
+    github.summarise(document)
+    print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
+    print(terminal.verdict(document))
+    return document
+
+
+def grade_the_rest(
+    args: argparse.Namespace,
+    threshold: Fraction,
+    submissions: list[Submission],
+    reference: ReferenceSet,
+    growing: evaluations.GrowingEvaluation,
+) -> None:
+    """Grade the submissions that have no row yet, under a bar that counts verdicts."""
 
     def start_boundary() -> Boundary:
         memory = round(args.memory * 2**30)
@@ -146,27 +175,14 @@ def grade_submissions(
             print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
         return boundary
 
-    growing = evaluations.GrowingEvaluation(output, fields)
-    with tqdm(total=len(submissions), initial=len(rows), unit="file", disable=None) as bar:
+    left = {i: item for i, item in enumerate(submissions) if i not in growing.rows}
+    known = len(growing.rows)
+    with tqdm(total=len(submissions), initial=known, unit="file", disable=None) as bar:
         for index, row in grade_all(left, reference, threshold, start_boundary):
-            rows[index] = row
-            growing.write_sometimes(rows)
-            counts = Counter(row["status"] for row in rows.values())
+            growing.add(index, row)
+            counts = Counter(row["status"] for row in growing.rows.values())
             bar.set_postfix({s: counts[s] for s in ("pass", "fail", "error")}, refresh=False)
             bar.update()
-
-    in_order = [rows[index] for index in sorted(rows)]
-    mark_duplicates(in_order)
-    if args.leaderboard:
-        rank(in_order)
-    document = growing.write(in_order)
-    with github.commands_stopped():
-        print(terminal.evaluation(document))
-        print("\n".join(gradebook.write(document, output.parent)))
-    github.summarise(document)
-    print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
-    print(terminal.verdict(document))
-    return document
 
 
 if __name__ == "__main__":

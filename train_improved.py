@@ -11,6 +11,7 @@ import torch
 from torch import nn, optim
 
 from common.arguments import ArgumentParser
+from common.checkpoints import TrainingState
 from common.data import load_training_data
 from common.environment import choose_device, seed_everything
 from common.errors import ALL_PASSED, UserError, require_positive, run_script
@@ -67,14 +68,15 @@ def main() -> int:
         seed=args.seed,
         val_size=args.val_size,
     )
-    run = Run(args.output_dir, model, recipe, data.summary, device)
-    for epoch in range(1, args.epochs + 1):
-        training = train_one_epoch(
-            model, train_batches, criterion, optimizer, epoch, scheduler_per_batch=scheduler
-        )
-        validation = evaluate(model, val_batches, criterion) if args.val_size else None
-        run.finish_epoch(training, validation)
-    run.finish(val_batches)
+    state = TrainingState(model, optimizer, scheduler, train_batches)
+    with Run(args.output_dir, state, recipe, data.summary, device, args.resume) as run:
+        for epoch in run.epochs():
+            training = train_one_epoch(
+                model, train_batches, criterion, optimizer, epoch, scheduler, run.progress
+            )
+            validation = evaluate(model, val_batches, criterion) if args.val_size else None
+            run.finish_epoch(training, validation)
+        run.finish(val_batches)
     return ALL_PASSED
 
 
@@ -90,6 +92,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--seed", type=int, default=42, help="of the weights, the split, the order, the dropout")
     flag("--device", default="auto", help="cpu, cuda or mps; auto takes the best there is")
     flag("--val-size", type=int, default=5000, help="images to validate on; 0 trains on all")
+    flag("--resume", action="store_true", help="go on where a run into this folder was interrupted")
     return parser.parse_args()
 
 

@@ -2,14 +2,15 @@
 
 The layers, from the ground up; a module imports only what stands before it here:
 
-- ``escaping``, ``errors``, ``arguments``, ``files``, ``pixels``, ``history``: strangers' text
-  made safe to show, exit statuses, help texts, whole-or-nothing files, images in JSON, published
-  results.
+- ``escaping``, ``signals``, ``errors``, ``arguments``, ``files``, ``locks``, ``pixels``,
+  ``history``: strangers' text made safe to show, Ctrl-C, exit statuses, help texts, files that are
+  whole or not there, one process a folder, images in JSON, published results.
 - ``idx``, ``fetch``, ``reference``, ``data``: MNIST from wherever it can be had, as arrays, as
   tensors.
 - ``environment``, ``normalization``, ``transforms``, ``models``, ``metrics``: seeds and devices,
   pixels to inputs, the two networks, the statistics.
-- ``state_dicts``, ``checkpoints``: from a file's tensors to a network, without trust.
+- ``state_dicts``, ``checkpoints``: from a file's tensors to a network, without trust;
+  what a training needs to go on.
 - ``loops``, ``calibration``, ``runs``: training, measuring, a run's files.
 - ``submissions``, ``predictions``, ``onnx_models``, ``answers``, ``readers``: what a stranger's
   file can be, and what it answers.

@@ -1,18 +1,21 @@
 """Checkpoint files: saved whole, loaded without running code, rebuilt without trust."""
 
+import hashlib
 import io
 import math
 import pickle
 import sys
 import warnings
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 
-from common.errors import SubmissionError
+from common.environment import random_states, restore_random_states
+from common.errors import SubmissionError, UserError
 from common.escaping import quoted
 from common.files import write_whole
 from common.state_dicts import rebuild
@@ -27,6 +30,9 @@ _HINT = (
 )
 
 
+_START_ANEW = "leave out --resume to start anew"
+
+
 class Checkpoint(NamedTuple):
     """A network rebuilt from a file, ready to measure on the CPU, and what the file says of it."""
 
@@ -37,11 +43,74 @@ class Checkpoint(NamedTuple):
     notes: list[str]  # what was done to the weights to make them fit
 
 
-def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
-    """Write ``checkpoint`` whole or not at all; it must hold tensors and plain values only."""
+def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> str:
+    """Write ``checkpoint`` whole or not at all, and return the SHA-256 sum of the file.
+
+    It must hold tensors and plain values only.
+    """
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     write_whole(path, buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+class Stateful(Protocol):
+    """What can be asked for its state, and given it back: networks, optimizers, batches."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as tensors and plain values."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object:
+        """Take over a state that ``state_dict`` returned."""
+
+
+class TrainingState(NamedTuple):
+    """All that decides how a training goes on: restored, it goes on as if nothing had happened."""
+
+    model: Stateful
+    optimizer: Stateful
+    scheduler: Stateful
+    batches: Stateful  # the order of the images, and how far the pass over them has come
+
+    def save(self, path: Path, more: dict[str, Any]) -> None:
+        """Write the state, that of the random generators, and what the caller adds."""
+        parts = {name: part.state_dict() for name, part in self._asdict().items()}
+        save_checkpoint(path, {**more, **parts, "random": random_states()})
+
+    def restore(self, path: Path, saved: dict[str, Any]) -> None:
+        """Take over what ``load_saved_state`` read from ``path``.
+
+        Raises
+        ------
+        UserError
+            If it does not fit: some of it may have been taken over then.
+        """
+        try:
+            for name, part in self._asdict().items():
+                part.load_state_dict(saved[name])
+            restore_random_states(saved["random"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} does not fit this recipe: {_START_ANEW}") from error
+
+
+def load_saved_state(path: Path, required: Iterable[str]) -> dict[str, Any]:
+    """Read a file that ``TrainingState.save`` wrote, without running code.
+
+    Raises
+    ------
+    UserError
+        If it is damaged, or lacks one of the ``required`` keys.
+    """
+    content = path.read_bytes()
+    try:
+        if not _is_undamaged(content):
+            raise ValueError("a flipped bit")
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can break torch in any way
+        raise UserError(f"{path} is damaged: {_START_ANEW}") from error
+    if not isinstance(saved, dict) or not saved.keys() >= set(required):
+        raise UserError(f"{path} is no state of a training: {_START_ANEW}")
+    return saved
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -2,6 +2,7 @@
 
 import platform
 import random
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,32 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of what ``seed_everything`` seeds, as tensors and plain values."""
+    _, numpy_keys, *numpy_rest = np.random.get_state()
+    states = {
+        "python": random.getstate(),
+        "numpy": [numpy_keys.tolist(), *numpy_rest],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Put back what ``random_states`` returned; of devices, those that are here."""
+    random.setstate(states["python"])
+    np.random.set_state(("MT19937", *states["numpy"]))
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])
 
 
 def choose_device(name: str) -> torch.device:
@@ -60,17 +87,44 @@ def versions() -> dict[str, str]:
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Return versions, processor, threads, device and command line, as JSON values."""
+    """Return versions, processor, threads, device, commit and command line, as JSON values."""
     return {
         **versions(),
+        **_commit(),
         "command": [readable(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else _processor(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
     }
+
+
+def _commit() -> dict[str, Any]:
+    """Return the git commit of this code, and whether the files are its own; null if unknown."""
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_clean": None if (changes := _git("status", "--porcelain")) is None else not changes,
+    }
+
+
+def _git(*command: str) -> str | None:
+    try:
+        completed = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.SubprocessError):  # no git here, or none that answers
+        return None
+    return completed.stdout.strip() if completed.returncode == 0 else None
 
 
 def _processor() -> str:

@@ -1,22 +1,34 @@
 """The errors a user can cause, and the exit status that each way of ending has."""
 
+import errno
 import math
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
+from common import signals
 from common.escaping import printable
 
 # Exit statuses shared by all four scripts; 128 + signal number is the shell's own convention.
 ALL_PASSED = 0
 SOME_FAILED = 1
 CANNOT_RUN = 2
-INTERRUPTED = 130
-TERMINATED = 143
+
+
+# What to do about what the operating system refuses.
+_ADVICE = {
+    errno.ENOSPC: "make room, and run the same command again",
+    errno.EDQUOT: "make room, and run the same command again",
+    errno.EFBIG: "raise the limit (ulimit -f), and run the same command again",
+    errno.EROFS: "name a folder that can be written to",
+    errno.EACCES: "ask for the right to it, or name another place",
+    errno.EPERM: "ask for the right to it, or name another place",
+    errno.EEXIST: "a file is where a folder should be; move it away, or name another place",
+    errno.ENOTDIR: "a file is where a folder should be; move it away, or name another place",
+}
 
 
 class UserError(Exception):
@@ -25,14 +37,6 @@ class UserError(Exception):
 
 class SubmissionError(Exception):
     """Why a file cannot be graded, in a sentence for the person who handed it in."""
-
-
-class _Terminated(BaseException):
-    """SIGTERM arrived. Like KeyboardInterrupt, no ``except Exception`` may swallow it."""
-
-
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
 
 
 def require_between(above: float, at_most: float, **settings: float) -> None:
@@ -68,7 +72,8 @@ def run_script(main: Callable[[], int]) -> NoReturn:
     """Call ``main`` and end the process with the right exit status.
 
     A ``UserError`` or an ``OSError`` (disk full, no permission) becomes one line on standard error
-    and status 2. Other exceptions are bugs and keep their traceback.
+    and status 2, SIGINT and SIGTERM a line and the status 130 or 143. Other exceptions are bugs and
+    keep their traceback.
     """
     program = Path(sys.argv[0]).name
     # A shell can start a script with its output closed (`>&-`); Python then has no stream at all.
@@ -77,7 +82,7 @@ def run_script(main: Callable[[], int]) -> NoReturn:
     # A hostile file name can hold what the terminal's encoding cannot; it must not end the run.
     sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.stop_at_once()
     try:
         status = main()
         sys.stdout.flush()
@@ -89,17 +94,16 @@ def run_script(main: Callable[[], int]) -> NoReturn:
     except (UserError, OSError) as error:
         print(f"{program}: error: {_one_line(error)}", file=sys.stderr)
         status = CANNOT_RUN
-    except KeyboardInterrupt:
-        print(f"\n{program}: interrupted; files already written are whole", file=sys.stderr)
-        status = INTERRUPTED
-    except _Terminated:
-        print(f"\n{program}: terminated; files already written are whole", file=sys.stderr)
-        status = TERMINATED
+    except signals.Stopped as stopped:
+        word = "interrupted" if stopped.number == signal.SIGINT else "terminated"
+        print(f"\n{program}: {word}; {printable(stopped.advice)}", file=sys.stderr)
+        status = 128 + stopped.number
     sys.exit(status)
 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return printable(f"{where}{error.strerror}")
+        advice = f": {_ADVICE[error.errno]}" if error.errno in _ADVICE else ""
+        return printable(f"{where}{error.strerror}{advice}")
     return printable(" ".join(str(error).split()))

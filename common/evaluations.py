@@ -12,6 +12,7 @@ from typing import Any
 from common.errors import UserError
 from common.files import read_json, write_json
 from common.reference import ReferenceSet
+from common.signals import Stopped
 
 # Of the time, the share that may go into writing a file that holds all rows so far.
 _WRITING_SHARE = 0.05
@@ -95,22 +96,45 @@ class GrowingEvaluation:
     """Writes an evaluation again and again as its rows come in, so that a killed run loses little.
 
     Each file is whole, and says by ``complete`` whether it is the last one. Writing pauses so that
-    it takes a twentieth of the time, however many rows there are.
+    it takes a twentieth of the time, however many rows there are; who uses it as a context manager
+    finds all of them in the file after a signal.
+
+    Parameters
+    ----------
+    path : Path
+    fields : dict
+        Of ``header``.
+    rows : dict
+        By number, those that are known already.
     """
 
-    def __init__(self, path: Path, fields: dict[str, Any]) -> None:
-        self.path, self.fields = path, fields
+    def __init__(self, path: Path, fields: dict[str, Any], rows: dict[int, dict[str, Any]]) -> None:
+        self.path, self.fields, self.rows = path, fields, rows
         self.next_time = 0.0
 
-    def write_sometimes(self, rows: dict[int, dict[str, Any]]) -> None:
-        """Write the rows so far, by number, unless that was done a moment ago."""
+    def __enter__(self) -> "GrowingEvaluation":
+        return self
+
+    def __exit__(self, kind: type | None, exception: BaseException | None, trace: object) -> None:
+        if isinstance(exception, Stopped):
+            self._write_so_far()
+            exception.advice = "the rows so far are saved, and the same command goes on"
+
+    def add(self, index: int, row: dict[str, Any]) -> None:
+        """Add a row, and write all so far unless that was done a moment ago."""
+        self.rows[index] = row
         started = time.monotonic()
-        if started < self.next_time:
-            return
-        in_order = [rows[index] for index in sorted(rows)]
-        write_json(self.path, {**self.fields, "complete": False, "results": in_order})
-        ended = time.monotonic()
-        self.next_time = ended + (ended - started) / _WRITING_SHARE
+        if started >= self.next_time:
+            self._write_so_far()
+            ended = time.monotonic()
+            self.next_time = ended + (ended - started) / _WRITING_SHARE
+
+    def in_order(self) -> list[dict[str, Any]]:
+        """Return the rows by number."""
+        return [self.rows[index] for index in sorted(self.rows)]
+
+    def _write_so_far(self) -> None:
+        write_json(self.path, {**self.fields, "complete": False, "results": self.in_order()})
 
     def write(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Write the finished evaluation, and return it."""

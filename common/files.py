@@ -1,23 +1,27 @@
 """Files that are written whole or not at all, and the JSON that the scripts hand each other."""
 
 import contextlib
+import fcntl
 import json
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from common.errors import UserError
 
 SCHEMA_VERSION = 1
+
+_TEMPORARY = ".writing-"
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` so that a reader finds the old file or the new, never a part.
 
     A temporary file in the same folder is written, flushed to the disk and renamed over ``path``;
-    then the folder itself is flushed, since the new name is only as durable as its folder.
+    then the folder itself is flushed, since the new name is only as durable as its folder. What
+    killed processes left of such files is removed on the way.
 
     Raises
     ------
@@ -28,6 +32,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     path = Path(path)
     require_target(path)
+    _remove_leftovers(path.parent)
     try:
         _write_beside_and_rename(path, content)
     except OSError as error:
@@ -51,20 +56,45 @@ def require_target(path: Path) -> None:
 
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    file, temporary = _open_temporary(path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes private files; what the scripts write is as readable as any other file.
-        os.chmod(temporary, 0o666 & ~_current_umask())
-        os.replace(temporary, path)
+            # mkstemp makes private files; what the scripts write is as readable as any other file.
+            os.chmod(temporary, 0o666 & ~_current_umask())
+            os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
+
+
+def _open_temporary(folder: Path) -> tuple[BinaryIO, str]:
+    """Make a file whose lock says, for as long as it is open, that somebody is at work on it."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
+        file = os.fdopen(descriptor, "wb")
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks has no cleaning, too
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Another process may have taken it for a leftover before it was locked.
+            if os.fstat(descriptor).st_nlink > 0:
+                return file, name
+        except BaseException:
+            file.close()
+            os.unlink(name)
+            raise
+        file.close()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError), leftover.open("r+b") as file:  # another's, or in use
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
 
 
 def _current_umask() -> int:

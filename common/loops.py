@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,9 @@ class Batches:
         # A larger batch is the same batch, and torch takes no number beyond 64 bits.
         self.batch_size = min(batch_size, max(1, len(data)))
         self.generator = generator
+        self._position = 0  # batches of the pass under way that were yielded
+        self._skip = 0  # batches of the next pass that an earlier process has had
+        self._order_from: Tensor | None = None  # the generator's state before that pass
 
     @property
     def num_samples(self) -> int:
@@ -60,12 +63,35 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (float32, [N, 1, 28, 28], normalised) and targets (int64, [N])."""
+        start, self._skip = self._skip, 0
         if self.generator is None:
             order = torch.arange(self.num_samples)
         else:
+            self._order_from = self.generator.get_state()
             order = torch.randperm(self.num_samples, generator=self.generator)
-        for indices in order.to(self.targets.device).split(self.batch_size):
+        indices_of_batches = order.to(self.targets.device).split(self.batch_size)[start:]
+        for self._position, indices in enumerate(indices_of_batches, start=start + 1):
             yield normalize(self.images[indices]), self.targets[indices]
+        self._position, self._order_from = 0, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the pass under way stands; between two passes, at the start of the next.
+
+        The order is a function of the generator's state before the pass, so that and a number say
+        it all.
+        """
+        generator = self.generator.get_state() if self.generator else None
+        return {
+            "position": self._position,
+            "generator": generator if self._order_from is None else self._order_from,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next pass be the rest of the one that ``state_dict`` stands in."""
+        if self.generator is not None:
+            self.generator.set_state(state_dict["generator"])
+        self._skip = self._position = state_dict["position"]
+        self._order_from = state_dict["generator"]
 
 
 class TrainingResult(NamedTuple):
@@ -75,6 +101,59 @@ class TrainingResult(NamedTuple):
     accuracy: float  # percent
     learning_rate: float  # of the last step
     seconds: float
+
+
+class Progress:
+    """What the steps of the epoch under way have measured so far.
+
+    ``after_step`` is called at the end of each of them: the moment to save, or to stop.
+    """
+
+    def __init__(self, after_step: Callable[[], None] | None = None) -> None:
+        self.after_step = after_step
+        self.earlier_losses = torch.empty(0)  # of steps that an earlier process did
+        self.losses: list[Tensor] = []  # per step: the sum over the images of the batch
+        self.hits: Tensor | int = 0
+        self.seen = 0
+        self.learning_rate = 0.0
+        self.seconds = 0.0
+
+    def finish_step(
+        self, loss: Tensor, logits: Tensor, targets: Tensor, learning_rate: float
+    ) -> None:
+        """Count a step, without waiting for the device that computes it."""
+        self.losses.append(loss.detach() * len(targets))
+        self.hits += (logits.argmax(dim=1) == targets).sum()
+        self.seen += len(targets)
+        self.learning_rate = learning_rate
+        if self.after_step is not None:
+            self.after_step()
+
+    def loss_sums(self) -> Tensor:
+        """Return the losses of all steps so far: float32 [steps], on the CPU."""
+        if not self.losses:
+            return self.earlier_losses
+        return torch.cat([self.earlier_losses, torch.stack(self.losses).cpu()])
+
+    def accuracy(self) -> float:
+        """Return the percentage of the images so far that were recognised."""
+        return 100 * int(self.hits) / self.seen
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the figures as tensors and plain values."""
+        return {
+            "losses": self.loss_sums(),
+            "hits": int(self.hits),
+            "seen": self.seen,
+            "learning_rate": self.learning_rate,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with figures that ``state_dict`` returned."""
+        self.earlier_losses = state_dict["losses"]
+        self.hits, self.seen = state_dict["hits"], state_dict["seen"]
+        self.learning_rate, self.seconds = state_dict["learning_rate"], state_dict["seconds"]
 
 
 class ValidationResult(NamedTuple):
@@ -91,11 +170,13 @@ def train_one_epoch(
     optimizer: Optimizer,
     epoch: int,
     scheduler_per_batch: LRScheduler | None = None,
+    progress: Progress | None = None,
 ) -> TrainingResult:
     """Update the weights once per batch, for one pass over the training images.
 
     Losses and hits stay tensors until the end of the pass: reading one (``loss.item()``) makes the
     processor wait for a GPU. The progress bar reads them only when it redraws, ten times a second.
+    With the ``progress`` that an interrupted pass has made, this one does the rest of it.
 
     Raises
     ------
@@ -103,11 +184,12 @@ def train_one_epoch(
         If the loss of a step was not finite; the message names epoch and step.
     """
     model.train()
-    started = time.perf_counter()
-    losses: list[Tensor] = []  # per step: sum over the images of the batch
-    hits = torch.zeros((), dtype=torch.int64, device=batches.targets.device)
-    seen = 0
-    with tqdm(total=len(batches), desc=f"epoch {epoch}", disable=None, leave=False) as bar:
+    progress = progress or Progress()
+    started = time.perf_counter() - progress.seconds
+    done = len(progress.earlier_losses)
+    with tqdm(
+        total=len(batches), initial=done, desc=f"epoch {epoch}", disable=None, leave=False
+    ) as bar:
         for images, targets in batches:
             optimizer.zero_grad()
             logits = model(images)
@@ -115,24 +197,23 @@ def train_one_epoch(
             loss.backward()
             optimizer.step()
 
-            losses.append(loss.detach() * len(targets))
-            hits += (logits.argmax(dim=1) == targets).sum()
-            seen += len(targets)
             learning_rate = optimizer.param_groups[0]["lr"]
             if scheduler_per_batch is not None:
                 scheduler_per_batch.step()
+            progress.seconds = time.perf_counter() - started
+            progress.finish_step(loss, logits, targets, learning_rate)
             if bar.update():
                 bar.set_postfix_str(
-                    f"loss {losses[-1].item() / len(targets):.4f}, "
-                    f"accuracy {100 * hits.item() / seen:.2f} %, lr {learning_rate:.2g}",
+                    f"loss {loss.item():.4f}, accuracy {progress.accuracy():.2f} %, "
+                    f"lr {learning_rate:.2g}",
                     refresh=False,
                 )
-    loss_sums = torch.stack(losses).cpu().double()
+    loss_sums = progress.loss_sums().double()
     _require_finite(loss_sums, epoch)
     return TrainingResult(
-        loss=loss_sums.sum().item() / seen,
-        accuracy=100 * hits.item() / seen,
-        learning_rate=learning_rate,
+        loss=loss_sums.sum().item() / progress.seen,
+        accuracy=progress.accuracy(),
+        learning_rate=progress.learning_rate,
         seconds=time.perf_counter() - started,
     )
 

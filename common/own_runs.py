@@ -83,6 +83,7 @@ def measure_run(
             raise SubmissionError("the folder has no checkpoint.pth")
         checkpoint = load_checkpoint(path)
         row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        row["metrics_sha256"] = _checksum_of_metrics(folder, row["sha256"])
         logits = predict_logits(checkpoint.model.to(batches.targets.device), batches).numpy()
         check_logits(logits)
         row["validation"] = _validation(folder)
@@ -151,6 +152,17 @@ def compare_runs(measured: list[Measured]) -> list[dict[str, Any]]:
         {"a": a.row["name"], "b": b.row["name"], **metrics.mcnemar_exact(a.correct, b.correct)}
         for a, b in itertools.combinations(known, 2)
     ]
+
+
+def _checksum_of_metrics(run: Path, checkpoint_sha256: str) -> str:
+    """Return the checksum of metrics.json, if it tells of this very checkpoint."""
+    path = run / "metrics.json"
+    if read_json(path).get("checkpoint_sha256") != checkpoint_sha256:
+        raise UserError(
+            f"{path} tells of another checkpoint.pth: a write was cut short, or a file exchanged; "
+            "go on with --resume, or train again"
+        )
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _validation(run: Path) -> dict[str, Any] | None:

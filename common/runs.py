@@ -1,6 +1,15 @@
-"""A training run's folder: ``metrics.json`` and ``checkpoint.pth``, written after each epoch."""
+"""A training run's folder: ``metrics.json`` and ``checkpoint.pth``, written after each epoch.
 
+Until the run is finished ``training_state.pth`` lies beside them, with all that ``--resume`` needs.
+It is removed at the end: it is three times as large as the checkpoint, and its work is done.
+"""
+
+import contextlib
+import json
+import shlex
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,52 +19,96 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from common.calibration import fit_temperature
-from common.checkpoints import save_checkpoint
+from common.checkpoints import TrainingState, load_saved_state, save_checkpoint
 from common.environment import describe_environment, versions
 from common.errors import UserError
-from common.files import readable, require_target, write_json
-from common.loops import Batches, TrainingResult, ValidationResult, predict_logits
+from common.escaping import printable, shorten
+from common.files import read_json, readable, require_target, write_json
+from common.locks import folder_lock
+from common.loops import Batches, Progress, TrainingResult, ValidationResult, predict_logits
 from common.models import count_parameters
+from common.signals import DeferredSignals, Stopped
+
+# Where two runs that agree in these do the same arithmetic in the same order.
+_CONDITIONS = ("torch", "device", "device_name", "threads")
+_STATE_KEYS = ("recipe", "data", "conditions", "history", "progress", "seconds")
 
 
 class Run:
     """Keeps the history of a training run and writes it, so that the scripts stay recipes.
 
+    Use it as a context manager: while it is entered no other run can use the folder, and a signal
+    ends the script after the step under way, with the state saved.
+
     Parameters
     ----------
     folder : Path
         Gets ``metrics.json`` and ``checkpoint.pth``; made if it is not there.
-    model : nn.Module
-        One of ``common.models``.
+    state : TrainingState
+        Its model is one of ``common.models``.
     recipe : dict
         What ``describe_recipe`` returns.
     data : dict
         ``TrainingData.summary``.
     device : torch.device
+    resume : bool
+        Go on where an earlier run into the folder was interrupted, if there is one.
+
+    Attributes
+    ----------
+    progress : Progress
+        Of the epoch under way.
     """
 
     def __init__(
         self,
         folder: Path,
-        model: nn.Module,
+        state: TrainingState,
         recipe: dict[str, Any],
         data: dict[str, Any],
         device: torch.device,
+        resume: bool = False,
     ) -> None:
         self.folder = Path(folder)
-        self.model = model
-        self.recipe = recipe
+        self.state, self.model = state, state.model
+        # As JSON has it, so that it can be compared with what an earlier run wrote.
+        self.recipe = json.loads(json.dumps(recipe))
         self.data = data
+        self.resume = resume
         self.environment = describe_environment(device)
+        self.conditions = {key: self.environment[key] for key in _CONDITIONS}
         self.history: list[dict[str, Any]] = []
         self.temperature: float | None = None
+        self.is_finished = False
+        self.signals = DeferredSignals()
+        self.progress = Progress(after_step=self._stop_if_asked)
         self.started = time.perf_counter()
+        self.state_path = self.folder / "training_state.pth"
         # A folder that cannot take the files is better known before the first epoch than after it.
-        for name in ("checkpoint.pth", "metrics.json"):
+        for name in ("checkpoint.pth", "metrics.json", self.state_path.name):
             require_target(self.folder / name)
 
+    def __enter__(self) -> "Run":
+        with contextlib.ExitStack() as entered:
+            entered.enter_context(folder_lock(self.folder, "name another --output-dir"))
+            if self.resume:
+                self._take_up()
+            elif self.state_path.exists():
+                _say(f"The unfinished run in {self.folder} is replaced; --resume would continue it")
+            entered.enter_context(self.signals)
+            self._entered = entered.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._entered.close()
+
+    def epochs(self) -> Iterator[int]:
+        """Yield the number of each epoch that is left, from 1."""
+        while not self.is_finished and len(self.history) < self.recipe["epochs"]:
+            yield len(self.history) + 1
+
     def finish_epoch(self, training: TrainingResult, validation: ValidationResult | None) -> None:
-        """Record an epoch, print it as a line, and write both files.
+        """Record an epoch, print it as a line, and write all files.
 
         Raises
         ------
@@ -78,18 +131,72 @@ class Run:
         }
         self.history.append(row)
         print(_epoch_line(row, self.recipe["epochs"]), flush=True)
-        self._write_checkpoint()
-        self._write_metrics()
+        self.progress = Progress(after_step=self._stop_if_asked)
+        self._save_state()
+        self._write_results()
+        self._stop_if_asked()
 
     def finish(self, val_batches: Batches) -> None:
-        """Fit the temperature on the validation images, if there are any, and write the metrics."""
+        """Fit the temperature on the validation images, if there are any, and write the results."""
+        if self.is_finished:
+            return
         if val_batches.num_samples > 0:
             logits = predict_logits(self.model, val_batches)
             self.temperature = fit_temperature(logits, val_batches.targets.cpu())
-        self._write_metrics()
+        self.is_finished = True
+        self._write_results()
+        self.state_path.unlink(missing_ok=True)
         print(f"Wrote {self.folder / 'checkpoint.pth'} and {self.folder / 'metrics.json'}")
 
-    def _write_checkpoint(self) -> None:
+    def _take_up(self) -> None:
+        """Go on where an earlier run stands, if there is one in the folder."""
+        metrics = self.folder / "metrics.json"
+        if self.state_path.exists():
+            saved = load_saved_state(self.state_path, required=_STATE_KEYS)
+            self._require_same(saved)
+            self.state.restore(self.state_path, saved)
+            self.progress.load_state_dict(saved["progress"])
+            self.history = saved["history"]
+            self.started -= saved["seconds"]
+            steps = len(self.progress.earlier_losses)
+            _say(f"Resumed after epoch {len(self.history)}, step {steps} of the next")
+            if others := _differences(saved["conditions"], self.conditions):
+                _say(f"Equality to the bit is not promised: {', '.join(others)}")
+        elif metrics.exists() and (earlier := read_json(metrics)).get("complete"):
+            self._require_same(earlier)
+            self.is_finished = True
+            print(f"The run in {self.folder} is finished: nothing to resume")
+
+    def _require_same(self, earlier: dict[str, Any]) -> None:
+        found = _differences(earlier.get("recipe"), self.recipe, "recipe")
+        found += _differences(earlier.get("data"), self.data, "data")
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise UserError(
+                f"the run in {self.folder} is another one: {found[0]}{more}; give what it began "
+                "with, leave out --resume to start anew, or name another --output-dir"
+            )
+
+    def _stop_if_asked(self) -> None:
+        if self.signals.received is not None:
+            self._save_state()
+            stopped = Stopped(self.signals.received)
+            stopped.advice = f"the state is saved, and this continues: {_continuing_command()}"
+            raise stopped
+
+    def _save_state(self) -> None:
+        more = {
+            "recipe": self.recipe,
+            "data": self.data,
+            "conditions": self.conditions,
+            "history": self.history,
+            "progress": self.progress.state_dict(),
+            "seconds": time.perf_counter() - self.started,
+        }
+        self.state.save(self.state_path, more)
+
+    def _write_results(self) -> None:
+        """Write the checkpoint, and the metrics that name it by its checksum."""
         checkpoint = {
             "model_state_dict": {k: v.cpu() for k, v in self.model.state_dict().items()},
             "model_architecture": type(self.model).__name__,
@@ -99,9 +206,6 @@ class Run:
             "recipe": self.recipe,
             "versions": versions(),
         }
-        save_checkpoint(self.folder / "checkpoint.pth", checkpoint)
-
-    def _write_metrics(self) -> None:
         metrics = {
             "name": readable(self.folder.name),
             "architecture": type(self.model).__name__,
@@ -112,8 +216,31 @@ class Run:
             "history": self.history,
             "temperature": self.temperature,
             "seconds": time.perf_counter() - self.started,
+            "complete": self.is_finished,
+            "checkpoint_sha256": save_checkpoint(self.folder / "checkpoint.pth", checkpoint),
         }
         write_json(self.folder / "metrics.json", metrics)
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr)
+
+
+def _continuing_command() -> str:
+    words = [word for word in sys.argv if word != "--resume"]
+    return shlex.join(["python", *words, "--resume"])
+
+
+def _differences(then: object, now: object, name: str = "") -> list[str]:
+    """Return what of two JSON documents is not the same, the names of its keys joined by dots."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        found = []
+        for key in sorted(then.keys() | now.keys()):
+            found += _differences(then.get(key), now.get(key), f"{name}.{key}" if name else key)
+        return found
+    if then == now:
+        return []
+    return [f"{name} is {shorten(repr(now), 40)}, and was {shorten(repr(then), 40)}"]
 
 
 def describe_recipe(

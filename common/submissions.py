@@ -28,7 +28,7 @@ _MAX_FOLDER_ENTRIES = 10_000
 _MAX_FOLDER_DEPTH = 32
 
 # All that a training script leaves in its folder.
-_RUN_FILES = {"checkpoint.pth", "metrics.json"}
+_RUN_FILES = {"checkpoint.pth", "metrics.json", "training_state.pth"}
 
 _OUTSIDE = "not a regular file: a link that leads outside of the folder"
 _UNSAFE = (

@@ -256,7 +256,7 @@ def test_killed_runs_end_with_the_same_rows(workspace, private_set):
     assert document["complete"]
     assert {row["name"]: row for row in document["results"]} == undisturbed
     leftovers = [path.name for path in output.parent.iterdir()]
-    assert sorted(leftovers) == ["evaluation.json", "grades.csv"]
+    assert sorted(leftovers) == [".lock", "evaluation.json", "grades.csv"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from torch import nn, optim
 from torch.utils.data import DataLoader
 
 from common.calibration import fit_temperature
+from common.checkpoints import TrainingState
 from common.errors import UserError
 from common.loops import Batches, TrainingResult, evaluate, predict_logits, train_one_epoch
 from common.models import ImprovedMNISTClassifier, MNISTClassifier
@@ -105,7 +106,8 @@ def test_batch_larger_than_the_data_is_all_of_it(few):
 
 def test_weights_that_are_not_finite_are_not_saved(few, tmp_path):
     model = MNISTClassifier(hidden_sizes=(8,))
-    run = Run(tmp_path, model, recipe={"epochs": 1}, data={}, device=CPU)
+    state = TrainingState(model, None, None, None)
+    run = Run(tmp_path, state, recipe={"epochs": 1}, data={}, device=CPU)
     nn.init.constant_(model.fc1.bias, float("inf"))
     with pytest.raises(UserError, match="weights are not finite after epoch 1"):
         run.finish_epoch(TrainingResult(1.0, 10.0, 0.1, 1.0), validation=None)

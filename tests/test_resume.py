@@ -1,0 +1,271 @@
+"""Runs that are interrupted go on to the same end; two at once, or damage, end in one line."""
+
+import itertools
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import REPO, read, run
+from torch import optim
+
+from bench.interruptions import outcome
+from common.checkpoints import TrainingState, load_saved_state
+from common.environment import seed_everything
+from common.errors import UserError
+from common.locks import folder_lock
+from common.loops import Batches, train_one_epoch
+from common.models import ImprovedMNISTClassifier
+from common.runs import Run
+from common.signals import Stopped
+
+FLAGS = ("--val-size", "57000", "--epochs", "3")
+CPU = torch.device("cpu")
+
+
+def start(script, *flags, cwd, **options):
+    return subprocess.Popen(
+        [sys.executable, REPO / script, *flags],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def interrupt(process, number, after):
+    """Send a signal once a line that begins with ``after`` was printed; return the last words."""
+    for line in process.stdout:
+        if line.startswith(after):
+            process.send_signal(number)
+            break
+    _, errors = process.communicate(timeout=60)
+    return errors.strip().splitlines()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, data_dir):
+    """A folder in which a run came to its end."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "data").symlink_to(data_dir)
+    assert run("train_base.py", *FLAGS, cwd=folder).returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def interrupted(undisturbed, tmp_path_factory):
+    """A run that SIGTERM ended after its first epoch; tests work on copies of it."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    (folder / "data").symlink_to(undisturbed / "data")
+    process = start("train_base.py", *FLAGS, cwd=folder)
+    last_words = interrupt(process, signal.SIGTERM, after="epoch 1/3")
+    return SimpleNamespace(folder=folder, last_words=last_words, status=process.returncode)
+
+
+@pytest.fixture
+def unfinished(interrupted, workspace):
+    """A copy of the interrupted run's folder."""
+    (workspace / "runs").mkdir()
+    subprocess.run(["cp", "-a", interrupted.folder / "runs/base", workspace / "runs"], check=True)
+    return workspace
+
+
+def test_sigterm_ends_in_a_line_that_gives_the_command_that_goes_on(interrupted, undisturbed):
+    assert interrupted.status == 143
+    (line,) = interrupted.last_words
+    said, command = line.rsplit(": ", 1)
+    assert said == "train_base.py: terminated; the state is saved, and this continues"
+    words = shlex.split(command)
+    assert words[0] == "python"
+    assert words[-1] == "--resume"
+    files = sorted(path.name for path in (interrupted.folder / "runs/base").glob("[!.]*"))
+    assert files == ["checkpoint.pth", "metrics.json", "training_state.pth"]
+
+
+def test_run_stopped_by_signals_ends_as_if_nothing_had_happened(undisturbed, unfinished):
+    process = start("train_base.py", *FLAGS, "--resume", cwd=unfinished)
+    last_words = interrupt(process, signal.SIGINT, after="epoch 2/3")
+    assert process.returncode == 130
+    assert last_words[-1].startswith("train_base.py: interrupted; the state is saved")
+    completed = run("train_base.py", *FLAGS, "--resume", cwd=unfinished)
+    assert completed.returncode == 0
+    assert completed.stderr.startswith("Resumed after epoch 2, step ")
+    assert outcome(unfinished / "runs/base") == outcome(undisturbed / "runs/base")
+
+
+def test_killed_runs_end_as_if_nothing_had_happened(data_dir):
+    """At any time, within a write, and while the data set is first put in place."""
+    flags = ("--runs", "3", "--val-size", "57000", "--epochs", "2", "--data-dir", data_dir)
+    completed = subprocess.run(
+        [sys.executable, REPO / "bench/interruptions.py", *flags], capture_output=True, text=True
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert "3 of 3 ended equal to the undisturbed run to the bit" in completed.stdout
+
+
+def test_finished_run_is_left_alone(undisturbed):
+    before = {p: p.stat().st_mtime_ns for p in (undisturbed / "runs/base").iterdir()}
+    completed = run("train_base.py", *FLAGS, "--resume", cwd=undisturbed)
+    assert completed.returncode == 0
+    assert "The run in runs/base is finished: nothing to resume" in completed.stdout
+    assert {p: p.stat().st_mtime_ns for p in (undisturbed / "runs/base").iterdir()} == before
+
+
+def test_other_run_in_the_folder_is_refused_with_the_difference(unfinished):
+    before = outcome(unfinished / "runs/base")
+    flags = ("--seed", "7", "--lr", "0.003", "--val-size", "56000")
+    completed = run("train_base.py", *FLAGS, *flags, "--resume", cwd=unfinished)
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert re.search(
+        r"the run in runs/base is another one: recipe.optimizer.lr is 0.003, and was 0.001 "
+        r"\(and \d+ more\); give what it began with, leave out --resume",
+        completed.stderr,
+    )
+    assert outcome(unfinished / "runs/base") == before
+
+
+def test_other_conditions_are_named(unfinished):
+    path = unfinished / "runs/base/training_state.pth"
+    saved = torch.load(path, weights_only=True)
+    saved["conditions"]["threads"] = 99
+    torch.save(saved, path)
+    completed = run("train_base.py", *FLAGS, "--resume", cwd=unfinished)
+    assert completed.returncode == 0
+    assert re.search(
+        r"\nEquality to the bit is not promised: threads is \d+, and was 99\n", completed.stderr
+    )
+
+
+def test_new_start_says_what_it_replaces(unfinished):
+    completed = run("train_base.py", *FLAGS, "--epochs", "1", cwd=unfinished)
+    assert completed.returncode == 0
+    assert completed.stderr == (
+        "The unfinished run in runs/base is replaced; --resume would continue it\n"
+    )
+    assert read(unfinished / "runs/base/metrics.json")["complete"]
+
+
+def test_damaged_state_is_one_line(unfinished):
+    path = unfinished / "runs/base/training_state.pth"
+    path.write_bytes(path.read_bytes()[:300_000])
+    completed = run("train_base.py", *FLAGS, "--resume", cwd=unfinished)
+    assert completed.returncode == 2
+    (line,) = completed.stderr.splitlines()
+    assert line.endswith("training_state.pth is damaged: leave out --resume to start anew")
+    assert path.stat().st_size == 300_000
+
+
+def test_no_state_of_other_bytes_or_other_content_is_taken_up(interrupted, tmp_path):
+    content = (interrupted.folder / "runs/base/training_state.pth").read_bytes()
+    (tmp_path / "flipped").write_bytes(content[:300_000] + b"?" + content[300_001:])
+    with pytest.raises(UserError, match="flipped is damaged"):
+        load_saved_state(tmp_path / "flipped", required=())
+    with pytest.raises(UserError, match="is no state of a training"):
+        load_saved_state(interrupted.folder / "runs/base/checkpoint.pth", required=["progress"])
+
+
+def test_metrics_cut_in_half_are_one_line_and_left_alone(workspace):
+    path = workspace / "runs/base/metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"complete": tr')
+    completed = run("train_base.py", *FLAGS, "--resume", cwd=workspace)
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert "metrics.json is not valid JSON" in completed.stderr
+    assert path.read_bytes() == b'{"complete": tr'
+
+
+def test_second_process_in_a_folder_stops_with_a_line(undisturbed):
+    for folder, script, *flags in [
+        ("runs/base", "train_base.py", *FLAGS),
+        ("runs", "evaluate.py"),
+        ("runs/grading", "evaluate.py", "runs/base/checkpoint.pth"),
+    ]:
+        with folder_lock(undisturbed / folder, "wait"):
+            completed = run(script, *flags, cwd=undisturbed)
+        assert completed.returncode == 2
+        assert len(completed.stderr.splitlines()) == 1
+        assert f"{folder} is in use by another process" in completed.stderr
+
+
+def test_second_download_waits_for_the_first(tmp_path, data_dir):
+    raw = tmp_path / "MNIST/raw"
+    fetch = f"from common.fetch import fetch_mnist; fetch_mnist({str(tmp_path)!r})"
+    with folder_lock(raw, "wait"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", fetch], cwd=REPO, stderr=subprocess.PIPE, text=True
+        )
+        said = process.stderr.readline()
+        for path in (data_dir / "MNIST/raw").glob("[!.]*"):
+            (raw / path.name).symlink_to(path)
+    assert said == f"Waiting for another process that writes into {raw} ...\n"
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 10, 11, 20])
+def test_run_goes_on_at_the_step_of_the_signal(train_images, tmp_path, stop_at):
+    """Ten steps an epoch: stopped after the first, in the middle, and at the end of an epoch."""
+
+    def trained(name, signal_at=None, resume=False):
+        seed_everything(3)
+        few = train_images[torch.arange(1000)]
+        batches = Batches(few, 100, CPU, generator=torch.Generator().manual_seed(3))
+        model = ImprovedMNISTClassifier(hidden_sizes=(16, 8))
+        optimizer = optim.AdamW(model.parameters(), fused=True)
+        schedule = optim.lr_scheduler.OneCycleLR(optimizer, 0.01, epochs=2, steps_per_epoch=10)
+        steps = itertools.count(1)
+
+        def criterion(logits, targets):
+            if next(steps) == signal_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return F.cross_entropy(logits, targets)
+
+        state = TrainingState(model, optimizer, schedule, batches)
+        with Run(tmp_path / name, state, {"epochs": 2}, {}, CPU, resume) as run:
+            for epoch in run.epochs():
+                training = train_one_epoch(
+                    model, batches, criterion, optimizer, epoch, schedule, run.progress
+                )
+                random.random(), np.random.rand()
+                run.finish_epoch(training, None)
+            run.finish(Batches(few[:0], 1, CPU))
+        return outcome(tmp_path / name), random.random(), np.random.rand(), torch.rand(1)
+
+    undisturbed = trained("undisturbed")
+    with pytest.raises(Stopped) as stopped:
+        trained("stopped", signal_at=stop_at)
+    assert stopped.value.number == signal.SIGTERM
+    assert trained("stopped", resume=True) == undisturbed
+
+
+@pytest.mark.parametrize("done", [0, 1, 7, 16])
+def test_batches_go_on_where_they_were(train_images, done):
+    """Also after the last one, which is not the same as before the first."""
+
+    def batches():
+        return Batches(few, 64, CPU, generator=torch.Generator().manual_seed(3))
+
+    few = train_images[torch.arange(1000)]
+    whole = batches()
+    expected = [targets for _ in range(2) for _, targets in whole]
+    first = batches()
+    passing = iter(first)
+    seen = [next(passing)[1] for _ in range(done)]
+    second = batches()
+    second.load_state_dict(first.state_dict())
+    second.load_state_dict(second.state_dict())
+    seen += [targets for _, targets in second]
+    seen += [targets for _, targets in second]
+    assert len(seen) == len(expected)
+    assert all(torch.equal(*pair) for pair in zip(seen, expected, strict=True))
