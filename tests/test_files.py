@@ -17,21 +17,6 @@ def test_new_content_replaces_the_old_and_leaves_nothing_else(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
 
 
-@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
-def test_failure_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
-    path = tmp_path / "file.bin"
-    files.write_whole(path, b"old")
-
-    def fail(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, step, fail)
-    with pytest.raises(OSError, match=r"No space left.*file\.bin"):
-        files.write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
-
-
 def test_nothing_but_a_file_is_written_over(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for name in ("fifo", ".", ""):
