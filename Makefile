@@ -12,7 +12,7 @@ SHOWING := $(addprefix common/,answers.py boundary.py bubblewrap.py confinement.
 TRAINING := $(filter-out $(SHOWING),$(wildcard common/*.py))
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: report test lint format bench
+.PHONY: report test verify reproduce lint format bench
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
@@ -23,6 +23,14 @@ report: runs/base/.trained runs/improved/.trained
 
 test: .venv/.installed-dev $(DATA)
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile
+
+# Does what is in runs/ hang together? Takes seconds.
+verify: .venv/.installed $(DATA)
+	@$(VENV_PYTHON) bench/verify.py
+
+# Trains both recipes anew, into runs/reproduced/, and compares with docs/reproduction.json.
+reproduce: .venv/.installed $(DATA)
+	$(VENV_PYTHON) bench/reproduce.py
 
 lint: .venv/.installed-dev
 	$(VENV_PYTHON) -m ruff check .

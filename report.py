@@ -4,6 +4,7 @@ Reads files only: neither torch nor the data set is needed.
 """
 
 import argparse
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ def main() -> int:
     args = parse_arguments()
     evaluation = read_json(args.evaluation, required=EVALUATION_KEYS)
     require_rows(evaluation["results"], args.evaluation)
-    runs = read_runs(evaluation, folder=args.evaluation.parent)
+    paths = find_metrics(evaluation, folder=args.evaluation.parent)
+    runs = {name: read_json(path, required=METRICS_KEYS) for name, path in paths.items()}
+    sources = {"the evaluation": args.evaluation} | {f"run {n}": p for n, p in paths.items()}
+    checksums = {name: sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}
     output = args.output or args.evaluation.with_name("report.html")
-    write_whole(output, render_report(evaluation, runs).encode())
+    write_whole(output, render_report(evaluation, runs, checksums).encode())
     print(summary(evaluation))
     print(f"Report: {output}")
     return ALL_PASSED
@@ -63,19 +67,19 @@ def require_rows(rows: object, path: Path) -> None:
         raise UserError(f"{path} has rows that evaluate.py did not write: run it again")
 
 
-def read_runs(evaluation: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
-    """Return ``metrics.json`` of each of one's own runs in the evaluation, by name.
+def find_metrics(evaluation: dict[str, Any], folder: Path) -> dict[str, Path]:
+    """Return where ``metrics.json`` of each of one's own runs in the evaluation is, by name.
 
     A run lies beside the evaluation, which may have been moved with it, or else where it was.
     """
-    runs = {}
+    paths = {}
     for row in evaluation["results"]:
         if row["own"]:
             places = [folder / row["name"], Path(row["source"])]
-            found = [place for place in places if (place / "metrics.json").exists()]
-            if found:
-                runs[row["name"]] = read_json(found[0] / "metrics.json", required=METRICS_KEYS)
-    return runs
+            found = [place / "metrics.json" for place in places]
+            if existing := [path for path in found if path.exists()]:
+                paths[row["name"]] = existing[0]
+    return paths
 
 
 def summary(evaluation: dict[str, Any]) -> str:

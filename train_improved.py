@@ -17,7 +17,8 @@ from common.environment import choose_device, seed_everything
 from common.errors import ALL_PASSED, UserError, require_positive, run_script
 from common.loops import Batches, evaluate, train_one_epoch
 from common.models import ImprovedMNISTClassifier
-from common.runs import Run, describe_recipe
+from common.recipes import describe_recipe
+from common.runs import Run
 from common.terminal import exploration
 
 

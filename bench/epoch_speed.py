@@ -3,15 +3,17 @@
 - tutorial: torchvision's dataset with PIL transforms, a DataLoader with two workers, torch's own
   dropout and optimizer as one writes them by default, and ``loss.item()`` at every step;
 - project: ``common.loops`` with the same network, loss, optimizer settings and batch size;
-- floor: nothing but the matrix products of the epoch (forward, weight and input gradients).
+- floor: nothing but the matrix products of the epoch (forward, weight and input gradients);
+- saving: no epoch, but the write after each that lets a training resume, as a share of the epoch.
 
-The three take turns within each round, so that all of them meet the same slow moments of a shared
+They take turns within each round, so that all of them meet the same slow moments of a shared
 machine; the ratios are those of the fastest rounds. Prints a table, and JSON with --output.
 """
 
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +27,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common.arguments import ArgumentParser
-from common.data import load_part
+from common.checkpoints import TrainingState
+from common.data import LabelledImages, load_part
 from common.environment import describe_environment
 from common.errors import ALL_PASSED, require_positive, run_script
 from common.loops import Batches, train_one_epoch
@@ -98,7 +101,19 @@ def matrix_products(layers: list[nn.Linear]) -> list[tuple[Tensor, Tensor, Tenso
     return forward + weight_gradients + input_gradients
 
 
-def measure(rounds: int, data_dir: Path) -> dict[str, dict[str, list[float]]]:
+def saving(recipe: Callable, place: Path) -> Callable[[], None]:
+    """Return what saves the state of a training that has begun."""
+    model, criterion, optimizer_class, settings = recipe()
+    optimizer = optimizer_class(model.parameters(), **settings, fused=True)
+    images = LabelledImages(torch.zeros(2, 28, 28, dtype=torch.uint8), torch.arange(2))
+    batches = Batches(images, 2, CPU, generator=torch.Generator())
+    train_one_epoch(model, batches, criterion, optimizer, epoch=1)  # makes the optimizer's moments
+    schedule = optim.lr_scheduler.StepLR(optimizer, step_size=10)
+    state = TrainingState(model, optimizer, schedule, batches)
+    return lambda: state.save(place / "training_state.pth", more={})
+
+
+def measure(rounds: int, data_dir: Path, place: Path) -> dict[str, dict[str, list[float]]]:
     """Return the seconds of each round, by recipe and way."""
     data = load_part(data_dir, "train")
     batches = Batches(data, BATCH_SIZE, CPU, generator=torch.Generator().manual_seed(0))
@@ -108,6 +123,7 @@ def measure(rounds: int, data_dir: Path) -> dict[str, dict[str, list[float]]]:
             "tutorial": lambda recipe=recipe: tutorial_epoch(recipe, data_dir),
             "project": lambda recipe=recipe: project_epoch(recipe, batches),
             "floor": lambda recipe=recipe: floor_epoch(recipe, len(data)),
+            "saving": saving(recipe, place),
         }
         times = seconds[recipe.__name__] = {way: [] for way in ways}
         for _ in tqdm(range(rounds), desc=recipe.__name__, disable=None, leave=False):
@@ -123,13 +139,14 @@ def table(seconds: dict[str, dict[str, list[float]]]) -> str:
     lines = ["recipe    way        fastest, s  median, s"]
     for recipe, ways in seconds.items():
         for way, times in ways.items():
-            lines.append(f"{recipe:9} {way:9} {min(times):11.2f} {statistics.median(times):10.2f}")
+            lines.append(f"{recipe:9} {way:9} {min(times):11.3f} {statistics.median(times):10.3f}")
     lines.append("")
     for recipe, ways in seconds.items():
         fastest = {way: min(times) for way, times in ways.items()}
         lines.append(
             f"{recipe}: {fastest['tutorial'] / fastest['project']:.2f} times the speed of the "
-            f"tutorial's loop, {fastest['project'] / fastest['floor']:.2f} times the floor"
+            f"tutorial's loop, {fastest['project'] / fastest['floor']:.2f} times the floor; "
+            f"saving takes {fastest['saving'] / fastest['project']:.1%} of an epoch"
         )
     return "\n".join(lines)
 
@@ -142,7 +159,8 @@ def main() -> int:
     parser.add_argument("--output", metavar="FILE", type=Path, help="where to write JSON as well")
     args = parser.parse_args()
     require_positive(rounds=args.rounds)
-    seconds = measure(args.rounds, args.data_dir)
+    with tempfile.TemporaryDirectory() as place:
+        seconds = measure(args.rounds, args.data_dir, Path(place))
     environment = describe_environment(CPU)
     print(
         f"{environment['device_name']}, {environment['threads']} threads, torch {torch.__version__}"

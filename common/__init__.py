@@ -11,7 +11,7 @@ The layers, from the ground up; a module imports only what stands before it here
   pixels to inputs, the two networks, the statistics.
 - ``state_dicts``, ``checkpoints``: from a file's tensors to a network, without trust;
   what a training needs to go on.
-- ``loops``, ``calibration``, ``runs``: training, measuring, a run's files.
+- ``loops``, ``calibration``, ``recipes``, ``runs``: training, measuring, a run's files.
 - ``submissions``, ``predictions``, ``onnx_models``, ``answers``, ``readers``: what a stranger's
   file can be, and what it answers.
 - ``confinement``, ``bubblewrap``, ``warm_server``, ``boundary``: a process for each of them.

@@ -1,5 +1,6 @@
 """Seeds, the device, and what a run needs to record about the machine it ran on."""
 
+import contextlib
 import platform
 import random
 import subprocess
@@ -86,6 +87,18 @@ def versions() -> dict[str, str]:
     }
 
 
+def processor_family() -> str:
+    """Return what decides which kernels torch takes: vendor, family, and vector instructions."""
+    found = {}
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:  # Linux alone has it
+        for line in file:
+            key, _, value = line.partition(":")
+            found.setdefault(key.strip(), value.strip())
+    vendor = found.get("vendor_id", platform.machine())
+    family = found.get("cpu family", platform.processor())
+    return f"{vendor} family {family}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Return versions, processor, threads, device, commit and command line, as JSON values."""
     return {
@@ -96,7 +109,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else _processor(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "processor_family": processor_family(),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,

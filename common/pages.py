@@ -17,7 +17,9 @@ from common.terminal import remarks
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
-def render_report(evaluation: dict[str, Any], runs: dict[str, dict[str, Any]]) -> str:
+def render_report(
+    evaluation: dict[str, Any], runs: dict[str, dict[str, Any]], sources: dict[str, str]
+) -> str:
     """Return the whole page.
 
     Parameters
@@ -26,6 +28,9 @@ def render_report(evaluation: dict[str, Any], runs: dict[str, dict[str, Any]]) -
         What evaluate.py wrote.
     runs : dict
         ``metrics.json`` of the runs in it, by name; a run without one has no curves and no recipe.
+    sources : dict
+        SHA-256 sums of the files that all this was read from, by name: the page holds them, so that
+        it can be told later what it was made of (``bench/verify.py``).
     """
     # Every string of a file is a stranger's: autoescape is on, and only our own SVG is Markup.
     environment = Environment(
@@ -56,6 +61,7 @@ def render_report(evaluation: dict[str, Any], runs: dict[str, dict[str, Any]]) -
         best=measured.get(evaluation["best"]),
         submissions=sorted(submissions, key=_by_verdict),
         runs=runs,
+        sources=sources,
         data=next((run["data"] for run in runs.values()), None),
         recipes={name: _flatten(run["recipe"]) for name, run in runs.items()},
         published=PUBLISHED_RESULTS,

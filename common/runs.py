@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from common.calibration import fit_temperature
 from common.checkpoints import TrainingState, load_saved_state, save_checkpoint
 from common.environment import describe_environment, versions
 from common.errors import UserError
-from common.escaping import printable, shorten
+from common.escaping import printable
 from common.files import read_json, readable, require_target, write_json
 from common.locks import folder_lock
 from common.loops import Batches, Progress, TrainingResult, ValidationResult, predict_logits
 from common.models import count_parameters
+from common.recipes import differences
 from common.signals import DeferredSignals, Stopped
 
 # Where two runs that agree in these do the same arithmetic in the same order.
@@ -160,7 +158,7 @@ class Run:
             self.started -= saved["seconds"]
             steps = len(self.progress.earlier_losses)
             _say(f"Resumed after epoch {len(self.history)}, step {steps} of the next")
-            if others := _differences(saved["conditions"], self.conditions):
+            if others := differences(saved["conditions"], self.conditions):
                 _say(f"Equality to the bit is not promised: {', '.join(others)}")
         elif metrics.exists() and (earlier := read_json(metrics)).get("complete"):
             self._require_same(earlier)
@@ -168,8 +166,8 @@ class Run:
             print(f"The run in {self.folder} is finished: nothing to resume")
 
     def _require_same(self, earlier: dict[str, Any]) -> None:
-        found = _differences(earlier.get("recipe"), self.recipe, "recipe")
-        found += _differences(earlier.get("data"), self.data, "data")
+        found = differences(earlier.get("recipe"), self.recipe, "recipe")
+        found += differences(earlier.get("data"), self.data, "data")
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise UserError(
@@ -229,67 +227,6 @@ def _say(line: str) -> None:
 def _continuing_command() -> str:
     words = [word for word in sys.argv if word != "--resume"]
     return shlex.join(["python", *words, "--resume"])
-
-
-def _differences(then: object, now: object, name: str = "") -> list[str]:
-    """Return what of two JSON documents is not the same, the names of its keys joined by dots."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        found = []
-        for key in sorted(then.keys() | now.keys()):
-            found += _differences(then.get(key), now.get(key), f"{name}.{key}" if name else key)
-        return found
-    if then == now:
-        return []
-    return [f"{name} is {shorten(repr(now), 40)}, and was {shorten(repr(then), 40)}"]
-
-
-def describe_recipe(
-    model: nn.Module,
-    criterion: nn.Module,
-    optimizer: Optimizer,
-    scheduler: LRScheduler,
-    **settings: int,
-) -> dict[str, Any]:
-    """Return the recipe's numbers, read off the objects that do the work, as JSON values.
-
-    Parameters
-    ----------
-    model, criterion, optimizer, scheduler
-        As they are before the first step.
-    **settings : int
-        What none of them knows: epochs, batch_size, seed, val_size.
-
-    What is no number, such as a schedule's list of milestones, is left out.
-    """
-    group = optimizer.param_groups[0]
-    return {
-        **settings,
-        "model": {"name": type(model).__name__, **model.model_args},
-        "loss": {"name": type(criterion).__name__, **_numbers(vars(criterion))},
-        "optimizer": {"name": type(optimizer).__name__, **_numbers(optimizer.defaults)},
-        "schedule": {
-            "name": type(scheduler).__name__,
-            **_numbers(vars(scheduler)),
-            # A schedule such as OneCycleLR keeps its rates in the optimizer's parameter group.
-            **_numbers({k: v for k, v in group.items() if k not in optimizer.defaults}),
-        },
-    }
-
-
-# Public numbers that torch's objects carry without being settings of a recipe.
-_BOOKKEEPING = {"ignore_index", "last_epoch", "training"}
-
-
-def _numbers(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Keep what is a setting: public numbers, tuples of them, and switches that are on."""
-    return {
-        name: value
-        for name, value in attributes.items()
-        if not name.startswith("_")
-        and name not in _BOOKKEEPING
-        and isinstance(value, int | float | tuple)
-        and value is not False
-    }
 
 
 def _epoch_line(row: dict[str, Any], epochs: int) -> str:

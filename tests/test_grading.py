@@ -1,7 +1,6 @@
 """evaluate.py on named paths: exact verdicts, what is under a path, and runs that are cut short."""
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -16,10 +15,8 @@ from conftest import REPO, read, run
 
 from common.evaluations import earlier_rows
 from common.files import write_json
-from common.grading import mark_duplicates
 from common.idx import encode_idx
 from common.models import MNISTClassifier
-from common.submissions import find_submissions
 
 
 def grade(folder, *args):
@@ -75,40 +72,6 @@ def test_files_of_one_name_in_two_folders_keep_their_rows_apart(good_checkpoint,
         torch.save(good_checkpoint, workspace / student / "model.pth")
     _, rows = grade(workspace, "--threshold", "80", "ann/model.pth", "bob/model.pth")
     assert rows.keys() == {"ann/model.pth", "bob/model.pth"}
-
-
-def test_names_that_are_the_same_when_shown_are_numbered(tmp_path):
-    for name in (b"\xff.csv", rb"\xff.csv", rb"\xff.csv (2)"):
-        (tmp_path / os.fsdecode(name)).write_text("x")
-    names = [submission.name for submission in find_submissions([tmp_path])]
-    assert len(set(names)) == 3
-
-
-def test_file_called_metrics_makes_no_run_of_the_class(good_checkpoint, workspace):
-    """Nor does it with a checkpoint beside it: the others still get their rows."""
-    folder = workspace / "submissions"
-    folder.mkdir()
-    torch.save(good_checkpoint, folder / "checkpoint.pth")
-    (folder / "metrics.json").write_text("{}")
-    (folder / "bob.csv").write_text("ImageId,Label\n")
-    completed = run("evaluate.py", "submissions", "--threshold", "80", cwd=workspace)
-    assert completed.returncode == 1
-    rows = read(workspace / "runs/grading/evaluation.json")["results"]
-    assert [row["name"] for row in rows] == ["bob.csv", "checkpoint.pth", "metrics.json"]
-
-
-def test_class_that_hands_in_one_file_fills_no_disk():
-    rows = [{"name": f"{n:05}", "sha256": "same", "predictions_sha256": None} for n in range(3000)]
-    mark_duplicates(rows)
-    assert {row["duplicates"] for row in rows} == {2999}
-    assert rows[0]["duplicate_of"] == ["00001", "00002", "00003", "00004", "00005"]
-    assert rows[9]["duplicate_of"] == ["00000", "00001", "00002", "00003", "00004"]
-
-
-def test_user_errors_are_shown_escaped(workspace):
-    completed = run("evaluate.py", "x\x1b[31m\n::error::x.pth", cwd=workspace)
-    assert completed.returncode == 2
-    assert completed.stderr.rstrip("\n").isprintable()
 
 
 def test_empty_folder_is_a_usage_error(workspace):

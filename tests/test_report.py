@@ -114,7 +114,7 @@ def test_failure_is_said_in_words(evaluation, runs):
     evaluation["threshold"] = 99.9
     for row in evaluation["results"]:
         row["status"] = "fail"
-    page = render_report(evaluation, runs)
+    page = render_report(evaluation, runs, {})
     assert "Fail: " in page
     assert "below the threshold of 99.9 %" in " ".join(page.split())
 
@@ -158,7 +158,9 @@ def test_markup_in_any_string_stays_text(evaluation, runs):
         "reason": HOSTILE,
     }
     hostile["results"] = [hostile["results"][0], failed]
-    page = Page(render_report(hostile, {HOSTILE: strings_replaced(runs["base"])}))
+    page = Page(
+        render_report(hostile, {HOSTILE: strings_replaced(runs["base"])}, {HOSTILE: HOSTILE})
+    )
     assert not page.tags & {"script"}
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert all(value.startswith("data:") for name, value in page.attributes if name == "src")
@@ -181,7 +183,7 @@ def test_grading_is_rendered_with_its_reasons(evaluation):
         "reason": "cut short",
     }
     graded["results"] = [row, failed]
-    text = " ".join(" ".join(Page(render_report(graded, {})).text).split())
+    text = " ".join(" ".join(Page(render_report(graded, {}, {})).text).split())
     assert "1 of 2 pass" in text
     assert "cut short" in text
     assert "claims 99.00 %" in text
@@ -210,4 +212,4 @@ def test_any_length_of_history_is_drawn(evaluation, runs, epochs):
     for metrics in runs.values():
         rows = metrics["history"] * epochs
         metrics["history"] = [{**rows[i], "epoch": i + 1} for i in range(epochs)]
-    Page(render_report(evaluation, runs))
+    Page(render_report(evaluation, runs, {}))
