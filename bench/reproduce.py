@@ -39,10 +39,10 @@ def digest_of_weights(path: Path) -> str:
 
 
 def train(recipe: str, folder: Path, data_dir: Path) -> None:
-    """Run a training script with its defaults, going on where an earlier call was cut short."""
+    """Run a training script with its defaults, from the start whatever the folder holds."""
     script = REPOSITORY / f"train_{recipe}.py"
     places = ["--output-dir", folder, "--data-dir", data_dir]
-    if subprocess.run([sys.executable, script, "--resume", *places]).returncode != 0:
+    if subprocess.run([sys.executable, script, *places]).returncode != 0:
         raise UserError(f"{script.name} did not come to its end")
 
 
@@ -102,7 +102,7 @@ def main() -> int:
     found = measured(places, args.data_dir)
     if args.record:
         write_json(RECORD, found)
-        print(f"Recorded in {RECORD}")
+        print(f"Recorded in {RECORD.relative_to(REPOSITORY)}")
         return ALL_PASSED
     lines, holds = compare(read_json(RECORD, required=("conditions", "runs")), found)
     print("\n".join(lines))
