@@ -5,14 +5,14 @@ PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 
 # What a change of makes trained weights out of date: not how results are measured and shown.
-SHOWING := $(addprefix common/,answers.py boundary.py bubblewrap.py confinement.py evaluations.py \
-	github.py gradebooks.py grading.py history.py metrics.py onnx_models.py own_runs.py pages.py \
-	platforms.py plots.py predictions.py readers.py rosters.py submissions.py svg.py terminal.py \
-	warm_server.py)
+SHOWING := $(addprefix common/,answers.py boundary.py bubblewrap.py comparison.py confidence.py \
+	confinement.py dot_plots.py evaluations.py github.py gradebooks.py grading.py history.py \
+	metrics.py onnx_models.py own_runs.py pages.py platforms.py plots.py predictions.py readers.py \
+	rosters.py submissions.py svg.py terminal.py warm_server.py)
 TRAINING := $(filter-out $(SHOWING),$(wildcard common/*.py))
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: report test verify reproduce lint format bench
+.PHONY: report test test-browser verify reproduce lint format bench screenshot
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
@@ -23,6 +23,11 @@ report: runs/base/.trained runs/improved/.trained
 
 test: .venv/.installed-dev $(DATA)
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile
+
+# The report as a person meets it. One process: it holds the one browser that all pages share.
+test-browser: .venv/.installed-browser $(DATA)
+	$(call require_command,chromium)
+	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest tests/browser
 
 # Does what is in runs/ hang together? Takes seconds.
 verify: .venv/.installed $(DATA)
@@ -43,6 +48,11 @@ format: .venv/.installed-dev
 bench: .venv/.installed $(DATA)
 	$(VENV_PYTHON) bench/epoch_speed.py
 	$(VENV_PYTHON) bench/grading_speed.py
+
+# The picture in the README: the first screen of the report in runs/.
+screenshot: .venv/.installed-browser
+	$(call require_command,chromium)
+	$(VENV_PYTHON) bench/screenshot.py runs/report.html docs/report.png
 
 # A stamp, and not metrics.json, tells that a training came to its end: that file is there, and
 # worth keeping, from the first epoch on.
@@ -65,3 +75,19 @@ $(DATA): | .venv/.installed
 .venv/.installed-dev: requirements-dev.txt requirements-grading.txt .venv/.installed
 	$(VENV_PYTHON) -m pip install --quiet -r requirements-dev.txt
 	@touch $@
+
+# The rules of axe-core change from one minor version to the next, so that is fixed here.
+.venv/.installed-browser: requirements-browser.txt .venv/.installed-dev
+	$(call require_command,npm)
+	$(VENV_PYTHON) -m pip install --quiet -r requirements-browser.txt
+	npm install --prefix .venv/axe --cache .venv/axe/cache --no-save --ignore-scripts --no-audit \
+		--no-fund --no-update-notifier axe-core@4.14
+	@touch $@
+
+# What no Python package brings along comes from Debian, under the name of the command.
+define require_command
+@command -v $(1) >/dev/null || { command -v apt-get >/dev/null || \
+	{ echo "$(1) is missing, and there is no apt-get to install it: install $(1)" >&2; exit 1; }; \
+	as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); $$as_root apt-get update -qq && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1); }
+endef

@@ -109,10 +109,10 @@ def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path
         ]
         best = own_runs.choose_best(measured)
         document = {
-            **evaluations.header(reference, threshold, environment.versions()),
+            **evaluations.header(reference, threshold, environment.versions(), output),
             "best": best.row["name"] if best else None,
             "results": [item.row for item in measured],
-            "comparisons": own_runs.compare_runs(measured),
+            "comparisons": own_runs.compare_runs(measured, reference),
         }
         write_json(output, document)
         best_path = output.parent / "mnist_classifier_best.pth"
@@ -138,7 +138,8 @@ def grade_submissions(
     require_target(output)
     reference = reference_set(args)
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
-    fields = evaluations.header(reference, threshold, evaluations.grading_versions(), limits=limits)
+    versions = evaluations.grading_versions()
+    fields = evaluations.header(reference, threshold, versions, output, limits=limits)
     with folder_lock(output.parent, ANOTHER_OUTPUT):
         earlier = [] if args.fresh else evaluations.earlier_rows(output, fields, args.isolation)
         rows = reuse_rows(submissions, earlier, threshold)

@@ -2,13 +2,13 @@
 
 The layers, from the ground up; a module imports only what stands before it here:
 
-- ``escaping``, ``signals``, ``errors``, ``arguments``, ``files``, ``locks``, ``pixels``,
-  ``history``: strangers' text made safe to show, Ctrl-C, exit statuses, help texts, files that are
-  whole or not there, one process a folder, images in JSON, published results.
+- ``escaping``, ``signals``, ``errors``, ``files``, ``arguments``, ``locks``, ``pixels``,
+  ``history``: strangers' text made safe to show, Ctrl-C, exit statuses, files that are whole or not
+  there, command lines, one process a folder, images in JSON, published results.
 - ``idx``, ``fetch``, ``reference``, ``data``: MNIST from wherever it can be had, as arrays, as
   tensors.
-- ``environment``, ``normalization``, ``transforms``, ``models``, ``metrics``: seeds and devices,
-  pixels to inputs, the two networks, the statistics.
+- ``environment``, ``normalization``, ``transforms``, ``models``, ``metrics``, ``confidence``: seeds
+  and devices, pixels to inputs, the two networks, the statistics.
 - ``state_dicts``, ``checkpoints``: from a file's tensors to a network, without trust;
   what a training needs to go on.
 - ``loops``, ``calibration``, ``recipes``, ``runs``: training, measuring, a run's files.
@@ -18,5 +18,6 @@ The layers, from the ground up; a module imports only what stands before it here
 - ``grading``, ``own_runs``, ``evaluations``: answers become rows, rows an evaluation.
 - ``terminal``, ``github``, ``rosters``, ``platforms``, ``gradebooks``: an evaluation as text, as an
   annotated job, as grades.
-- ``svg``, ``plots``, ``pages``: rows become figures, figures a page. None of them needs torch.
+- ``svg``, ``plots``, ``dot_plots``, ``pages``, ``comparison``: rows become figures, figures a page.
+  None of them needs torch.
 """

@@ -1,9 +1,12 @@
 """How the scripts' command lines look; which flags there are stands in each script."""
 
 import argparse
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 from common.errors import UserError
+from common.files import readable
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -21,3 +24,8 @@ class ArgumentParser(argparse.ArgumentParser):
             Always.
         """
         raise UserError(f"{message} (--help lists the flags)")
+
+
+def command_line() -> list[str]:
+    """Return the script's name and what it was called with, as words that JSON can hold."""
+    return [readable(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])]

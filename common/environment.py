@@ -4,7 +4,6 @@ import contextlib
 import platform
 import random
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.arguments import command_line
 from common.errors import UserError
-from common.files import readable
 
 
 def seed_everything(seed: int) -> None:
@@ -104,7 +103,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     return {
         **versions(),
         **_commit(),
-        "command": [readable(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
+        "command": command_line(),
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device)
         if device.type == "cuda"

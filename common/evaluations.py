@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from common.arguments import command_line
 from common.errors import UserError
-from common.files import read_json, write_json
+from common.files import read_json, readable, write_json
 from common.reference import ReferenceSet
 from common.signals import Stopped
 
@@ -19,10 +20,16 @@ _WRITING_SHARE = 0.05
 
 
 def header(
-    reference: ReferenceSet, threshold: Fraction, versions: dict[str, str], **more: object
+    reference: ReferenceSet,
+    threshold: Fraction,
+    versions: dict[str, str],
+    output: Path,
+    **more: object,
 ) -> dict[str, Any]:
     """Return everything in an evaluation but its rows and what follows from them."""
     return {
+        "command": command_line(),
+        "output": readable(output),
         "threshold": float(threshold),
         "dataset": {"name": reference.name, "size": reference.size, "md5": reference.md5},
         "best": None,

@@ -11,6 +11,7 @@ class PublishedResult(NamedTuple):
     year: int
     error: float  # percent
     source: str
+    url: str
 
 
 PUBLISHED_RESULTS = (
@@ -21,6 +22,7 @@ PUBLISHED_RESULTS = (
         error=12.0,
         source="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
         "recognition. Proceedings of the IEEE 86(11), 1998, section III.C and figure 9",
+        url="https://doi.org/10.1109/5.726791",
     ),
     PublishedResult(
         label="Two-layer network, 300 hidden units",
@@ -29,6 +31,7 @@ PUBLISHED_RESULTS = (
         error=4.7,
         source="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
         "recognition. Proceedings of the IEEE 86(11), 1998, section III.C and figure 9",
+        url="https://doi.org/10.1109/5.726791",
     ),
     PublishedResult(
         label="Deep convolutional network",
@@ -37,5 +40,6 @@ PUBLISHED_RESULTS = (
         error=0.35,
         source="Cireșan, Meier, Masci, Gambardella, Schmidhuber: Flexible, high performance "
         "convolutional neural networks for image classification. IJCAI 2011",
+        url="https://doi.org/10.5591/978-1-57735-516-8/IJCAI11-210",
     ),
 )

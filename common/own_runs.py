@@ -16,6 +16,7 @@ import torch
 from common import metrics
 from common.answers import Answers, check_logits
 from common.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from common.confidence import confidence_and_hits, describe_confidence
 from common.data import LabelledImages
 from common.errors import SubmissionError, UserError
 from common.files import read_json, readable
@@ -26,13 +27,14 @@ from common.pixels import encode_pixels
 from common.reference import ReferenceSet
 
 _GALLERY_SIZE = 24
+_COMPARED_SIZE = 12
 
 
 class Measured(NamedTuple):
     """A row of the evaluation and, where the run could be measured, what later steps need."""
 
     row: dict[str, Any]
-    correct: np.ndarray | None = None  # bool [N]: which images were recognised
+    logits: np.ndarray | None = None  # float32 [N, 10]
     checkpoint: Checkpoint | None = None
 
 
@@ -87,6 +89,7 @@ def measure_run(
         logits = predict_logits(checkpoint.model.to(batches.targets.device), batches).numpy()
         check_logits(logits)
         row["validation"] = _validation(folder)
+        temperature = _temperature(folder)
     except (SubmissionError, UserError) as error:
         return Measured({**row, "reason": str(error)})
     except OSError as error:
@@ -99,23 +102,29 @@ def measure_run(
         claimed_accuracy=checkpoint.claimed_accuracy,
     )
     row = with_answers(row, answers, reference, threshold)
+    row["confidence"] = describe_confidence(logits, reference.targets, temperature)
     row["misclassified"] = most_confident_errors(logits, reference)
-    return Measured(row, logits.argmax(axis=1) == reference.targets, checkpoint)
+    return Measured(row, logits, checkpoint)
 
 
 def most_confident_errors(logits: np.ndarray, reference: ReferenceSet) -> list[dict[str, Any]]:
     """Return the wrong answers that the network was most sure of, with the images themselves."""
-    probabilities = np.exp(metrics.log_softmax(logits))
-    answers, targets = probabilities.argmax(axis=1), reference.targets
-    confidence = probabilities.max(axis=1)
-    wrong = np.flatnonzero(answers != targets)
+    _, correct = confidence_and_hits(logits, reference.targets)
+    return _pictured(np.flatnonzero(~correct), logits, reference, limit=_GALLERY_SIZE)
+
+
+def _pictured(
+    indices: np.ndarray, logits: np.ndarray, reference: ReferenceSet, limit: int
+) -> list[dict[str, Any]]:
+    """Return those of ``indices`` whose answers are the most certain: images and answers."""
+    confidence, _ = confidence_and_hits(logits, reference.targets)
     # A stable sort: equal confidences stay in the order of the images on every machine.
-    chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:_GALLERY_SIZE]
+    chosen = indices[np.argsort(-confidence[indices], kind="stable")][:limit]
     return [
         {
             "index": int(index),
-            "truth": int(targets[index]),
-            "answer": int(answers[index]),
+            "truth": int(reference.targets[index]),
+            "answer": int(logits[index].argmax()),
             "probability": float(confidence[index]),
             "pixels": encode_pixels(reference.images[index]),
         }
@@ -145,13 +154,29 @@ def save_best(best: Measured, path: Path) -> None:
     save_checkpoint(path, checkpoint)
 
 
-def compare_runs(measured: list[Measured]) -> list[dict[str, Any]]:
-    """Return McNemar's exact test for each pair of one's own runs."""
-    known = [item for item in measured if item.correct is not None]
-    return [
-        {"a": a.row["name"], "b": b.row["name"], **metrics.mcnemar_exact(a.correct, b.correct)}
-        for a, b in itertools.combinations(known, 2)
-    ]
+def compare_runs(measured: list[Measured], reference: ReferenceSet) -> list[dict[str, Any]]:
+    """Return McNemar's exact test for each pair of one's own runs, and the images that decide it.
+
+    ``indices_only_a`` are the images that ``a`` alone recognises, and ``missed_by_b`` shows those
+    of them on which ``b`` was the most certain of its wrong answer; likewise the other way round.
+    """
+    known = [item for item in measured if item.logits is not None]
+    return [_compare(a, b, reference) for a, b in itertools.combinations(known, 2)]
+
+
+def _compare(a: Measured, b: Measured, reference: ReferenceSet) -> dict[str, Any]:
+    _, correct_a = confidence_and_hits(a.logits, reference.targets)
+    _, correct_b = confidence_and_hits(b.logits, reference.targets)
+    only_a, only_b = np.flatnonzero(correct_a & ~correct_b), np.flatnonzero(correct_b & ~correct_a)
+    return {
+        "a": a.row["name"],
+        "b": b.row["name"],
+        **metrics.mcnemar_exact(correct_a, correct_b),
+        "indices_only_a": only_a.tolist(),
+        "indices_only_b": only_b.tolist(),
+        "missed_by_a": _pictured(only_b, a.logits, reference, limit=_COMPARED_SIZE),
+        "missed_by_b": _pictured(only_a, b.logits, reference, limit=_COMPARED_SIZE),
+    }
 
 
 def _checksum_of_metrics(run: Path, checkpoint_sha256: str) -> str:
@@ -163,6 +188,14 @@ def _checksum_of_metrics(run: Path, checkpoint_sha256: str) -> str:
             "go on with --resume, or train again"
         )
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _temperature(run: Path) -> float | None:
+    """Return the temperature that the training fitted on the validation images, if it did."""
+    temperature = read_json(run / "metrics.json").get("temperature")
+    if temperature is None or (type(temperature) is float and 1e-6 < temperature < 1e6):
+        return temperature
+    raise UserError(f"{run / 'metrics.json'} has a temperature that cannot be: train again")
 
 
 def _validation(run: Path) -> dict[str, Any] | None:

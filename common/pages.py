@@ -2,24 +2,49 @@
 
 import base64
 import math
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from common import plots
+from common import dot_plots, plots
 from common.escaping import printable
 from common.history import PUBLISHED_RESULTS
 from common.pixels import decode_pixels
+from common.svg import with_looks
 from common.terminal import remarks
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
+_CONFUSED_PAIRS = 6
 
-def render_report(
-    evaluation: dict[str, Any], runs: dict[str, dict[str, Any]], sources: dict[str, str]
-) -> str:
+
+class Section(NamedTuple):
+    """A part of the page: ``templates/sections/<name>.html`` under a heading."""
+
+    name: str
+    title: str
+    needs: str  # the variable of the page that has to hold something for it to be shown
+
+
+# In their order. A new one is a partial and a line here.
+_SECTIONS = (
+    Section("models", "The models, side by side", needs="own"),
+    Section("learning", "How they learned", needs="histories"),
+    Section("errors", "Where they err", needs="measured"),
+    Section("confidence", "Can they be trusted?", needs="measured"),
+    Section("history", "Beside published results", needs="measured"),
+    Section("data", "The data", needs="data"),
+    Section("recipes", "Recipes and environment", needs="runs"),
+    Section("submissions", "Submissions", needs="submissions"),
+)
+
+Row = dict[str, Any]
+
+
+def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]) -> str:
     """Return the whole page.
 
     Parameters
@@ -32,6 +57,36 @@ def render_report(
         SHA-256 sums of the files that all this was read from, by name: the page holds them, so that
         it can be told later what it was made of (``bench/verify.py``).
     """
+    rows = evaluation["results"]
+    own = [row for row in rows if row["own"]]
+    measured = {row["name"]: row for row in own if row["status"] != "error"}
+    submissions = [row for row in rows if not row["own"]]
+    page = {
+        "evaluation": evaluation,
+        "rows": rows,
+        "own": own,
+        "measured": measured,
+        "broken": [row for row in own if row["status"] == "error"],
+        "best": measured.get(evaluation["best"]),
+        "pairs": _confused_pairs(measured),
+        "submissions": sorted(submissions, key=_by_verdict),
+        "runs": runs,
+        "histories": {name: run["history"] for name, run in runs.items() if name in measured},
+        "sources": sources,
+        "data": next((run["data"] for run in runs.values()), None),
+        "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in runs.values()]),
+        "environments": side_by_side([_environment_of(run) for run in runs.values()]),
+        "commands": _commands(evaluation, runs),
+        "published": PUBLISHED_RESULTS,
+        "min_drawn": plots.MIN_DRAWN,
+    }
+    page["figures"] = _figures(page)
+    page["sections"] = [section for section in _SECTIONS if page[section.needs]]
+    return jinja_environment().get_template("report.html").render(page)
+
+
+def jinja_environment() -> Environment:
+    """Return what renders templates, with the filters that they use."""
     # Every string of a file is a stranger's: autoescape is on, and only our own SVG is Markup.
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -42,64 +97,104 @@ def render_report(
     )
     environment.filters |= {
         "percent": _percent,
+        "points": _points,
         "interval": _interval,
         "digit_uri": _digit_uri,
         "duration": _duration,
         "sure": _sure,
-        "shown": printable,
+        "shown": _shown,
         "remarks": remarks,
     }
-    rows = evaluation["results"]
-    measured = {row["name"]: row for row in rows if row["own"] and row["status"] != "error"}
-    histories = {name: run["history"] for name, run in runs.items() if name in measured}
-    submissions = [row for row in rows if not row["own"] or row["status"] == "error"]
-    graded = [row for row in submissions if row["status"] != "error"]
-    return environment.get_template("report.html").render(
-        evaluation=evaluation,
-        rows=rows,
-        measured=measured,
-        best=measured.get(evaluation["best"]),
-        submissions=sorted(submissions, key=_by_verdict),
-        runs=runs,
-        sources=sources,
-        data=next((run["data"] for run in runs.values()), None),
-        recipes={name: _flatten(run["recipe"]) for name, run in runs.items()},
-        published=PUBLISHED_RESULTS,
-        figures=_figures(measured, histories, graded, evaluation["threshold"]),
-    )
+    return environment
 
 
-def _by_verdict(row: dict[str, Any]) -> tuple[int, str]:
+def side_by_side(columns: list[dict[str, str]]) -> list[Row]:
+    """Return a row for each key of any column: ``name``, ``cells``, and whether they differ."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    rows = [(name, [column.get(name, "–") for column in columns]) for name in names]
+    return [
+        {"name": name.replace("_", " "), "cells": cells, "differs": len(set(cells)) > 1}
+        for name, cells in rows
+    ]
+
+
+def _by_verdict(row: Row) -> tuple[int, str]:
     return ("pass", "fail", "error").index(row["status"]), row["name"]
 
 
-def _figures(
-    measured: dict[str, dict[str, Any]],
-    histories: dict[str, plots.History],
-    graded: list[dict[str, Any]],
-    threshold: float,
-) -> dict[str, Any]:
+def _figures(page: Row) -> dict[str, Any]:
+    """Return the figures whose data the page has, by name; those of each run by its name too."""
+    measured, histories = page["measured"], page["histories"]
+    threshold = page["evaluation"]["threshold"]
+    graded = [row["accuracy"] for row in page["submissions"] if row["status"] != "error"]
     figures: dict[str, Any] = {}
     if graded:
-        accuracies = [row["accuracy"] for row in graded]
-        figures["distribution"] = plots.accuracy_distribution(accuracies, threshold)
+        figures["distribution"] = Markup(plots.accuracy_distribution(graded, threshold))
     if histories:
-        figures["loss"] = plots.learning_curves(histories, "loss", "loss")
-        figures["accuracy"] = plots.learning_curves(histories, "accuracy", "accuracy, %")
-        figures["learning_rate"] = plots.learning_rates(histories)
+        figures["loss"] = Markup(plots.learning_curves(histories, "loss", "loss"))
+        figures["accuracy"] = Markup(plots.learning_curves(histories, "accuracy", "accuracy, %"))
+        figures["learning_rate"] = Markup(plots.learning_rates(histories))
     if measured:
         per_class = {name: row["per_class"] for name, row in measured.items()}
-        figures["per_class"] = plots.per_class_accuracy(per_class)
-        figures["published"] = plots.compare_with_published(PUBLISHED_RESULTS, measured)
-    figures = {name: Markup(svg) for name, svg in figures.items()}
+        coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
+        published = dot_plots.compare_with_published(PUBLISHED_RESULTS, measured)
+        figures["accuracies"] = Markup(dot_plots.accuracies(measured, threshold))
+        figures["per_class"] = Markup(plots.per_class_accuracy(per_class))
+        figures["coverage"] = Markup(plots.accuracy_against_coverage(coverage))
+        figures["published"] = Markup(published)
     figures["confusion"] = {
         name: Markup(plots.confusion_heatmap(row["confusion_matrix"], name))
         for name, row in measured.items()
     }
+    figures["reliability"] = {
+        name: Markup(
+            plots.reliability_diagram(
+                row["confidence"]["before"], row["confidence"]["after"], name, look
+            )
+        )
+        for name, row, look in with_looks(measured)
+    }
     return figures
 
 
-def _flatten(recipe: dict[str, Any]) -> dict[str, str]:
+def _confused_pairs(measured: dict[str, Row]) -> list[Row]:
+    """Return the pairs of digits that are confused most, and those that people expect."""
+    matrices = [row["confusion_matrix"] for row in measured.values()]
+    expected = {
+        (error["truth"], error["answer"])
+        for row in measured.values()
+        for error in row["named_confusions"]
+    }
+    pairs = [
+        {
+            "a": a,
+            "b": b,
+            "expected": (a, b) in expected,
+            "counts": [(matrix[a][b], matrix[b][a]) for matrix in matrices],
+        }
+        for b in range(10)
+        for a in range(b)
+    ]
+    pairs.sort(key=lambda pair: -sum(map(sum, pair["counts"])))
+    return [pair for i, pair in enumerate(pairs) if i < _CONFUSED_PAIRS or pair["expected"]]
+
+
+def _commands(evaluation: Row, runs: dict[str, Row]) -> list[str]:
+    trainings = [run["environment"]["command"] for run in runs.values()]
+    own = [[word for word in words if word != "--resume"] for words in trainings]
+    rendering = ["report.py", evaluation["output"]]
+    return [
+        printable(shlex.join(["python", *words]))
+        for words in [*own, evaluation["command"], rendering]
+    ]
+
+
+def _environment_of(run: Row) -> dict[str, str]:
+    """Return where a run was made, as text; its command stands elsewhere on the page."""
+    return {k: _setting(v) for k, v in run["environment"].items() if k != "command"}
+
+
+def flatten_recipe(recipe: Row) -> dict[str, str]:
     """Return a recipe's nested settings as one level of text: ``optimizer lr`` -> ``0.001``."""
     flat = {}
     for key, value in recipe.items():
@@ -117,9 +212,18 @@ def _setting(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _shown(value: object) -> str:
+    text = printable(str(value))
+    return text if text.strip() else "(blank)"
+
+
 def _percent(value: float) -> str:
     # A no-break space keeps the number and its unit on one line.
     return f"{value:.2f}\N{NO-BREAK SPACE}%"
+
+
+def _points(value: float) -> str:
+    return f"{value:.2f}\N{NO-BREAK SPACE}points"
 
 
 def _interval(ends: list[float]) -> str:

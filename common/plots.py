@@ -1,30 +1,30 @@
-"""The report's figures: data in, SVG text out. Each works from a notebook as well."""
+"""The report's figures: data in, SVG text out. Each works from a notebook as well.
+
+>>> IPython.display.SVG(learning_rates({"base": metrics["history"]}))
+"""
 
 import io
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
-from matplotlib.ticker import LogLocator
 
-from common.history import PublishedResult
-from common.svg import ERROR, INK, MUTED, SERIES, STYLE, render
+from common.svg import ERROR, INK, MUTED, SERIES, new_axes, render, short, with_looks
 
-_MARKERS = ("o", "s", "^", "D")
+# Answers in a bin of the reliability diagram, for it to be drawn.
+MIN_DRAWN = 10
 
-# Narrow enough that the text stays readable on a telephone, where the page scales the figure.
-_WIDTH = 4.6  # inches
-
-History = list[dict[str, Any]]
+Row = dict[str, Any]
 
 
-def learning_curves(histories: dict[str, History], quantity: str, label: str) -> str:
+def learning_curves(histories: dict[str, list[Row]], quantity: str, label: str) -> str:
     """Draw loss or accuracy against the epoch, training dashed and validation solid.
+
+    Each line ends in a mark: there are the weights that the run kept, those of its last epoch.
 
     Parameters
     ----------
@@ -35,44 +35,46 @@ def learning_curves(histories: dict[str, History], quantity: str, label: str) ->
     label : str
         Of the vertical axis.
     """
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 3.0), layout="constrained")
-        for (name, history), colour in zip(histories.items(), _cycle(SERIES), strict=False):
-            epochs = [row["epoch"] for row in history]
-            for part, line in (("train", "--"), ("val", "-")):
+    told = []
+    with new_axes(height=3.0) as axes:
+        for name, history, look in with_looks(histories):
+            for part, word, line in (("train", "training", "--"), ("val", "validation", "-")):
                 values = [row[f"{part}_{quantity}"] for row in history]
-                if None not in values:
-                    mark = "." if len(epochs) == 1 else ""
-                    word = "training" if part == "train" else "validation"
-                    axes.plot(
-                        epochs, values, line, marker=mark, color=colour, label=f"{name}, {word}"
-                    )
+                if None in values:
+                    continue  # a run that held nothing out
+                axes.plot(
+                    [row["epoch"] for row in history],
+                    values,
+                    linestyle=line,
+                    markevery=[-1],
+                    markerfacecolor=look["color"] if part == "val" else "none",
+                    label=f"{short(name)}, {word}",
+                    **look,
+                )
+                told.append(f"{name}, {word}, from {values[0]:.4g} to {values[-1]:.4g}")
         _epoch_axis(axes, label)
         axes.legend()
-        return render(figure, f"{label} of {', '.join(histories)} after each epoch")
+        return render(axes.figure, f"{label} after each epoch: {'; '.join(told)}.")
 
 
-def learning_rates(histories: dict[str, History]) -> str:
-    """Draw the learning rate of each epoch's last step."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 3.0), layout="constrained")
-        for (name, history), colour, marker in zip(
-            histories.items(), _cycle(SERIES), _cycle(_MARKERS), strict=False
-        ):
-            axes.plot(
-                [row["epoch"] for row in history],
-                [row["learning_rate"] for row in history],
-                marker=marker,
-                markersize=3,
-                color=colour,
-                label=_short(name),
-            )
+def learning_rates(histories: dict[str, list[Row]]) -> str:
+    """Draw the learning rate of each epoch's last step; ``histories`` as above."""
+    told = []
+    with new_axes(height=3.0) as axes:
+        for name, history, look in with_looks(histories):
+            rates = [row["learning_rate"] for row in history]
+            # A mark for each of hundreds of epochs would be a thick line, and many bytes.
+            every = max(1, len(history) // 20)
+            epochs = [row["epoch"] for row in history]
+            axes.plot(epochs, rates, markersize=3, markevery=every, label=short(name), **look)
+            first, highest, last = rates[0], max(rates), rates[-1]
+            told.append(f"{name} from {first:.3g}, at most {highest:.3g}, to {last:.3g}")
         _epoch_axis(axes, "learning rate")
         axes.legend()
-        return render(figure, f"Learning rate of {', '.join(histories)} at the end of each epoch")
+        return render(axes.figure, f"Learning rate at the end of each epoch: {'; '.join(told)}.")
 
 
-def per_class_accuracy(rows: dict[str, list[dict[str, Any]]]) -> str:
+def per_class_accuracy(rows: dict[str, list[Row]]) -> str:
     """Draw each digit's accuracy as a dot with its 95 % interval, one colour and mark a run.
 
     Parameters
@@ -80,11 +82,9 @@ def per_class_accuracy(rows: dict[str, list[dict[str, Any]]]) -> str:
     rows : dict
         ``per_class`` of the evaluation, by the run's name. Classes without images are left out.
     """
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 3.2), layout="constrained")
-        for position, ((name, per_class), colour, marker) in enumerate(
-            zip(rows.items(), _cycle(SERIES), _cycle(_MARKERS), strict=False)
-        ):
+    told = []
+    with new_axes(height=3.2) as axes:
+        for position, (name, per_class, look) in enumerate(with_looks(rows)):
             known = [row for row in per_class if row["accuracy"] is not None]
             accuracy = np.array([row["accuracy"] for row in known])
             ends = np.array([row["accuracy_ci95"] for row in known])
@@ -92,17 +92,22 @@ def per_class_accuracy(rows: dict[str, list[dict[str, Any]]]) -> str:
                 [row["digit"] + 0.26 * (position - (len(rows) - 1) / 2) for row in known],
                 accuracy,
                 yerr=np.abs(ends.T - accuracy),
-                fmt=marker,
-                color=colour,
+                linestyle="none",
                 elinewidth=1,
-                label=_short(name),
+                label=short(name),
+                **look,
+            )
+            worst, best = known[accuracy.argmin()], known[accuracy.argmax()]
+            told.append(
+                f"{name} from {worst['accuracy']:.2f} % for the digit {worst['digit']} to "
+                f"{best['accuracy']:.2f} % for the digit {best['digit']}"
             )
         axes.set_xticks(range(10))
         axes.grid(axis="x", visible=False)
         axes.set_xlabel("digit")
         axes.set_ylabel("accuracy, %")
-        axes.legend(ncols=len(rows), loc="lower left")
-        return render(figure, f"Accuracy of {', '.join(rows)} for each digit, with 95 % intervals")
+        axes.legend(ncols=min(3, len(rows)), loc="lower left", bbox_to_anchor=(0, 1))
+        return render(axes.figure, f"Accuracy and 95 % interval of each digit: {'; '.join(told)}.")
 
 
 def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
@@ -115,15 +120,15 @@ def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
     diagonal = np.eye(len(counts), dtype=bool)
     errors = np.where(diagonal, 0, counts)
     labels = np.where(counts > 0, counts.astype(str), "")
-    with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 4.3), layout="constrained")
+    with new_axes(height=4.3) as axes:
+        axes.grid(visible=False)
         shared = {"ax": axes, "fmt": "", "square": True, "cbar": False, "linewidths": 0}
         sns.heatmap(
             errors,
             mask=diagonal,
             annot=labels,
             annot_kws={"color": INK, "size": 8},
-            cmap=_shades(ERROR, 0.75),
+            cmap=_shades(ERROR, 0.6),
             vmin=0,
             vmax=max(1, errors.max()),
             **shared,
@@ -140,7 +145,86 @@ def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
         axes.set_ylabel("truth")
         axes.tick_params(length=0)
         axes.tick_params(axis="y", rotation=0)
-        return render(figure, f"Confusion matrix of {name}: rows are the truth, columns the answer")
+        truth, answer = np.unravel_index(errors.argmax(), errors.shape)
+        return render(
+            axes.figure,
+            f"Confusion matrix of {name}, a row for each true digit, a column for each answer: "
+            f"{counts.trace():,} of {counts.sum():,} on the diagonal; the most frequent error is "
+            f"{truth} taken for {answer}, {errors.max():,} times.",
+        )
+
+
+def reliability_diagram(before: Row, after: Row | None, name: str, look: dict[str, str]) -> str:
+    """Draw accuracy against confidence: on the diagonal, a network is as good as it believes.
+
+    Bins of fewer than ``MIN_DRAWN`` answers say nothing, and are left out.
+
+    Parameters
+    ----------
+    before, after : dict
+        Of ``common.confidence.calibration``, before and after temperature scaling.
+    name : str
+        Of the run.
+    look : dict
+        One of ``LOOKS``: that of the run in the other figures.
+    """
+    told = []
+    with new_axes(height=4.2) as axes:
+        axes.plot([0, 100], [0, 100], ":", color=MUTED, linewidth=1, label="as good as it believes")
+        for measured, label, line in (
+            (before, "as trained", "--"),
+            (after, "after temperature scaling", "-"),
+        ):
+            if measured is None:
+                continue
+            bins = [row for row in measured["reliability"] if row["total"] >= MIN_DRAWN]
+            accuracy = np.array([row["accuracy"] for row in bins])
+            ends = np.array([row["accuracy_ci95"] for row in bins])
+            axes.errorbar(
+                [row["confidence"] for row in bins],
+                accuracy,
+                yerr=np.abs(ends.T - accuracy),
+                linestyle=line,
+                linewidth=1.2,
+                elinewidth=0.8,
+                markerfacecolor="none" if measured is before else look["color"],
+                label=label,
+                **look,
+            )
+            told.append(f"{measured['expected_calibration_error']:.2f} points {label}")
+        axes.set_xlabel("confidence, %")
+        axes.set_ylabel("accuracy, %")
+        axes.set_ylim(-3, 103)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
+        return render(
+            axes.figure,
+            f"Accuracy of {name} against its confidence. Expected calibration error: "
+            f"{', '.join(told)}.",
+        )
+
+
+def accuracy_against_coverage(rows: dict[str, list[Row]]) -> str:
+    """Draw the accuracy on what is still answered if the least certain images are not.
+
+    Parameters
+    ----------
+    rows : dict
+        Of ``common.confidence.accuracy_at_coverage``, by the run's name.
+    """
+    told = []
+    with new_axes(height=3.6) as axes:
+        for name, points, look in with_looks(rows):
+            left_out = [100 - point["coverage"] for point in points]
+            accuracy = [point["accuracy"] for point in points]
+            axes.plot(left_out, accuracy, label=short(name), **look)
+            told.append(
+                f"{name} from {accuracy[0]:.2f} % on all images to {accuracy[-1]:.2f} % without "
+                f"the {left_out[-1]:g} % that it is least certain of"
+            )
+        axes.set_xlabel("left unanswered, the least certain first, %")
+        axes.set_ylabel("accuracy on the others, %")
+        axes.legend(loc="lower right")
+        return render(axes.figure, f"Accuracy on what is answered: {'; '.join(told)}.")
 
 
 def accuracy_distribution(accuracies: Sequence[float], threshold: float) -> str:
@@ -155,55 +239,18 @@ def accuracy_distribution(accuracies: Sequence[float], threshold: float) -> str:
     """
     low = min(np.floor(min(accuracies)), np.floor(threshold))
     edges = np.linspace(low, 100, 26) if low < 100 else np.array([99.0, 100.0])
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(_WIDTH, 2.8), layout="constrained")
+    with new_axes(height=2.8) as axes:
         axes.hist(accuracies, bins=edges, color=SERIES[0], rwidth=0.9)
         axes.axvline(threshold, color=ERROR, linestyle="--", label=f"threshold {threshold:g} %")
         axes.set_xlabel("accuracy, %")
         axes.set_ylabel("submissions")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.legend()
-        return render(figure, f"Accuracies of {len(accuracies)} submissions and the threshold")
-
-
-def compare_with_published(
-    published: Sequence[PublishedResult], own: dict[str, dict[str, Any]]
-) -> str:
-    """Draw test errors on a logarithmic axis: published ones, and one's own with 95 % intervals.
-
-    Parameters
-    ----------
-    published : sequence of PublishedResult
-    own : dict
-        Rows of the evaluation, by the run's name.
-    """
-    labels = [f"{result.label}, {result.year}".replace(", ", ",\n", 1) for result in published]
-    labels += map(_short, own)
-    places = range(len(labels), 0, -1)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            figsize=(_WIDTH, 0.9 + 0.42 * len(labels)), layout="constrained"
+        return render(
+            axes.figure,
+            f"Accuracies of {len(accuracies)} submissions, from {min(accuracies):.2f} to "
+            f"{max(accuracies):.2f} %; the threshold is {threshold:g} %.",
         )
-        axes.plot(
-            [result.error for result in published], places[: len(published)], "D", color=MUTED
-        )
-        for row, place, colour, marker in zip(
-            own.values(), places[len(published) :], _cycle(SERIES), _cycle(_MARKERS), strict=False
-        ):
-            # An error of 0 has no place on a logarithmic axis; its interval still shows.
-            low, high = (max(100 - end, 0.001) for end in reversed(row["accuracy_ci95"]))
-            error = max(100 - row["accuracy"], 0.001)
-            axes.errorbar(
-                error, place, xerr=[[error - low], [high - error]], fmt=marker, color=colour
-            )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        axes.minorticks_off()
-        axes.set_yticks(places, labels)
-        axes.set_ylim(0.4, len(labels) + 0.6)
-        axes.set_xlabel("test error, % (left is better)")
-        return render(figure, "Test error of published classifiers and of the runs of this report")
 
 
 def digit_png(image: np.ndarray) -> bytes:
@@ -216,25 +263,15 @@ def digit_png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _short(name: str) -> str:
-    # A folder's name can be long enough to leave no room for the figure.
-    return name if len(name) <= 24 else f"{name[:23]}…"
-
-
-def _cycle(values: Sequence[str]) -> list[str]:
-    # More runs than colours is unusual; marks and labels still tell them apart.
-    return list(values) * 8
-
-
 def _epoch_axis(axes: Axes, label: str) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def _shades(colour: str, strongest: float) -> ListedColormap:
-    """Return one colour in rising opacity, which works on a light and on a dark page."""
+    """Return one colour in rising opacity, which works on a light and on a dark page.
+
+    Above 0.6 the numbers in the cells would have too little contrast in the dark.
+    """
     return ListedColormap([(*to_rgb(colour), strongest * step / 99) for step in range(100)])
-
-
-matplotlib.use("svg")

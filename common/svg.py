@@ -2,30 +2,54 @@
 
 Text takes the page's font, and colours are CSS variables, so that one figure is right in a light
 and in a dark page. matplotlib knows no CSS variables: it draws with marker colours, which stand for
-them and are replaced in its output.
+them and are replaced in its output. Where no style sheet sets the variables, in a notebook or with
+CSS off, the colours of the light page are used.
 """
 
 import hashlib
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
+from itertools import cycle
+from typing import Any
 
+import matplotlib
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from common.escaping import shorten
+
+matplotlib.use("svg")
 
 # Marker colours. None is black, for which matplotlib writes no fill.
 INK, MUTED, GRID, ERROR = "#010203", "#020304", "#030405", "#040506"
 SERIES = ("#050607", "#060708", "#070809", "#08090a")
-_CSS_VARIABLES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    GRID: "--grid",
-    ERROR: "--error",
-    **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
+# The variable that each stands for, and its value in the light page (templates/report.css).
+CSS_VARIABLES = {
+    INK: ("--ink", "#1b1f24"),
+    MUTED: ("--muted", "#59636e"),
+    GRID: ("--grid", "#dfe3e8"),
+    ERROR: ("--error", "#c0362c"),
+    SERIES[0]: ("--series-1", "#0b62b8"),
+    SERIES[1]: ("--series-2", "#b3530b"),
+    SERIES[2]: ("--series-3", "#1a7f4b"),
+    SERIES[3]: ("--series-4", "#8a3fb0"),
 }
 
-# What a figure is drawn with: plt.rc_context(STYLE).
-STYLE = {
+# A run has the same colour and the same mark in every figure, so that neither is needed alone. More
+# runs than these are unusual; legends still tell them apart.
+LOOKS = [
+    {"color": colour, "marker": marker}
+    for colour, marker in zip(SERIES, ("o", "s", "^", "D"), strict=True)
+]
+
+# Narrow enough that the text stays readable on a telephone, where the page scales the figure.
+_WIDTH = 4.6  # inches
+
+_STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
     "axes.grid": True,
@@ -44,8 +68,10 @@ STYLE = {
     "svg.hashsalt": "mnist",
     "text.color": INK,
     "text.parse_math": False,  # a name with dollar signs is no formula
+    "xtick.bottom": False,  # grid lines say where a number belongs
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
+    "ytick.left": False,
     "ytick.color": MUTED,
     "ytick.labelcolor": INK,
 }
@@ -59,8 +85,31 @@ _SVG_CLEANUP = (
     (r" transform=\"rotate\(-0 [^)]*\)\"", ""),
     (r"<path d=\"[^\"]*\"( clip-path=\"[^\"]*\")? style=\"fill: none\"/>|<g/>", ""),  # invisible
     (r"(\d+\.\d\d)\d+(?=[^<>]*>)", r"\1"),  # hundredths of a point, in tags and not in text
+    (r"(?<=[\d\"])\s*\n\s*(?=[A-Za-z\"])", " "),  # path data and tags on one line
     (r"\s*\n\s*", "\n"),
+    # What the figure itself says for all of its text.
+    (r"(?<=style=\")([^\"]*)font-size: 10px; ", r"\1"),
+    (rf"(<text style=\"[^\"]*?);? ?fill: {INK}", r"\1"),
 )
+
+
+@contextmanager
+def new_axes(height: float) -> Iterator[Axes]:
+    """Give the axes of a new figure, ``height`` inches high, in the report's style."""
+    with plt.rc_context(_STYLE):
+        _, axes = plt.subplots(figsize=(_WIDTH, height), layout="constrained")
+        yield axes
+
+
+def with_looks(values: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, str]]]:
+    """Yield each name and value with its colour and mark, as keywords of matplotlib."""
+    for (name, value), look in zip(values.items(), cycle(LOOKS), strict=False):
+        yield name, value, look
+
+
+def short(name: str) -> str:
+    """Return a folder's name in a length that leaves room for the figure."""
+    return shorten(name, 24)
 
 
 def render(figure: Figure, description: str) -> str:
@@ -76,18 +125,18 @@ def render(figure: Figure, description: str) -> str:
     svg = buffer.getvalue()
     for pattern, replacement in _SVG_CLEANUP:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
-    for colour, variable in _CSS_VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
-    svg = _unique_ids(svg, prefix=hashlib.sha256(description.encode()).hexdigest()[:6])
-    return re.sub(
-        r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>", _svg_tag(description), svg, count=1
-    ).strip()
+    svg = re.sub(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>", _svg_tag(description), svg, count=1)
+    for marker, (variable, colour) in CSS_VARIABLES.items():
+        svg = svg.replace(marker, f"var({variable}, {colour})")
+    prefix = hashlib.sha256(description.encode()).hexdigest()[:6]
+    return _without_bare_groups(_unique_ids(svg, prefix)).strip()
 
 
 def _svg_tag(description: str) -> str:
     # No width and height: the page's style sheet decides.
     label = escape(description).replace("\\", r"\\")
-    return rf'<svg class="figure" viewBox="\1" role="img" aria-label="{label}">'
+    style = f"font-size: 10px; fill: {INK}"
+    return rf'<svg class="figure" viewBox="\1" style="{style}" role="img" aria-label="{label}">'
 
 
 def _unique_ids(svg: str, prefix: str) -> str:
@@ -99,3 +148,16 @@ def _unique_ids(svg: str, prefix: str) -> str:
 
     svg = re.sub(r' id="([^"]+)"', rename, svg)
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", svg).replace("xlink:href", "href")
+
+
+def _without_bare_groups(svg: str) -> str:
+    """Drop the tags of groups without attributes: most are, once their ids are gone."""
+    bare: list[bool] = []
+
+    def keep_or_drop(match: re.Match[str]) -> str:
+        if match[0].startswith("<g"):
+            bare.append(match[0] == "<g>")
+            return "" if bare[-1] else match[0]
+        return "" if bare.pop() else match[0]
+
+    return re.sub(r"\n{2,}", "\n", re.sub(r"<g(?: [^>]*[^/])?>|</g>", keep_or_drop, svg))

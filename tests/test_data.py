@@ -77,6 +77,14 @@ def test_description_shows_one_image_of_each_class(train_images):
         assert np.array_equal(decode_pixels(sample["pixels"]), few.images[sample["index"]])
 
 
+def test_description_shows_the_mean_of_each_class(train_images):
+    few = train_images[torch.arange(500)]
+    samples = describe(few, few, few)["samples"]
+    for digit, sample in enumerate(samples):
+        mine = few.images[few.targets == digit].numpy()
+        assert np.abs(decode_pixels(sample["mean_pixels"]) - mine.mean(axis=0)).max() <= 0.5
+
+
 def test_pixels_survive_json(train_images):
     image = train_images.images[3].numpy()
     assert np.array_equal(decode_pixels(encode_pixels(image)), image)

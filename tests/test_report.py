@@ -2,13 +2,16 @@
 
 import copy
 import json
+import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
-from conftest import read, run
+from conftest import REPO, read, run
 
 from common.pages import render_report
+from common.svg import CSS_VARIABLES
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
 VOID = {"meta", "img", "br", "link", "hr"}
@@ -71,8 +74,10 @@ def test_page_is_well_formed_and_asks_for_nothing(page_text):
     assert not page.tags & {"script", "link", "iframe", "object", "form"}
     for name, value in page.attributes:
         assert not name.startswith("on")
-        if name in ("src", "href"):
-            assert value.startswith(("data:image/png;base64,", "#")), value
+        if name == "src":
+            assert value.startswith("data:image/png;base64,"), value
+        if name == "href":
+            assert value.startswith(("https://", "#")), value
     assert "@import" not in page_text
     assert not re.search(r"url\((?!#)", page_text)
     assert len(page_text.encode()) < 300_000
@@ -82,6 +87,7 @@ def test_every_reference_inside_the_page_has_its_target(page_text):
     page = Page(page_text)
     referred = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', page_text))
     referred |= {v for n, v in page.attributes if n == "aria-labelledby"}
+    assert {"models", "learning", "errors", "confidence", "history", "data", "recipes"} <= referred
     assert referred <= set(page.ids)
 
 
@@ -96,11 +102,26 @@ def test_page_shows_what_the_files_say(page_text, evaluation):
     for fact in ("LeCun", "Cireșan", "12.00 %", "4.70 %", "0.35 %", "OneCycleLR", "StepLR"):
         assert fact in text
     assert f"MD5 {evaluation['dataset']['md5']['t10k-images-idx3-ubyte']}" in text
+    (pair,) = evaluation["comparisons"]
+    assert ", ".join(map(str, pair["indices_only_a"])) in text
+    for row in evaluation["results"]:
+        for calibration in (row["confidence"]["before"], row["confidence"]["after"]):
+            assert f"{calibration['expected_calibration_error']:.2f} points" in text
+    for command in ("train_base.py --val-size 57000 --epochs 2", "evaluate.py --threshold 80"):
+        assert f"python {command}" in text
+    assert "python report.py runs/evaluation.json" in text
+
+
+def test_figures_in_a_notebook_have_the_colours_of_the_light_page():
+    style_sheet = (REPO / "templates/report.css").read_text(encoding="utf-8")
+    light = style_sheet[: style_sheet.index("@media")]
+    for variable, colour in CSS_VARIABLES.values():
+        assert f"{variable}: {colour};" in light
 
 
 def test_figures_follow_the_colours_of_the_page(page_text):
     figures = re.findall(r"<svg class=\"figure\".*?</svg>", page_text, flags=re.DOTALL)
-    assert len(figures) == 7
+    assert len(figures) == 11
     for figure in figures:
         assert "var(--" in figure
         # Colours of matplotlib's own would not follow; white and black are none of ours either.
@@ -126,22 +147,79 @@ def test_json_of_another_kind_is_refused(finished):
 
 
 def test_same_files_give_the_same_bytes(finished, tmp_path):
-    for zone, seed in (("UTC", "0"), ("Asia/Kathmandu", "12345")):
-        output = tmp_path / f"{seed}.html"
-        environment = {"TZ": zone, "PYTHONHASHSEED": seed, "HOME": str(tmp_path)}
-        completed = run("report.py", "--output", output, cwd=finished.folder, env=environment)
+    moved = tmp_path / "moved"
+    shutil.copytree(finished.folder / "runs", moved / "runs")
+    surroundings = (
+        {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "0"},
+        {"TZ": "Asia/Kathmandu", "LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "12345"},
+    )
+    for environment in surroundings:
+        completed = run("report.py", cwd=moved, env={**environment, "HOME": str(tmp_path)})
         assert completed.returncode == 0, completed.stderr
-        assert output.read_bytes() == (finished.folder / "runs/report.html").read_bytes()
+        written = (moved / "runs/report.html").read_bytes()
+        assert written == (finished.folder / "runs/report.html").read_bytes()
 
 
-def failed_row(text):
-    return {"name": text, "source": text, "own": False, "status": "error", "reason": text}
+def test_evaluations_are_compared(finished, tmp_path):
+    for name in ("first", "second"):
+        shutil.copytree(finished.folder / "runs", tmp_path / name)
+    paths = ("first/evaluation.json", "second/evaluation.json")
+    completed = run("report.py", *paths, cwd=tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.splitlines()[-1] == "Report: first/comparison.html"
+    text = " ".join(Page((tmp_path / "first/comparison.html").read_text(encoding="utf-8")).text)
+    for name in ("first: base", "first: improved", "second: base", "second: improved"):
+        assert name in text
+    assert "2 evaluations compared" in text
+    assert "Other images" not in text
+    # On other images, and with submissions of which one is graded otherwise.
+    other = read(tmp_path / paths[1])
+    other["dataset"]["md5"] = {"a": "0"}
+    other["results"] = [{**row, "own": False} for row in other["results"]]
+    other["results"][1] |= {"status": "error", "reason": "cut short"}
+    (tmp_path / paths[1]).write_text(json.dumps(other), encoding="utf-8")
+    assert run("report.py", *paths, "--output", "c.html", cwd=tmp_path).returncode == 0
+    text = " ".join(Page((tmp_path / "c.html").read_text(encoding="utf-8")).text)
+    assert "Other images" in text
+    assert "! error" in text
+
+
+def test_evaluation_named_twice_is_refused(finished):
+    twice = ("runs/evaluation.json",) * 2
+    completed = run("report.py", *twice, cwd=finished.folder)
+    assert completed.returncode == 2
+    assert "named twice" in completed.stderr
+
+
+def test_open_calls_the_browser(finished, tmp_path):
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    environment = {**os.environ, "BROWSER": f"{browser} %s"}
+    completed = run("report.py", "--open", cwd=finished.folder, env=environment)
+    assert completed.returncode == 0, completed.stderr
+    opened = (tmp_path / "opened").read_text().strip()
+    assert opened == (finished.folder / "runs/report.html").resolve().as_uri()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("confidence", None), ("per_class", 5), ("confusion_matrix", [[1]]), ("accuracy", "high")],
+)
+def test_files_of_another_version_are_one_line(evaluation, finished, tmp_path, key, value):
+    shutil.copytree(finished.folder / "runs", tmp_path / "runs")
+    evaluation["results"][0][key] = value
+    (tmp_path / "runs/evaluation.json").write_text(json.dumps(evaluation), encoding="utf-8")
+    completed = run("report.py", cwd=tmp_path)
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert "train and evaluate again" in completed.stderr
 
 
 def strings_replaced(value):
     """Put markup into every string that a file could hold, except those that code decides by."""
     if isinstance(value, dict):
-        kept = ("status", "pixels", "own")
+        kept = ("status", "pixels", "mean_pixels", "own")
         return {k: v if k in kept else strings_replaced(v) for k, v in value.items()}
     if isinstance(value, list):
         return [strings_replaced(item) for item in value]

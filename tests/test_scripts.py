@@ -108,6 +108,22 @@ def test_evaluation_holds_the_contract(finished):
     (pair,) = evaluation["comparisons"]
     base, improved = evaluation["results"]
     assert pair["only_b"] - pair["only_a"] == improved["correct"] - base["correct"]
+    assert len(pair["indices_only_a"]) == pair["only_a"]
+    assert not set(pair["indices_only_a"]) & set(pair["indices_only_b"])
+    # What improved missed, base recognises.
+    assert {error["index"] for error in pair["missed_by_b"]} <= set(pair["indices_only_a"])
+    certainty = [error["probability"] for error in pair["missed_by_b"]]
+    assert certainty == sorted(certainty, reverse=True)
+    assert all(error["truth"] != error["answer"] for error in pair["missed_by_b"])
+
+
+def test_confidence_is_measured_with_the_temperature_of_the_training(finished):
+    for row in read(finished.folder / "runs/evaluation.json")["results"]:
+        metrics = read(finished.folder / f"runs/{row['name']}/metrics.json")
+        confidence = row["confidence"]
+        assert confidence["temperature"] == metrics["temperature"]
+        assert confidence["before"]["loss"] == row["loss"]
+        assert confidence["coverage"][0]["correct"] == row["correct"]
 
 
 def test_better_model_is_chosen_on_validation_images(finished):

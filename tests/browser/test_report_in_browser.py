@@ -1,0 +1,248 @@
+"""The report as a browser shows it: wide and narrow, light and dark, printed, without a mouse.
+
+The probes are JavaScript that is evaluated in the page; its Content-Security-Policy, which forbids
+the page any script of its own, does not concern them.
+"""
+
+import contextlib
+import functools
+import itertools
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import read
+from playwright.sync_api import sync_playwright
+from states import STATES
+
+from bench.screenshot import PAPER, SCREEN_HEIGHT, launch_chromium
+from common.comparison import render_comparison
+from common.pages import render_report
+
+PROBES = Path(__file__).with_name("probes.js").read_text(encoding="utf-8")
+# Where the Makefile puts it.
+AXE = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+# CSS pixels on A4, of 96 to the inch, within the margins of 1 cm.
+PRINTED_WIDTH, PRINTED_HEIGHT = (round((side - 20) / 25.4 * 96) for side in (210, 297))
+
+# A page with one of everything that the tests look for.
+WRONG = """<!doctype html><html><head><title>t</title>
+<style>:root { --series-1: #eee } figure { height: 2000px }</style></head>
+<body style="background: white"><h1>One</h1><h3>Three</h3><img src="https://example.org/a.png">
+<svg aria-label="f" width="200" height="50"><rect width="200" height="50" fill="black"/>
+<text x="5" y="20" style="fill: #333">dark on dark, and longer than its figure</text>
+<path d="M0 0h9" style="stroke: var(--series-1)"/></svg>
+<p style="width: 3000px; color: #ccc">Wide and faint</p><figure>Cut</figure>
+<script>console.log("x"); throw Error("y")</script>"""
+
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright, launch_chromium(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url_of(finished, tmp_path_factory):
+    """Returns the address of a page, which is rendered once: a report in a state, or several."""
+    folder = tmp_path_factory.mktemp("pages")
+    evaluation = read(finished.folder / "runs/evaluation.json")
+    runs = {n: read(finished.folder / f"runs/{n}/metrics.json") for n in ("base", "improved")}
+
+    def several():
+        states = {name: STATES[name](evaluation, runs) for name in ("default", "submissions")}
+        evaluations, runs_of_each = ({n: s[part] for n, s in states.items()} for part in (0, 1))
+        return render_comparison(evaluations, runs_of_each)
+
+    @functools.cache
+    def render(name):
+        page = folder / f"{name}.html"
+        alone = name in STATES
+        text = render_report(*STATES[name](evaluation, runs), {}) if alone else several()
+        page.write_text(text, encoding="utf-8")
+        return page.as_uri()
+
+    return render
+
+
+@contextlib.contextmanager
+def opened(browser, url, width=1280, **options):
+    """Opens an address offline; ``heard`` notes what the page asks for and what it complains of."""
+    heard = []
+    viewport = {"width": width, "height": SCREEN_HEIGHT}
+    with browser.new_context(offline=True, viewport=viewport, **options) as context:
+        page = context.new_page()
+        page.on("request", lambda request: heard.append(f"request: {request.url}"))
+        page.on("console", lambda message: heard.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+        page.goto(url)
+        page.evaluate(PROBES)
+        yield page, heard
+
+
+@pytest.fixture(scope="module", params=[*STATES, "several"])
+def report(request, browser, url_of):
+    """The report in one of its states; a test says first at which size and in which scheme."""
+    url = url_of(request.param)
+    with opened(browser, url) as (page, heard):
+        yield SimpleNamespace(state=request.param, url=url, page=page, heard=heard)
+
+
+@pytest.fixture
+def open_default(browser, url_of):
+    """Returns a function that opens the report as it is, for tests that change the page."""
+    with contextlib.ExitStack() as stack:
+
+        def open_page(**options):
+            page, _ = stack.enter_context(opened(browser, url_of("default"), **options))
+            return page
+
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def wrong_url(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wrong") / "wrong.html"
+    path.write_text(WRONG, encoding="utf-8")
+    return path.as_uri()
+
+
+def look(page, width, scheme="light", height=SCREEN_HEIGHT):
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=scheme)
+
+
+def unexpected(heard, url):
+    expected = (f"request: {url}", "request: data:")
+    return [item for item in heard if not item.startswith(expected)]
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+def has_no_jumps(levels):
+    return all(after <= before + 1 for before, after in zip([0, *levels], levels, strict=False))
+
+
+def test_each_probe_finds_what_is_wrong(browser, wrong_url):
+    with opened(browser, wrong_url, width=360) as (page, heard):
+        kinds = {item.split(":")[0] for item in unexpected(heard, wrong_url)}
+        assert kinds == {"request", "console", "error"}
+        assert any("page: 3" in item for item in page.evaluate("probes.overflowing()"))
+        assert any("Wide" in item for item in page.evaluate("probes.overflowing()"))
+        assert len(page.evaluate("probes.cutLabels()")) == 1
+        assert len(page.evaluate("probes.faintLabels()")) == 1
+        assert page.evaluate("probes.seriesContrasts()")["--series-1"] < 3
+        assert not has_no_jumps(page.evaluate("probes.headings()"))
+        assert page.evaluate("probes.figureBoxes()")[0]["height"] > PRINTED_HEIGHT
+        page.evaluate(AXE)
+        violations = page.evaluate("probes.accessibility()")["violations"]
+        rules = {item.split()[0] for item in violations}
+        assert rules >= {"color-contrast", "image-alt", "html-has-lang", "heading-order"}
+
+
+def test_page_is_all_that_is_asked_for_and_it_is_quiet(report):
+    for width, scheme in itertools.product((360, 1280), SCHEMES):
+        look(report.page, width, scheme)
+    assert f"request: {report.url}" in report.heard
+    assert unexpected(report.heard, report.url) == []
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_nothing_sticks_out(report, width):
+    look(report.page, width)
+    assert report.page.evaluate("probes.overflowing()") == []
+    assert report.page.evaluate("probes.cutLabels()") == []
+
+
+def test_headings_go_down_one_level_at_a_time(report):
+    levels = report.page.evaluate("probes.headings()")
+    assert levels.count(1) == 1
+    assert has_no_jumps(levels)
+
+
+def test_figures_can_be_read_in_both_schemes(report):
+    # What lies under a point is told only of the window, so the window is as high as the page.
+    height = report.page.evaluate("document.documentElement.scrollHeight")
+    for scheme in SCHEMES:
+        look(report.page, 1280, scheme, height)
+        faint = report.page.evaluate("probes.faintLabels()")
+        contrasts = report.page.evaluate("probes.seriesContrasts()")
+        assert not faint, f"{scheme}:\n" + "\n".join(faint)
+        assert all(ratio >= 3 for ratio in contrasts.values()), f"{scheme}: {contrasts}"
+        assert contrasts or report.state == "all_broken"
+
+
+def test_axe_finds_no_violation(report):
+    report.page.evaluate(AXE)
+    violations = []
+    for width, scheme in itertools.product((360, 1280), SCHEMES):
+        look(report.page, width, scheme)
+        found = report.page.evaluate("probes.accessibility()")
+        where = f"{report.state}, {scheme}, {width} pixels wide"
+        violations += [f"{where}: {item}" for item in found["violations"]]
+        # For a person to judge: pytest shows it with -s.
+        print(f"{where}: texts whose contrast axe cannot tell, by reason: {found['unsure']}")
+    assert not violations, "\n".join(violations)
+
+
+def test_nothing_sticks_out_at_200_percent(open_default):
+    # A window of 1280 pixels, zoomed, has 640 CSS pixels of twice the size.
+    page = open_default(width=640, device_scale_factor=2)
+    assert page.evaluate("probes.overflowing()") == []
+
+
+def test_figures_follow_the_scheme(open_default):
+    page = open_default(color_scheme="light")
+    light = page.evaluate("probes.textFills()")
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate("probes.textFills()")
+    assert light
+    assert all(a != b for a, b in zip(light, dark, strict=True))
+
+
+def test_page_says_the_same_without_javascript(open_default):
+    with_scripts = open_default().inner_text("body")
+    without = open_default(java_script_enabled=False).inner_text("body")
+    assert words(without) == words(with_scripts)
+
+
+def test_page_can_be_read_without_css(open_default):
+    page = open_default()
+    verdict = page.inner_text("h1")
+    page.evaluate("probes.removeStyles()")
+    assert re.search(r"Pass: \d\d\.\d\d", verdict)
+    assert words(page.inner_text("h1")) == words(verdict)
+    assert has_no_jumps(page.evaluate("probes.headings()"))
+
+
+def test_tab_reaches_every_link_and_scroll_region_in_order(open_default):
+    page = open_default(width=360)
+    expected = page.evaluate("probes.tabStops()")
+    reached = []
+    for _ in expected:
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("probes.focused()"))
+    assert expected
+    assert reached == expected
+
+
+def test_report_is_printed_on_pages_of_a4(open_default):
+    pdf = open_default().pdf(**PAPER)
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 2
+
+
+def test_no_figure_is_cut_by_the_end_of_a_page(open_default):
+    page = open_default(width=PRINTED_WIDTH)
+    page.emulate_media(media="print")
+    figures = page.evaluate("probes.figureBoxes()")
+    assert figures
+    for figure in figures:
+        assert figure["breakInside"] == "avoid", figure
+        assert figure["height"] <= PRINTED_HEIGHT, figure
