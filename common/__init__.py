@@ -7,8 +7,9 @@ The layers, from the ground up; a module imports only what stands before it here
   there, command lines, one process a folder, images in JSON, published results.
 - ``idx``, ``fetch``, ``reference``, ``data``: MNIST from wherever it can be had, as arrays, as
   tensors.
-- ``environment``, ``normalization``, ``transforms``, ``models``, ``metrics``, ``confidence``: seeds
-  and devices, pixels to inputs, the two networks, the statistics.
+- ``environment``, ``augment``, ``normalization``, ``transforms``, ``models``, ``averaging``,
+  ``metrics``, ``confidence``: seeds and devices, images to distorted images, pixels to inputs, the
+  two networks, a network's running average, the statistics.
 - ``state_dicts``, ``checkpoints``: from a file's tensors to a network, without trust;
   what a training needs to go on.
 - ``loops``, ``calibration``, ``recipes``, ``runs``: training, measuring, a run's files.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import nn
 
+from common.averaging import WeightAverage
 from common.environment import random_states, restore_random_states
 from common.errors import SubmissionError, UserError
 from common.escaping import quoted
@@ -67,14 +68,20 @@ class Stateful(Protocol):
 class TrainingState(NamedTuple):
     """All that decides how a training goes on: restored, it goes on as if nothing had happened."""
 
-    model: Stateful
+    model: nn.Module
     optimizer: Stateful
     scheduler: Stateful
     batches: Stateful  # the order of the images, and how far the pass over them has come
+    average: WeightAverage | None = None  # of the model's weights, where the recipe keeps one
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that the training is for: the average of the weights, if there is one."""
+        return self.model if self.average is None else self.average.module
 
     def save(self, path: Path, more: dict[str, Any]) -> None:
         """Write the state, that of the random generators, and what the caller adds."""
-        parts = {name: part.state_dict() for name, part in self._asdict().items()}
+        parts = {name: part.state_dict() for name, part in self._parts()}
         save_checkpoint(path, {**more, **parts, "random": random_states()})
 
     def restore(self, path: Path, saved: dict[str, Any]) -> None:
@@ -86,11 +93,14 @@ class TrainingState(NamedTuple):
             If it does not fit: some of it may have been taken over then.
         """
         try:
-            for name, part in self._asdict().items():
+            for name, part in self._parts():
                 part.load_state_dict(saved[name])
             restore_random_states(saved["random"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not fit this recipe: {_START_ANEW}") from error
+
+    def _parts(self) -> list[tuple[str, Stateful]]:
+        return [(name, part) for name, part in self._asdict().items() if part is not None]
 
 
 def load_saved_state(path: Path, required: Iterable[str]) -> dict[str, Any]:

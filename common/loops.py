@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from common.augment import Distortions
+from common.averaging import WeightAverage
 from common.data import LabelledImages
 from common.errors import UserError
 from common.normalization import normalize
@@ -35,6 +37,8 @@ class Batches:
         Where the data set is kept and the batches are made.
     generator : torch.Generator, optional
         Shuffles anew at each pass. Without it the order is that of the data.
+    distort : Distortions, optional
+        Distorts the images of each batch before they are normalised.
     """
 
     def __init__(
@@ -43,9 +47,11 @@ class Batches:
         batch_size: int,
         device: torch.device,
         generator: torch.Generator | None = None,
+        distort: Distortions | None = None,
     ) -> None:
         self.images = data.images.to(device)
         self.targets = data.targets.to(device)
+        self.distort = distort
         # A larger batch is the same batch, and torch takes no number beyond 64 bits.
         self.batch_size = min(batch_size, max(1, len(data)))
         self.generator = generator
@@ -71,7 +77,10 @@ class Batches:
             order = torch.randperm(self.num_samples, generator=self.generator)
         indices_of_batches = order.to(self.targets.device).split(self.batch_size)[start:]
         for self._position, indices in enumerate(indices_of_batches, start=start + 1):
-            yield normalize(self.images[indices]), self.targets[indices]
+            images = self.images[indices]
+            if self.distort is not None:
+                images = self.distort(images)
+            yield normalize(images), self.targets[indices]
         self._position, self._order_from = 0, None
 
     def state_dict(self) -> dict[str, Any]:
@@ -171,12 +180,14 @@ def train_one_epoch(
     epoch: int,
     scheduler_per_batch: LRScheduler | None = None,
     progress: Progress | None = None,
+    average: WeightAverage | None = None,
 ) -> TrainingResult:
     """Update the weights once per batch, for one pass over the training images.
 
     Losses and hits stay tensors until the end of the pass: reading one (``loss.item()``) makes the
     processor wait for a GPU. The progress bar reads them only when it redraws, ten times a second.
-    With the ``progress`` that an interrupted pass has made, this one does the rest of it.
+    With the ``progress`` that an interrupted pass has made, this one does the rest of it. An
+    ``average`` takes the weights in after each step.
 
     Raises
     ------
@@ -197,6 +208,8 @@ def train_one_epoch(
             loss.backward()
             optimizer.step()
 
+            if average is not None:
+                average.update_parameters(model)
             learning_rate = optimizer.param_groups[0]["lr"]
             if scheduler_per_batch is not None:
                 scheduler_per_batch.step()

@@ -18,7 +18,8 @@ def normalize(images: Tensor) -> Tensor:
 
     Parameters
     ----------
-    images : Tensor of uint8, shape [N, 28, 28]
+    images : Tensor of uint8, or of float32 that nobody needs any more, shape [N, 28, 28]
+        Greys from 0 to 255.
 
     Returns
     -------

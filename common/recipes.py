@@ -6,6 +6,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from common.augment import Distortions
+from common.averaging import WeightAverage
 from common.escaping import shorten
 
 
@@ -14,6 +16,8 @@ def describe_recipe(
     criterion: nn.Module,
     optimizer: Optimizer,
     scheduler: LRScheduler,
+    distortions: Distortions | None = None,
+    average: WeightAverage | None = None,
     **settings: int,
 ) -> dict[str, Any]:
     """Return the recipe's numbers, read off the objects that do the work, as JSON values.
@@ -22,14 +26,22 @@ def describe_recipe(
     ----------
     model, criterion, optimizer, scheduler
         As they are before the first step.
+    distortions, average : optional
+        Where the recipe has them.
     **settings : int
         What none of them knows: epochs, batch_size, seed, val_size.
 
     What is no number, such as a schedule's list of milestones, is left out.
     """
     group = optimizer.param_groups[0]
+    optional: dict[str, Any] = {}
+    if distortions is not None:
+        optional["distortions"] = distortions.describe()
+    if average is not None:
+        optional["average"] = {"name": type(average).__name__, "decay": average.decay}
     return {
         **settings,
+        **optional,
         "model": {"name": type(model).__name__, **model.model_args},
         "loss": {"name": type(criterion).__name__, **_numbers(vars(criterion))},
         "optimizer": {"name": type(optimizer).__name__, **_numbers(optimizer.defaults)},

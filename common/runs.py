@@ -68,7 +68,7 @@ class Run:
         resume: bool = False,
     ) -> None:
         self.folder = Path(folder)
-        self.state, self.model = state, state.model
+        self.state, self.model = state, state.result
         # As JSON has it, so that it can be compared with what an earlier run wrote.
         self.recipe = json.loads(json.dumps(recipe))
         self.data = data
