@@ -1,7 +1,7 @@
 """Render what evaluate.py and the training scripts wrote as one self-contained HTML page.
 
 Reads files only: neither torch nor the data set is needed. Several evaluations become one page that
-compares them.
+compares them; the study of the tutorial's claims is a page of its own.
 """
 
 import argparse
@@ -18,9 +18,11 @@ from common.errors import ALL_PASSED, UserError, run_script
 from common.escaping import printable
 from common.files import read_json, readable, write_whole
 from common.pages import render_report
+from common.study import render_study
 
 EVALUATION_KEYS = ("best", "command", "comparisons", "dataset", "output", "results", "threshold")
 ROW_KEYS = {"name", "own", "reason", "source", "status"}
+STUDY_KEYS = ("claims", "command", "environment", "images", "runs")
 METRICS_KEYS = ("data", "environment", "history", "recipe", "seconds", "temperature")
 
 # What rendering can stumble over in files that an older version, or something else, has written.
@@ -36,23 +38,50 @@ class Sources(NamedTuple):
 
     def checksums(self) -> dict[str, str]:
         """Return the SHA-256 sum of each file, by its name."""
-        return {name: sha256(path.read_bytes()).hexdigest() for name, path in self.paths.items()}
+        return {name: checksum_of(path) for name, path in self.paths.items()}
+
+
+def checksum_of(path: Path) -> str:
+    """Return the SHA-256 sum of a file."""
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> int:
     """Read, render, write; print the verdict and where the page is."""
     args = parse_arguments()
-    sources = {label_of(path): read_sources(path) for path in args.evaluations}
-    if len(sources) < len(args.evaluations):
+    if args.claims is not None:
+        return render_claims(args.claims, args.output or Path("runs/claims.html"), args.open)
+    paths = [path / "evaluation.json" if path.is_dir() else path for path in args.evaluations]
+    if len({path.resolve() for path in paths}) < len(paths):
         raise UserError("an evaluation is named twice: name each of them once")
-    first, several = args.evaluations[0], len(sources) > 1
-    output = args.output or first.with_name("comparison.html" if several else "report.html")
-    write_whole(output, render(sources).encode())
+    sources = {label_of(path): read_sources(path) for path in paths}
+    several = len(sources) > 1
+    output = args.output or paths[0].with_name("comparison.html" if several else "report.html")
+    require_other(output, [path for source in sources.values() for path in source.paths.values()])
+    page = render(sources)
+    write_whole(output, page)
     for label, source in sources.items():
         title = f"{printable(label)}:\n" if several else ""
         print(f"{title}{summary(source.evaluation)}")
+    return announce(output, args.open)
+
+
+def render_claims(path: Path, output: Path, is_opened: bool) -> int:
+    """Render the study of the tutorial's claims."""
+    document = read_json(path, required=STUDY_KEYS)
+    require_other(output, [path])
+    try:
+        page = render_study(document, checksum_of(path)).encode()
+    except UNLIKE_OURS as error:
+        raise unlike_ours([path], error, "run bench/claims.py again") from error
+    write_whole(output, page)
+    return announce(output, is_opened)
+
+
+def announce(output: Path, is_opened: bool) -> int:
+    """Say where the page is, and show it if asked to."""
     print(f"Report: {output}")
-    if args.open and not webbrowser.open(output.resolve().as_uri()):
+    if is_opened and not webbrowser.open(output.resolve().as_uri()):
         raise UserError(f"no browser was found to open {output} with: open it by hand")
     return ALL_PASSED
 
@@ -76,6 +105,15 @@ def parse_arguments() -> argparse.Namespace:
         help="page to write (default: report.html beside the evaluation, or comparison.html beside "
         "the first of several)",
     )
+    flag(
+        "--claims",
+        metavar="STUDY",
+        nargs="?",
+        type=Path,
+        const=Path(__file__).with_name("docs") / "claims.json",
+        help="render the study of the tutorial's claims, into runs/claims.html (default without "
+        "STUDY: docs/claims.json beside this script)",
+    )
     flag("--open", action="store_true", help="show the page in the browser")
     return parser.parse_args()
 
@@ -95,14 +133,26 @@ def read_sources(path: Path) -> Sources:
         If one of them is missing or is not what the scripts write.
     """
     evaluation = read_json(path, required=EVALUATION_KEYS)
-    require_rows(evaluation["results"], path)
+    require_evaluation(evaluation, path)
     found = find_metrics(evaluation, folder=path.parent)
     runs = {name: read_json(place, required=METRICS_KEYS) for name, place in found.items()}
     paths = {"the evaluation": path} | {f"run {name}": place for name, place in found.items()}
     return Sources(evaluation, runs, paths)
 
 
-def render(sources: dict[str, Sources]) -> str:
+def require_other(output: Path, sources: list[Path]) -> None:
+    """Refuse to write the page over what it is made from.
+
+    Raises
+    ------
+    UserError
+        If that is asked for.
+    """
+    if output.resolve() in {path.resolve() for path in sources}:
+        raise UserError(f"--output {output} is what the page is made from: name another file")
+
+
+def render(sources: dict[str, Sources]) -> bytes:
     """Return the page of one evaluation, or the one that compares several.
 
     Raises
@@ -113,31 +163,67 @@ def render(sources: dict[str, Sources]) -> str:
     try:
         if len(sources) == 1:
             (only,) = sources.values()
-            return render_report(only.evaluation, only.runs, only.checksums())
+            return render_report(only.evaluation, only.runs, only.checksums()).encode()
         return render_comparison(
             {label: source.evaluation for label, source in sources.items()},
             {label: source.runs for label, source in sources.items()},
-        )
+            {
+                f"{label}: {name}": checksum
+                for label, source in sources.items()
+                for name, checksum in source.checksums().items()
+            },
+        ).encode()
     except UNLIKE_OURS as error:
-        paths = [str(path) for source in sources.values() for path in source.paths.values()]
-        raise UserError(
-            f"{', '.join(paths)}: not all as this version of the scripts writes it "
-            f"({type(error).__name__}: {str(error)[:80]}); train and evaluate again"
-        ) from error
+        paths = [path for source in sources.values() for path in source.paths.values()]
+        raise unlike_ours(paths, error, "train and evaluate again") from error
 
 
-def require_rows(rows: object, path: Path) -> None:
-    """Refuse rows without what every row has.
+def unlike_ours(paths: list[Path], error: Exception, advice: str) -> UserError:
+    """Return the complaint about files that have the right keys, and something else under them."""
+    return UserError(
+        f"{', '.join(map(str, paths))}: not all as this version of the scripts writes it "
+        f"({type(error).__name__}: {str(error)[:80]}); {advice}"
+    )
+
+
+def require_evaluation(evaluation: dict[str, Any], path: Path) -> None:
+    """Refuse an evaluation whose verdicts cannot be ones that evaluate.py has reached.
 
     Raises
     ------
     UserError
         Naming the file.
     """
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and row.keys() >= ROW_KEYS for row in rows
-    ):
+    rows, best, threshold = (evaluation[key] for key in ("results", "best", "threshold"))
+    sound = (
+        isinstance(rows, list)
+        and all(is_sound(row) for row in rows)
+        and isinstance(best, str | None)
+        and isinstance(threshold, int | float)
+        and 0 <= threshold <= 100
+    )
+    names = [row["name"] for row in rows if row["own"]] if sound else []
+    if not sound or len(set(names)) < len(names):
         raise UserError(f"{path} has rows that evaluate.py did not write: run it again")
+
+
+def is_sound(row: object) -> bool:
+    """Tell whether a row of an evaluation has what decides, and has it right."""
+    if not isinstance(row, dict) or not row.keys() >= ROW_KEYS:
+        return False
+    if not all(isinstance(row[key], str) for key in ("name", "source", "status")):
+        return False
+    if row["own"] not in (True, False):
+        return False
+    if row["status"] == "error":
+        return isinstance(row["reason"], str)
+    correct, total = row.get("correct"), row.get("total")
+    counts = type(correct) is type(total) is int and 0 <= correct <= total and total > 0
+    return (
+        row["status"] in ("pass", "fail")
+        and counts
+        and row.get("accuracy") == 100 * correct / total
+    )
 
 
 def find_metrics(evaluation: dict[str, Any], folder: Path) -> dict[str, Path]:
@@ -147,7 +233,7 @@ def find_metrics(evaluation: dict[str, Any], folder: Path) -> dict[str, Path]:
     """
     paths = {}
     for row in evaluation["results"]:
-        if row["own"]:
+        if row["own"] and Path(row["name"]).name == row["name"]:
             places = [folder / row["name"], Path(row["source"])]
             found = [place / "metrics.json" for place in places]
             if existing := [path for path in found if path.exists()]:

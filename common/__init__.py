@@ -19,6 +19,6 @@ The layers, from the ground up; a module imports only what stands before it here
 - ``grading``, ``own_runs``, ``evaluations``: answers become rows, rows an evaluation.
 - ``terminal``, ``github``, ``rosters``, ``platforms``, ``gradebooks``: an evaluation as text, as an
   annotated job, as grades.
-- ``svg``, ``plots``, ``dot_plots``, ``pages``, ``comparison``: rows become figures, figures a page.
-  None of them needs torch.
+- ``svg``, ``plots``, ``dot_plots``, ``pages``, ``comparison``, ``study``: rows become figures,
+  figures a page. None of them needs torch.
 """

@@ -18,7 +18,9 @@ _SECTIONS = (
 Row = dict[str, Any]
 
 
-def render_comparison(evaluations: dict[str, Row], runs: dict[str, dict[str, Row]]) -> str:
+def render_comparison(
+    evaluations: dict[str, Row], runs: dict[str, dict[str, Row]], sources: dict[str, str]
+) -> str:
     """Return the page that compares evaluations.
 
     Parameters
@@ -27,6 +29,8 @@ def render_comparison(evaluations: dict[str, Row], runs: dict[str, dict[str, Row
         What evaluate.py wrote, by the label to show.
     runs : dict
         By the same labels, ``metrics.json`` of the runs in each, by name.
+    sources : dict
+        SHA-256 sums of the files that all this was read from, by name.
     """
     measured = {
         f"{label}: {row['name']}": row
@@ -46,7 +50,7 @@ def render_comparison(evaluations: dict[str, Row], runs: dict[str, dict[str, Row
         "trained": trained,
         "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in trained.values()]),
         "submissions": _submissions(evaluations),
-        "sources": {},
+        "sources": sources,
         "figures": {"accuracies": Markup(dot_plots.accuracies(measured))} if measured else {},
     }
     page["sections"] = [section for section in _SECTIONS if page[section.needs]]

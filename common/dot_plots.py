@@ -7,7 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from common.history import PublishedResult
-from common.svg import ERROR, MUTED, new_axes, render, short, with_looks
+from common.svg import (
+    ERROR,
+    INK,
+    MUTED,
+    SERIES,
+    legend_above,
+    new_axes,
+    render,
+    short,
+    with_looks,
+)
 
 Row = dict[str, Any]
 
@@ -30,7 +40,7 @@ def accuracies(rows: dict[str, Row], threshold: float | None = None) -> str:
         if threshold is not None:
             label = f"threshold {threshold:g} %"
             axes.axvline(threshold, color=ERROR, linestyle="--", label=label)
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
+            legend_above(axes)
             told.append(label)
         axes.set_yticks(places, map(short, rows))
         axes.set_ylim(0.4, len(rows) + 0.6)
@@ -55,18 +65,67 @@ def compare_with_published(published: Sequence[PublishedResult], own: dict[str, 
         errors = [result.error for result in published]
         axes.plot(errors, places[: len(published)], "D", color=MUTED)
         for place, (name, row, look) in zip(places[len(published) :], with_looks(own), strict=True):
-            # An error of 0 has no place on a logarithmic axis; its interval still shows.
-            ends = [max(100 - end, 0.001) for end in reversed(row["accuracy_ci95"])]
-            _with_interval(axes, max(100 - row["accuracy"], 0.001), place, ends, look)
+            low, high = (100 - end for end in reversed(row["accuracy_ci95"]))
+            if row["accuracy"] < 100:
+                _with_interval(axes, 100 - row["accuracy"], place, [low, high], look)
+            else:  # 0 has no place on a logarithmic axis: the interval comes in from its left
+                axes.annotate(
+                    "",
+                    (high / 30, place),
+                    (high, place),
+                    arrowprops={"arrowstyle": "->", "color": look["color"]},
+                )
+                axes.plot(high, place, "|", color=look["color"])
             told.append(f"{name} {100 - row['accuracy']:.2f} %")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high < 1000 * low else (1,)))
         axes.minorticks_off()
         axes.set_yticks(places, labels)
         axes.set_ylim(0.4, len(labels) + 0.6)
         axes.set_xlabel("test error, % (left is better)")
         return render(axes.figure, f"Test errors on a logarithmic axis: {'; '.join(told)}.")
+
+
+# How the verdicts on claims look: one does not need the colours to tell them apart.
+VERDICT_LOOKS = {
+    "supported": {"color": SERIES[2], "marker": "o"},
+    "contradicted": {"color": ERROR, "marker": "X"},
+    "not distinguishable": {"color": MUTED, "marker": "o", "markerfacecolor": "none"},
+}
+
+
+def forest(claims: Sequence[Row], measure: str) -> str:
+    """Draw the mean difference of each claim with its 95 % interval: right of 0 the claim holds.
+
+    The axis is linear up to 0.1 on either side of 0, and logarithmic beyond.
+
+    Parameters
+    ----------
+    claims : sequence of dict
+        Of ``docs/claims.json``, with ``number`` added; all with this measure.
+    measure : str
+        What the differences are of.
+    """
+    with new_axes(height=1.3 + 0.24 * len(claims)) as axes:
+        axes.axvline(0, color=INK, linewidth=0.8)
+        for place, claim in enumerate(claims):
+            look = VERDICT_LOOKS[claim["verdict"]]
+            _with_interval(axes, claim["mean_difference"], -place, claim["interval"], look)
+        for verdict, look in VERDICT_LOOKS.items():
+            axes.plot([], [], linestyle="none", label=verdict, **look)
+        axes.set_xscale("symlog", linthresh=0.1)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.minorticks_off()
+        axes.set_yticks(
+            [-place for place in range(len(claims))], [claim["number"] for claim in claims]
+        )
+        axes.set_ylim(0.6 - len(claims), 0.6)
+        axes.set_xlabel(f"{measure}: right of 0 the claim holds")
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=2)
+        told = [f"claim {claim['number']} {claim['verdict']}" for claim in claims]
+        return render(axes.figure, f"Mean differences with intervals: {', '.join(told)}.")
 
 
 def _with_interval(

@@ -11,9 +11,20 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def visible(text: str) -> str:
+    """Return ``text`` printable, and a word in place of nothing: a name has to be seen."""
+    return printable(text) if text.strip() else "(blank)"
+
+
 def shorten(text: str, limit: int) -> str:
     """Return ``text`` in at most ``limit`` characters, the last of them an ellipsis if cut."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def shorten_middle(text: str, limit: int) -> str:
+    """Return ``text`` in at most ``limit`` characters, cut where names differ the least."""
+    head = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[:head]}…{text[head + 1 - limit :]}"
 
 
 def quoted(value: object) -> str:

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from common.errors import UserError
 
@@ -146,6 +146,10 @@ def readable(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
 def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
     """Read a document that ``write_json`` wrote.
 
@@ -156,7 +160,7 @@ def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
         lacks one of the ``required`` keys.
     """
     try:
-        document = json.loads(Path(path).read_bytes())
+        document = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (ValueError, RecursionError) as error:

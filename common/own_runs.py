@@ -85,11 +85,13 @@ def measure_run(
             raise SubmissionError("the folder has no checkpoint.pth")
         checkpoint = load_checkpoint(path)
         row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        row["metrics_sha256"] = _checksum_of_metrics(folder, row["sha256"])
+        metrics_path = folder / "metrics.json"
+        row["metrics_sha256"] = hashlib.sha256(metrics_path.read_bytes()).hexdigest()
+        document = _metrics_of(row["sha256"], metrics_path)
         logits = predict_logits(checkpoint.model.to(batches.targets.device), batches).numpy()
         check_logits(logits)
-        row["validation"] = _validation(folder)
-        temperature = _temperature(folder)
+        row["validation"] = _validation(document, metrics_path)
+        temperature = _temperature(document, metrics_path)
     except (SubmissionError, UserError) as error:
         return Measured({**row, "reason": str(error)})
     except OSError as error:
@@ -179,28 +181,27 @@ def _compare(a: Measured, b: Measured, reference: ReferenceSet) -> dict[str, Any
     }
 
 
-def _checksum_of_metrics(run: Path, checkpoint_sha256: str) -> str:
-    """Return the checksum of metrics.json, if it tells of this very checkpoint."""
-    path = run / "metrics.json"
-    if read_json(path).get("checkpoint_sha256") != checkpoint_sha256:
+def _metrics_of(checkpoint_sha256: str, path: Path) -> dict[str, Any]:
+    """Return what metrics.json says, if it tells of this very checkpoint."""
+    document = read_json(path)
+    if document.get("checkpoint_sha256") != checkpoint_sha256:
         raise UserError(
             f"{path} tells of another checkpoint.pth: a write was cut short, or a file exchanged; "
             "go on with --resume, or train again"
         )
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return document
 
 
-def _temperature(run: Path) -> float | None:
+def _temperature(document: dict[str, Any], path: Path) -> float | None:
     """Return the temperature that the training fitted on the validation images, if it did."""
-    temperature = read_json(run / "metrics.json").get("temperature")
+    temperature = document.get("temperature")
     if temperature is None or (type(temperature) is float and 1e-6 < temperature < 1e6):
         return temperature
-    raise UserError(f"{run / 'metrics.json'} has a temperature that cannot be: train again")
+    raise UserError(f"{path} has a temperature that cannot be: train again")
 
 
-def _validation(run: Path) -> dict[str, Any] | None:
+def _validation(document: dict[str, Any], path: Path) -> dict[str, Any] | None:
     """Return the validation accuracy of a run's last epoch; null if it held nothing out."""
-    document = read_json(run / "metrics.json")
     try:
         accuracy, total = document["history"][-1]["val_accuracy"], document["data"]["val_size"]
         if accuracy is None:
@@ -208,7 +209,7 @@ def _validation(run: Path) -> dict[str, Any] | None:
         correct = round(accuracy * total / 100)
         interval = metrics.wilson_ci95(correct, total)
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise UserError(f"{run / 'metrics.json'} lacks its history or data: train again") from error
+        raise UserError(f"{path} lacks its history or data: train again") from error
     return {
         "accuracy": accuracy,
         "accuracy_ci95": interval,

@@ -10,8 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from common import dot_plots, plots
-from common.escaping import printable
+from common.escaping import printable, visible
 from common.history import PUBLISHED_RESULTS
+from common.idx import MD5
 from common.pixels import decode_pixels
 from common.svg import with_looks
 from common.terminal import remarks
@@ -35,7 +36,7 @@ _SECTIONS = (
     Section("learning", "How they learned", needs="histories"),
     Section("errors", "Where they err", needs="measured"),
     Section("confidence", "Can they be trusted?", needs="measured"),
-    Section("history", "Beside published results", needs="measured"),
+    Section("history", "Beside published results", needs="published"),
     Section("data", "The data", needs="data"),
     Section("recipes", "Recipes and environment", needs="runs"),
     Section("submissions", "Submissions", needs="submissions"),
@@ -77,7 +78,8 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in runs.values()]),
         "environments": side_by_side([_environment_of(run) for run in runs.values()]),
         "commands": _commands(evaluation, runs),
-        "published": PUBLISHED_RESULTS,
+        # On other images they would compare what cannot be compared.
+        "published": PUBLISHED_RESULTS if measured and _is_mnist(evaluation["dataset"]) else (),
         "min_drawn": plots.MIN_DRAWN,
     }
     page["figures"] = _figures(page)
@@ -102,10 +104,15 @@ def jinja_environment() -> Environment:
         "digit_uri": _digit_uri,
         "duration": _duration,
         "sure": _sure,
-        "shown": _shown,
+        "shown": lambda value: visible(str(value)),
         "remarks": remarks,
     }
     return environment
+
+
+def command_text(words: list[str]) -> str:
+    """Return a script's name and arguments as a line to put into a shell."""
+    return printable(shlex.join(["python", *words]))
 
 
 def side_by_side(columns: list[dict[str, str]]) -> list[Row]:
@@ -118,8 +125,12 @@ def side_by_side(columns: list[dict[str, str]]) -> list[Row]:
     ]
 
 
-def _by_verdict(row: Row) -> tuple[int, str]:
-    return ("pass", "fail", "error").index(row["status"]), row["name"]
+def _is_mnist(dataset: Row) -> bool:
+    return dataset["md5"] == {name: MD5[name] for name in MD5 if name.startswith("t10k")}
+
+
+def _by_verdict(row: Row) -> tuple[int, int, str]:
+    return ("pass", "fail", "error").index(row["status"]), row.get("rank") or 0, row["name"]
 
 
 def _figures(page: Row) -> dict[str, Any]:
@@ -137,10 +148,11 @@ def _figures(page: Row) -> dict[str, Any]:
     if measured:
         per_class = {name: row["per_class"] for name, row in measured.items()}
         coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
-        published = dot_plots.compare_with_published(PUBLISHED_RESULTS, measured)
         figures["accuracies"] = Markup(dot_plots.accuracies(measured, threshold))
         figures["per_class"] = Markup(plots.per_class_accuracy(per_class))
         figures["coverage"] = Markup(plots.accuracy_against_coverage(coverage))
+    if page["published"]:
+        published = dot_plots.compare_with_published(page["published"], measured)
         figures["published"] = Markup(published)
     figures["confusion"] = {
         name: Markup(plots.confusion_heatmap(row["confusion_matrix"], name))
@@ -183,10 +195,7 @@ def _commands(evaluation: Row, runs: dict[str, Row]) -> list[str]:
     trainings = [run["environment"]["command"] for run in runs.values()]
     own = [[word for word in words if word != "--resume"] for words in trainings]
     rendering = ["report.py", evaluation["output"]]
-    return [
-        printable(shlex.join(["python", *words]))
-        for words in [*own, evaluation["command"], rendering]
-    ]
+    return [command_text(words) for words in [*own, evaluation["command"], rendering]]
 
 
 def _environment_of(run: Row) -> dict[str, str]:
@@ -210,11 +219,6 @@ def _setting(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(_setting, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _shown(value: object) -> str:
-    text = printable(str(value))
-    return text if text.strip() else "(blank)"
 
 
 def _percent(value: float) -> str:

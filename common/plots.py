@@ -7,13 +7,13 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib import image as matplotlib_image
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 
-from common.svg import ERROR, INK, MUTED, SERIES, new_axes, render, short, with_looks
+from common.svg import ERROR, INK, MUTED, SERIES, legend_above, new_axes, render, short, with_looks
 
 # Answers in a bin of the reliability diagram, for it to be drawn.
 MIN_DRAWN = 10
@@ -53,7 +53,7 @@ def learning_curves(histories: dict[str, list[Row]], quantity: str, label: str) 
                 )
                 told.append(f"{name}, {word}, from {values[0]:.4g} to {values[-1]:.4g}")
         _epoch_axis(axes, label)
-        axes.legend()
+        legend_above(axes)
         return render(axes.figure, f"{label} after each epoch: {'; '.join(told)}.")
 
 
@@ -70,7 +70,7 @@ def learning_rates(histories: dict[str, list[Row]]) -> str:
             first, highest, last = rates[0], max(rates), rates[-1]
             told.append(f"{name} from {first:.3g}, at most {highest:.3g}, to {last:.3g}")
         _epoch_axis(axes, "learning rate")
-        axes.legend()
+        legend_above(axes)
         return render(axes.figure, f"Learning rate at the end of each epoch: {'; '.join(told)}.")
 
 
@@ -83,13 +83,14 @@ def per_class_accuracy(rows: dict[str, list[Row]]) -> str:
         ``per_class`` of the evaluation, by the run's name. Classes without images are left out.
     """
     told = []
+    step = min(0.26, 0.8 / len(rows))
     with new_axes(height=3.2) as axes:
         for position, (name, per_class, look) in enumerate(with_looks(rows)):
             known = [row for row in per_class if row["accuracy"] is not None]
             accuracy = np.array([row["accuracy"] for row in known])
             ends = np.array([row["accuracy_ci95"] for row in known])
             axes.errorbar(
-                [row["digit"] + 0.26 * (position - (len(rows) - 1) / 2) for row in known],
+                [row["digit"] + step * (position - (len(rows) - 1) / 2) for row in known],
                 accuracy,
                 yerr=np.abs(ends.T - accuracy),
                 linestyle="none",
@@ -106,7 +107,7 @@ def per_class_accuracy(rows: dict[str, list[Row]]) -> str:
         axes.grid(axis="x", visible=False)
         axes.set_xlabel("digit")
         axes.set_ylabel("accuracy, %")
-        axes.legend(ncols=min(3, len(rows)), loc="lower left", bbox_to_anchor=(0, 1))
+        legend_above(axes)
         return render(axes.figure, f"Accuracy and 95 % interval of each digit: {'; '.join(told)}.")
 
 
@@ -195,7 +196,7 @@ def reliability_diagram(before: Row, after: Row | None, name: str, look: dict[st
         axes.set_xlabel("confidence, %")
         axes.set_ylabel("accuracy, %")
         axes.set_ylim(-3, 103)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
+        legend_above(axes)
         return render(
             axes.figure,
             f"Accuracy of {name} against its confidence. Expected calibration error: "
@@ -214,7 +215,8 @@ def accuracy_against_coverage(rows: dict[str, list[Row]]) -> str:
     told = []
     with new_axes(height=3.6) as axes:
         for name, points, look in with_looks(rows):
-            left_out = [100 - point["coverage"] for point in points]
+            # As many as there were: of few images, 0.5 % can be none.
+            left_out = [100 - 100 * point["total"] / points[0]["total"] for point in points]
             accuracy = [point["accuracy"] for point in points]
             axes.plot(left_out, accuracy, label=short(name), **look)
             told.append(
@@ -223,7 +225,7 @@ def accuracy_against_coverage(rows: dict[str, list[Row]]) -> str:
             )
         axes.set_xlabel("left unanswered, the least certain first, %")
         axes.set_ylabel("accuracy on the others, %")
-        axes.legend(loc="lower right")
+        legend_above(axes)
         return render(axes.figure, f"Accuracy on what is answered: {'; '.join(told)}.")
 
 
@@ -245,7 +247,7 @@ def accuracy_distribution(accuracies: Sequence[float], threshold: float) -> str:
         axes.set_xlabel("accuracy, %")
         axes.set_ylabel("submissions")
         axes.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        axes.legend()
+        legend_above(axes)
         return render(
             axes.figure,
             f"Accuracies of {len(accuracies)} submissions, from {min(accuracies):.2f} to "
@@ -257,7 +259,7 @@ def digit_png(image: np.ndarray) -> bytes:
     """Return an image (uint8, shape [28, 28], 255 is ink) as a PNG of dark ink on white."""
     buffer = io.BytesIO()
     # Without metadata: matplotlib would write its version, and the page should not depend on it.
-    plt.imsave(
+    matplotlib_image.imsave(
         buffer, image, cmap="gray_r", vmin=0, vmax=255, format="png", metadata={"Software": None}
     )
     return buffer.getvalue()

@@ -9,6 +9,7 @@ CSS off, the colours of the light page are used.
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -16,13 +17,10 @@ from itertools import cycle
 from typing import Any
 
 import matplotlib
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from common.escaping import shorten
-
-matplotlib.use("svg")
+from common.escaping import shorten_middle, visible
 
 # Marker colours. None is black, for which matplotlib writes no fill.
 INK, MUTED, GRID, ERROR = "#010203", "#020304", "#030405", "#040506"
@@ -40,7 +38,7 @@ CSS_VARIABLES = {
 }
 
 # A run has the same colour and the same mark in every figure, so that neither is needed alone. More
-# runs than these are unusual; legends still tell them apart.
+# runs than these are unusual, and share them.
 LOOKS = [
     {"color": colour, "marker": marker}
     for colour, marker in zip(SERIES, ("o", "s", "^", "D"), strict=True)
@@ -84,7 +82,7 @@ _SVG_CLEANUP = (
     (r"font-family: [^;\"]*;? ?", ""),  # the page's font is used
     (r" transform=\"rotate\(-0 [^)]*\)\"", ""),
     (r"<path d=\"[^\"]*\"( clip-path=\"[^\"]*\")? style=\"fill: none\"/>|<g/>", ""),  # invisible
-    (r"(\d+\.\d\d)\d+(?=[^<>]*>)", r"\1"),  # hundredths of a point, in tags and not in text
+    (r"(\d+\.\d\d)\d+", r"\1"),  # hundredths of a point
     (r"(?<=[\d\"])\s*\n\s*(?=[A-Za-z\"])", " "),  # path data and tags on one line
     (r"\s*\n\s*", "\n"),
     # What the figure itself says for all of its text.
@@ -96,9 +94,11 @@ _SVG_CLEANUP = (
 @contextmanager
 def new_axes(height: float) -> Iterator[Axes]:
     """Give the axes of a new figure, ``height`` inches high, in the report's style."""
-    with plt.rc_context(_STYLE):
-        _, axes = plt.subplots(figsize=(_WIDTH, height), layout="constrained")
-        yield axes
+    # Without pyplot: its figures outlive an error, and its backend is the notebook's own matter.
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # The browser has the glyphs that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
 
 
 def with_looks(values: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, str]]]:
@@ -109,7 +109,20 @@ def with_looks(values: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, str
 
 def short(name: str) -> str:
     """Return a folder's name in a length that leaves room for the figure."""
-    return shorten(name, 24)
+    text = shorten_middle(visible(name), 24)
+    # matplotlib leaves out of a legend what begins like this.
+    return f" {text}" if text.startswith("_") else text
+
+
+def legend_above(axes: Axes) -> None:
+    """Put the legend where it covers nothing, in two columns if names leave room for them."""
+    labels = axes.get_legend_handles_labels()[1]
+    columns = 2 if max(map(len, labels), default=0) <= 24 and len(labels) > 1 else 1
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
+
+
+# Stands for the n-th text while the tags around it are changed; no SVG holds this character.
+_TEXT = "\ue000{}\ue000"
 
 
 def render(figure: Figure, description: str) -> str:
@@ -121,22 +134,35 @@ def render(figure: Figure, description: str) -> str:
         transparent=True,
         metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
     )
-    plt.close(figure)
-    svg = buffer.getvalue()
+    svg, texts = _texts_aside(buffer.getvalue())
     for pattern, replacement in _SVG_CLEANUP:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
-    svg = re.sub(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>", _svg_tag(description), svg, count=1)
+    style = f"font-size: 10px; fill: {INK}"
+    svg = re.sub(
+        r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>",
+        # No width and height: the page's style sheet decides.
+        rf'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="\1" style="{style}" '
+        rf'role="img" aria-label="{_TEXT.format(len(texts))}">',
+        svg,
+        count=1,
+    )
     for marker, (variable, colour) in CSS_VARIABLES.items():
         svg = svg.replace(marker, f"var({variable}, {colour})")
-    prefix = hashlib.sha256(description.encode()).hexdigest()[:6]
-    return _without_bare_groups(_unique_ids(svg, prefix)).strip()
+    prefix = hashlib.sha256(description.encode("utf-8", "replace")).hexdigest()[:6]
+    svg = _without_bare_groups(_unique_ids(svg, prefix)).strip()
+    texts.append(escape(visible(description)))
+    return re.sub(_TEXT.format(r"(\d+)"), lambda match: texts[int(match[1])], svg)
 
 
-def _svg_tag(description: str) -> str:
-    # No width and height: the page's style sheet decides.
-    label = escape(description).replace("\\", r"\\")
-    style = f"font-size: 10px; fill: {INK}"
-    return rf'<svg class="figure" viewBox="\1" style="{style}" role="img" aria-label="{label}">'
+def _texts_aside(svg: str) -> tuple[str, list[str]]:
+    """Put placeholders in place of the texts: they hold names, which no pattern may change."""
+    texts: list[str] = []
+
+    def put_aside(match: re.Match[str]) -> str:
+        texts.append(match[0])
+        return _TEXT.format(len(texts) - 1)
+
+    return re.sub(r"(?<=>)[^<>]+(?=</text>)", put_aside, svg), texts
 
 
 def _unique_ids(svg: str, prefix: str) -> str:

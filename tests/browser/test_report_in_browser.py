@@ -57,7 +57,7 @@ def url_of(finished, tmp_path_factory):
     def several():
         states = {name: STATES[name](evaluation, runs) for name in ("default", "submissions")}
         evaluations, runs_of_each = ({n: s[part] for n, s in states.items()} for part in (0, 1))
-        return render_comparison(evaluations, runs_of_each)
+        return render_comparison(evaluations, runs_of_each, {})
 
     @functools.cache
     def render(name):
