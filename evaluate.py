@@ -1,8 +1,9 @@
 """Measure one's own runs on the 10,000 test images, or grade the files and folders that are named.
 
-Without PATH: runs/base and runs/improved, into runs/evaluation.json; the better of them, by
-validation accuracy, is saved as mnist_classifier_best.pth beside it. With PATH: everything named,
-each file in a process of its own, into runs/grading/evaluation.json and grades.csv beside it.
+Without PATH: runs/base, runs/improved and runs/augmented, those that are there, into
+runs/evaluation.json; the best of them, by validation accuracy, is saved beside it as
+mnist_classifier_best.pth. With PATH: everything named, each file in a process of its own, into
+runs/grading/evaluation.json and grades.csv beside it.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from common.locks import folder_lock
 from common.reference import ReferenceSet, mnist_test_set, private_test_set
 from common.submissions import Submission, find_submissions, require_outside
 
-OWN_RUNS = [Path("runs/base"), Path("runs/improved")]
+OWN_RUNS = [Path("runs/base"), Path("runs/improved"), Path("runs/augmented")]
 OWN_EVALUATION = Path("runs/evaluation.json")
 GRADING_EVALUATION = Path("runs/grading/evaluation.json")
 

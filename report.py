@@ -111,8 +111,8 @@ def parse_arguments() -> argparse.Namespace:
         nargs="?",
         type=Path,
         const=Path(__file__).with_name("docs") / "claims.json",
-        help="render the study of the tutorial's claims, into runs/claims.html (default without "
-        "STUDY: docs/claims.json beside this script)",
+        help="render the study of the tutorial's claims into runs/claims.html (default: not; "
+        "without STUDY docs/claims.json beside this script)",
     )
     flag("--open", action="store_true", help="show the page in the browser")
     return parser.parse_args()

@@ -15,7 +15,7 @@ from common.arguments import ArgumentParser
 from common.augment import Distortions
 from common.averaging import WeightAverage
 from common.checkpoints import TrainingState
-from common.data import load_training_data
+from common.data import distorted_samples, load_training_data
 from common.environment import choose_device, seed_everything
 from common.errors import ALL_PASSED, UserError, require_positive, run_script
 from common.loops import Batches, evaluate, train_one_epoch
@@ -49,6 +49,8 @@ def main() -> int:
     # A digit that is moved, turned or bent a little stays the same digit: seen once an epoch, each
     # time in another shape, an image cannot be learned by heart.
     distort = Distortions() if args.augment else None
+    if distort:
+        data.summary["distorted"] = distorted_samples(data.summary, distort, count=4)
     train_batches = Batches(data.train, args.batch_size, device, shuffle, distort)
     val_batches = Batches(data.val, batch_size=1000, device=device)
 

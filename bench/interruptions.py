@@ -27,7 +27,11 @@ from common.arguments import ArgumentParser
 from common.errors import ALL_PASSED, SOME_FAILED, UserError, require_positive, run_script
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-RECIPES = ("base", "improved")
+RECIPES = {
+    "base": ["train_base.py"],
+    "improved": ["train_improved.py"],
+    "augmented": ["train_improved.py", "--augment"],
+}
 MOMENTS = ("any time", "a write", "the data")
 _MOST_KILLS = 3
 _POLL = 0.0005  # seconds; a write takes some milliseconds
@@ -36,20 +40,21 @@ _POLL = 0.0005  # seconds; a write takes some milliseconds
 class Setting:
     """What all runs have in common: the flags, the data, and the undisturbed runs."""
 
-    def __init__(self, place: Path, data_dir: Path, flags: list[str]) -> None:
-        self.place, self.data_dir, self.flags = place, data_dir, flags
+    def __init__(self, place: Path, data_dir: Path, flags: list[str], recipes: list[str]) -> None:
+        self.place, self.data_dir, self.flags, self.recipes = place, data_dir, flags, recipes
         self.seconds = {}
-        for recipe in RECIPES:
+        for recipe in recipes:
             started = time.monotonic()
             self.finish(recipe, place / recipe, data_dir)
             self.seconds[recipe] = time.monotonic() - started
 
     def start(self, recipe: str, folder: Path, data_dir: Path) -> subprocess.Popen[bytes]:
         """Start a training that goes on where one into this folder was cut short."""
-        script = str(REPOSITORY / f"train_{recipe}.py")
+        script, *own_flags = RECIPES[recipe]
         places = ["--output-dir", str(folder), "--data-dir", str(data_dir)]
+        flags = [*own_flags, "--resume", *places, *self.flags]
         return subprocess.Popen(
-            [sys.executable, script, "--resume", *places, *self.flags],
+            [sys.executable, str(REPOSITORY / script), *flags],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,  # what it starts itself, pip for one, is killed with it
@@ -60,13 +65,16 @@ class Setting:
         process = self.start(recipe, folder, data_dir)
         _, errors = process.communicate()
         if process.returncode != 0:
-            raise UserError(f"train_{recipe}.py failed: {errors.decode(errors='replace')[-500:]}")
+            raise UserError(
+                f"{' '.join(RECIPES[recipe])} failed: {errors.decode(errors='replace')[-500:]}"
+            )
 
 
 def interrupted_run(setting: Setting, number: int, seed: int) -> tuple[bool, Counter[str]]:
     """Kill and resume a run; return whether it equals the undisturbed one, and what kills hit."""
     chance = random.Random(f"{seed} {number}")
-    recipe, moment = RECIPES[number % 2], MOMENTS[number % 3]
+    recipe = setting.recipes[number % len(setting.recipes)]
+    moment = MOMENTS[(number + number // 3) % 3]
     folder = setting.place / str(number)
     data_dir = folder / "data" if moment == "the data" else setting.data_dir
     hits: Counter[str] = Counter()
@@ -138,7 +146,8 @@ def main() -> int:
     flags = ["--epochs", str(args.epochs), "--val-size", str(args.val_size)]
     total: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(args.jobs) as pool:
-        setting = Setting(Path(place), args.data_dir.resolve(), flags)
+        recipes = list(RECIPES)[: args.runs]
+        setting = Setting(Path(place), args.data_dir.resolve(), flags, recipes)
         runs = pool.map(lambda n: interrupted_run(setting, n, args.seed), range(args.runs))
         for is_equal, hits in tqdm(runs, total=args.runs, unit="run", disable=None, leave=False):
             total += hits

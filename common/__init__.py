@@ -5,11 +5,11 @@ The layers, from the ground up; a module imports only what stands before it here
 - ``escaping``, ``signals``, ``errors``, ``files``, ``arguments``, ``locks``, ``pixels``,
   ``history``: strangers' text made safe to show, Ctrl-C, exit statuses, files that are whole or not
   there, command lines, one process a folder, images in JSON, published results.
-- ``idx``, ``fetch``, ``reference``, ``data``: MNIST from wherever it can be had, as arrays, as
-  tensors.
-- ``environment``, ``augment``, ``normalization``, ``transforms``, ``models``, ``averaging``,
-  ``metrics``, ``confidence``: seeds and devices, images to distorted images, pixels to inputs, the
-  two networks, a network's running average, the statistics.
+- ``augment``, ``idx``, ``fetch``, ``reference``, ``data``: images distorted at random; MNIST from
+  wherever it can be had, as arrays, as tensors.
+- ``environment``, ``normalization``, ``transforms``, ``models``, ``averaging``, ``metrics``,
+  ``confidence``: seeds and devices, pixels to inputs, the two networks, a network's average, the
+  statistics.
 - ``state_dicts``, ``checkpoints``: from a file's tensors to a network, without trust;
   what a training needs to go on.
 - ``loops``, ``calibration``, ``recipes``, ``runs``: training, measuring, a run's files.

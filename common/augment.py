@@ -39,12 +39,12 @@ class Distortions:
         Knots of that grid along each side; the fewer there are, the smoother it is.
     """
 
-    rotation: float = 8.0
-    shift: float = 0.8
-    scale: float = 0.08
+    rotation: float = 7.0
+    shift: float = 0.7
+    scale: float = 0.07
     shear: float = 0.1
-    elasticity: float = 0.9
-    knots: int = 6
+    elasticity: float = 0.8
+    knots: int = 5
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return distorted copies of ``images``.

@@ -9,9 +9,10 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from common.augment import Distortions
 from common.errors import UserError
 from common.idx import NUM_CLASSES
-from common.pixels import encode_pixels
+from common.pixels import decode_pixels, encode_pixels
 from common.reference import read_part
 
 
@@ -116,6 +117,15 @@ def describe(
         "pixel_std": variance.sqrt().item(),
         "samples": [_sample_of_class(everything, digit) for digit in range(NUM_CLASSES)],
     }
+
+
+def distorted_samples(summary: dict[str, Any], distort: Distortions, count: int) -> list[list[str]]:
+    """Return ``count`` distorted copies of each sample of ``describe``, always the same ones."""
+    samples = np.stack([decode_pixels(sample["pixels"]) for sample in summary["samples"]])
+    copies = torch.from_numpy(samples.repeat(count, axis=0))
+    distorted = distort(copies, torch.Generator().manual_seed(0)).round().to(torch.uint8).numpy()
+    encoded = [encode_pixels(image) for image in distorted]
+    return [encoded[i : i + count] for i in range(0, len(encoded), count)]
 
 
 def class_counts(targets: Tensor) -> list[int]:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import ONE_EPOCH, read, run
 from torch import nn
 from torchvision.transforms import functional as tv
 
@@ -142,3 +143,21 @@ def test_average_follows_the_weights_by_its_decay():
     model.bn1.running_mean.fill_(10)
     average.update_parameters(model)
     assert torch.allclose(average.module.bn1.running_mean, torch.ones(4))
+
+
+def test_augmented_run_is_measured_and_shown(workspace):
+    completed = run("train_improved.py", "--augment", *ONE_EPOCH, cwd=workspace)
+    assert completed.returncode == 0, completed.stderr
+    metrics = read(workspace / "runs/augmented/metrics.json")
+    assert metrics["recipe"]["batch_size"] == 256
+    assert metrics["recipe"]["model"]["dropout_rate"] == 0.05
+    assert metrics["recipe"]["distortions"]["name"] == "Distortions"
+    assert metrics["recipe"]["average"] == {"name": "WeightAverage", "decay": 0.998}
+    assert metrics["parameters"] == 1_497_994
+    assert run("evaluate.py", "--threshold", "1", cwd=workspace).returncode == 0
+    (row,) = read(workspace / "runs/evaluation.json")["results"]
+    assert row["name"] == "augmented"
+    assert run("report.py", cwd=workspace).returncode == 0
+    page = (workspace / "runs/report.html").read_text(encoding="utf-8")
+    assert "What augmented was trained on" in page
+    assert page.count('alt="a distorted ') == 40

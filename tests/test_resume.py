@@ -18,6 +18,8 @@ from conftest import REPO, read, run
 from torch import optim
 
 from bench.interruptions import outcome
+from common.augment import Distortions
+from common.averaging import WeightAverage
 from common.checkpoints import TrainingState, load_saved_state
 from common.environment import seed_everything
 from common.errors import UserError
@@ -214,14 +216,17 @@ def test_second_download_waits_for_the_first(tmp_path, data_dir):
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 10, 11, 20])
-def test_run_goes_on_at_the_step_of_the_signal(train_images, tmp_path, stop_at):
+@pytest.mark.parametrize("is_augmented", [False, True])
+def test_run_goes_on_at_the_step_of_the_signal(train_images, tmp_path, stop_at, is_augmented):
     """Ten steps an epoch: stopped after the first, in the middle, and at the end of an epoch."""
 
     def trained(name, signal_at=None, resume=False):
         seed_everything(3)
         few = train_images[torch.arange(1000)]
-        batches = Batches(few, 100, CPU, generator=torch.Generator().manual_seed(3))
+        distort = Distortions() if is_augmented else None
+        batches = Batches(few, 100, CPU, torch.Generator().manual_seed(3), distort)
         model = ImprovedMNISTClassifier(hidden_sizes=(16, 8))
+        average = WeightAverage(model, decay=0.9) if is_augmented else None
         optimizer = optim.AdamW(model.parameters(), fused=True)
         schedule = optim.lr_scheduler.OneCycleLR(optimizer, 0.01, epochs=2, steps_per_epoch=10)
         steps = itertools.count(1)
@@ -231,11 +236,11 @@ def test_run_goes_on_at_the_step_of_the_signal(train_images, tmp_path, stop_at):
                 os.kill(os.getpid(), signal.SIGTERM)
             return F.cross_entropy(logits, targets)
 
-        state = TrainingState(model, optimizer, schedule, batches)
+        state = TrainingState(model, optimizer, schedule, batches, average)
         with Run(tmp_path / name, state, {"epochs": 2}, {}, CPU, resume) as run:
             for epoch in run.epochs():
                 training = train_one_epoch(
-                    model, batches, criterion, optimizer, epoch, schedule, run.progress
+                    model, batches, criterion, optimizer, epoch, schedule, run.progress, average
                 )
                 random.random(), np.random.rand()
                 run.finish_epoch(training, None)

@@ -204,7 +204,7 @@ MISTAKES = [
     ("train_base.py", ("--device", "tpu"), "--device is 'tpu'"),
     ("train_base.py", ("--output-dir", "data/MNIST/raw/train-labels-idx1-ubyte"), "train-labels"),
     ("train_improved.py", ("--batch-size", "1"), "one image, which has no variance"),
-    ("evaluate.py", (), "no training run in runs/base or runs/improved"),
+    ("evaluate.py", (), "no training run in runs/base or runs/improved or runs/aug"),
     ("evaluate.py", ("missing.pth",), "missing.pth: no such file or folder"),
     ("evaluate.py", ("--threshold", "101"), "--threshold is '101'"),
     ("evaluate.py", ("--threshold", "nan"), "--threshold is 'nan'"),

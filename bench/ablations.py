@@ -1,0 +1,210 @@
+"""A recipe as data, so that one thing of it can be changed, and its training as one function.
+
+The scripts stay recipes in plain sight; here the same parts are put together from a ``Setting``.
+``tests/test_claims.py`` holds the two settings below to the scripts' recipes.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+
+from common.augment import Distortions
+from common.averaging import WeightAverage
+from common.calibration import fit_temperature
+from common.confidence import calibration
+from common.data import TrainingData, load_training_data
+from common.environment import seed_everything
+from common.loops import Batches, evaluate, predict_logits, train_one_epoch
+from common.models import ImprovedMNISTClassifier, MNISTClassifier
+from common.normalization import MEAN, STD
+
+CPU = torch.device("cpu")
+
+# Percent of the validation images: how soon it is reached says how fast a recipe learns.
+GOAL = 97.0
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A recipe; the defaults are those of ``train_base.py`` but for the budget."""
+
+    epochs: int = 10
+    batch_size: int = 64
+    shuffle: bool = True
+    normalize: bool = True
+    hidden_sizes: tuple[int, ...] = (512, 256, 128)
+    batch_norm: bool = False
+    activation: str = "relu"
+    dropout_rate: float = 0.3
+    dropout_first: bool = False  # before the activation
+    initialization: str = "xavier"
+    label_smoothing: float = 0.0
+    optimizer: str = "Adam"
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: str = "StepLR"  # halfway, as 10 of 20 epochs
+    distortions: Distortions | None = None
+    average_decay: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as JSON values."""
+        ours, theirs = asdict(self), asdict(Setting())
+        return {name: value for name, value in ours.items() if value != theirs[name]}
+
+
+BASE = Setting()
+IMPROVED = Setting(
+    hidden_sizes=(1024, 512, 256, 128),
+    batch_norm=True,
+    dropout_rate=0.4,
+    label_smoothing=0.1,
+    optimizer="AdamW",
+    lr=0.01,
+    weight_decay=1e-3,
+    schedule="OneCycleLR",
+)
+AUGMENTED = Setting(
+    epochs=100,
+    batch_size=256,
+    hidden_sizes=(1024, 512, 256, 128),
+    batch_norm=True,
+    dropout_rate=0.05,
+    label_smoothing=0.1,
+    optimizer="AdamW",
+    lr=0.006,
+    weight_decay=0.02,
+    schedule="OneCycleLR",
+    distortions=Distortions(),
+    average_decay=0.998,
+)
+
+
+class AblatedClassifier(MNISTClassifier):
+    """The base network with another activation, dropout before it, or raw pixels as its inputs."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(hidden_sizes=setting.hidden_sizes, dropout_rate=setting.dropout_rate)
+        self.activation = ACTIVATIONS[setting.activation]
+        self.dropout_first = setting.dropout_first
+        self.normalize = setting.normalize
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits [N, 10] for normalised images [N, 1, 28, 28]."""
+        x = self.flatten(images if self.normalize else images * STD + MEAN)
+        for layer in range(1, self.num_hidden + 1):
+            linear, dropout = getattr(self, f"fc{layer}"), getattr(self, f"dropout{layer}")
+            x = linear(x)
+            x = self.activation(dropout(x)) if self.dropout_first else dropout(self.activation(x))
+        return getattr(self, f"fc{self.num_hidden + 1}")(x)
+
+
+def build_network(setting: Setting) -> nn.Module:
+    """Return the setting's network, initialised from the global generator."""
+    if setting.batch_norm:
+        model: nn.Module = ImprovedMNISTClassifier(
+            hidden_sizes=setting.hidden_sizes, dropout_rate=setting.dropout_rate
+        )
+    else:
+        model = AblatedClassifier(setting)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            _initialize(module, setting.initialization)
+    return model
+
+
+def _initialize(layer: nn.Linear, initialization: str) -> None:
+    if initialization == "default":  # PyTorch's own
+        layer.reset_parameters()
+    elif initialization == "kaiming":
+        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    elif initialization == "equal":  # of Xavier's size
+        nn.init.constant_(layer.weight, math.sqrt(2 / (layer.in_features + layer.out_features)))
+
+
+def build_optimizer(setting: Setting, model: nn.Module) -> optim.Optimizer:
+    """Return the setting's optimizer."""
+    settings = {"lr": setting.lr, "weight_decay": setting.weight_decay}
+    if setting.optimizer == "RMSprop":  # the only one without a fused form
+        return optim.RMSprop(model.parameters(), **settings)
+    if setting.optimizer == "momentum":
+        return optim.SGD(model.parameters(), momentum=0.9, fused=True, **settings)
+    return getattr(optim, setting.optimizer)(model.parameters(), fused=True, **settings)
+
+
+def build_schedule(
+    setting: Setting, optimizer: optim.Optimizer, steps_per_epoch: int
+) -> optim.lr_scheduler.LRScheduler:
+    """Return the setting's schedule, to be moved at each step."""
+    steps = setting.epochs * steps_per_epoch
+    if setting.schedule == "OneCycleLR":
+        return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=setting.lr, total_steps=steps)
+    gamma = 0.7 if setting.schedule == "StepLR" else 1.0
+    return optim.lr_scheduler.StepLR(optimizer, step_size=math.ceil(steps / 2), gamma=gamma)
+
+
+def train(setting: Setting, data: TrainingData, seed: int) -> dict[str, Any]:
+    """Train, and measure on the validation images; the test images are not read.
+
+    Returns
+    -------
+    dict
+        ``accuracy`` (percent), ``loss``, ``calibration_error`` (percentage points) and ``seconds``
+        (of the training passes) at the end; ``epochs_to_goal``, where the line through the
+        accuracies after each epoch crosses ``GOAL``: one more than there are if it never does.
+    """
+    seed_everything(seed)
+    model = build_network(setting)
+    generator = torch.Generator().manual_seed(seed) if setting.shuffle else None
+    batches = Batches(data.train, setting.batch_size, CPU, generator, setting.distortions)
+    val_batches = Batches(data.val, batch_size=1000, device=CPU)
+    criterion = nn.CrossEntropyLoss(label_smoothing=setting.label_smoothing)
+    optimizer = build_optimizer(setting, model)
+    schedule = build_schedule(setting, optimizer, len(batches))
+    decay = setting.average_decay
+    average = None if decay is None else WeightAverage(model, decay)
+    result = model if average is None else average.module
+    accuracies, seconds = [], 0.0
+    for epoch in range(1, setting.epochs + 1):
+        trained = train_one_epoch(
+            model, batches, criterion, optimizer, epoch, schedule, average=average
+        )
+        seconds += trained.seconds
+        accuracies.append(evaluate(result, val_batches, nn.CrossEntropyLoss()).accuracy)
+    logits = predict_logits(result, val_batches)
+    measured = calibration(logits.numpy(), data.val.targets.numpy())
+    return {
+        "accuracy": accuracies[-1],
+        "loss": measured["loss"],
+        "calibration_error": measured["expected_calibration_error"],
+        "temperature": fit_temperature(logits, data.val.targets),
+        "epochs_to_goal": epochs_to(GOAL, accuracies),
+        "seconds": seconds,
+    }
+
+
+def epochs_to(goal: float, accuracies: list[float]) -> float:
+    """Return when a line through ``accuracies``, from 10 % before the first, crosses ``goal``."""
+    before = 10.0
+    for epoch, accuracy in enumerate(accuracies):
+        if accuracy >= goal:
+            return epoch + (goal - before) / (accuracy - before)
+        before = accuracy
+    return len(accuracies) + 1.0
+
+
+@functools.cache
+def study_data(data_dir: Path, val_size: int) -> TrainingData:
+    """Return the training images, split once for the whole study, whatever a run's seed."""
+    return load_training_data(data_dir, val_size=val_size, seed=42)

@@ -1,0 +1,57 @@
+"""Many trainings of recipes given as data, several at a time, each a row of measurements."""
+
+import json
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from bench.ablations import Setting, study_data, train
+
+Run = dict[str, Any]
+
+
+class Job(NamedTuple):
+    """A recipe to train with a seed, and the split of the training images."""
+
+    setting: Setting
+    seed: int
+    data_dir: Path
+    val_size: int
+
+    @property
+    def key(self) -> str:
+        """What its row is known by."""
+        return key_of(self.setting.describe(), self.seed)
+
+
+def key_of(setting: dict[str, Any], seed: int) -> str:
+    """Return what a run is known by, the same before and after JSON."""
+    return json.dumps([setting, seed], sort_keys=True)
+
+
+def sweep(jobs: list[Job], workers: int) -> Iterator[Run]:
+    """Yield the row of each job as it ends: ``setting``, ``seed`` and what ``train`` measures."""
+    # The workers are forked before this process has computed anything with threads.
+    pool = multiprocessing.get_context("fork").Pool(workers, _prepare_worker)
+    with pool, tqdm(total=len(jobs), unit="run", disable=None) as bar:
+        for run in pool.imap_unordered(_measure, jobs):
+            yield run
+            bar.update()
+
+
+def _measure(job: Job) -> Run:
+    data = study_data(job.data_dir, job.val_size)
+    measured = train(job.setting, data, job.seed)
+    return {"setting": job.setting.describe(), "seed": job.seed, **measured}
+
+
+def _prepare_worker() -> None:
+    """Let a worker compute on one thread, and end when the script does."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
