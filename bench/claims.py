@@ -88,11 +88,17 @@ def main() -> int:
             "environment": describe_environment(CPU),
             "images": {"train": 60_000 - VAL_SIZE, "validation": VAL_SIZE},
         }
-        for run in sweep([job for job in jobs if job.key not in runs], args.jobs):
-            runs[key_of(run["setting"], run["seed"])] = run
+
+        def write() -> list[dict[str, Any]]:
             claims = judge_claims(runs, args.seeds)
             write_json(args.output, {**fields, "claims": claims, "runs": list(runs.values())})
-    for row in judge_claims(runs, args.seeds):
+            return claims
+
+        for run in sweep([job for job in jobs if job.key not in runs], args.jobs):
+            runs[key_of(run["setting"], run["seed"])] = run
+            write()
+        claims = write()
+    for row in claims:
         low, high = row["interval"]
         print(
             f"{row['verdict']:20} {row['mean_difference']:8.3f} ({low:.3f} to {high:.3f}) ", end=""

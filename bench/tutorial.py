@@ -7,11 +7,11 @@ from bench.ablations import BASE, IMPROVED, Setting
 
 # What is measured, and whether more of it is better.
 MEASURES = {
-    "accuracy": ("validation accuracy, points", True),
-    "loss": ("validation loss", False),
+    "accuracy": ("accuracy, %", True),
+    "loss": ("loss", False),
     "calibration_error": ("calibration error, points", False),
     "epochs_to_goal": ("epochs to 97 %", False),
-    "seconds": ("seconds of training", False),
+    "seconds": ("seconds", False),
 }
 
 

@@ -34,6 +34,15 @@ PUBLISHED_RESULTS = (
         url="https://doi.org/10.1109/5.726791",
     ),
     PublishedResult(
+        label="Deep plain network",
+        kind="multilayer perceptron of 12 million weights, distorted training images",
+        year=2010,
+        error=0.35,
+        source="Cireșan, Meier, Gambardella, Schmidhuber: Deep, big, simple neural nets for "
+        "handwritten digit recognition. Neural Computation 22(12), 2010",
+        url="https://doi.org/10.1162/NECO_a_00052",
+    ),
+    PublishedResult(
         label="Deep convolutional network",
         kind="convolutional network, distorted training images",
         year=2011,

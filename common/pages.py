@@ -100,6 +100,7 @@ def jinja_environment() -> Environment:
     environment.filters |= {
         "percent": _percent,
         "points": _points,
+        "signed": _signed,
         "interval": _interval,
         "digit_uri": _digit_uri,
         "duration": _duration,
@@ -228,6 +229,10 @@ def _percent(value: float) -> str:
 
 def _points(value: float) -> str:
     return f"{value:.2f}\N{NO-BREAK SPACE}points"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _interval(ends: list[float]) -> str:
