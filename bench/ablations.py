@@ -7,7 +7,7 @@ The scripts stay recipes in plain sight; here the same parts are put together fr
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +75,13 @@ IMPROVED = Setting(
     weight_decay=1e-3,
     schedule="OneCycleLR",
 )
-AUGMENTED = Setting(
+AUGMENTED = replace(
+    IMPROVED,
     epochs=100,
     batch_size=256,
-    hidden_sizes=(1024, 512, 256, 128),
-    batch_norm=True,
     dropout_rate=0.05,
-    label_smoothing=0.1,
-    optimizer="AdamW",
     lr=0.006,
     weight_decay=0.02,
-    schedule="OneCycleLR",
     distortions=Distortions(),
     average_decay=0.998,
 )

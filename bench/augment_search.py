@@ -12,12 +12,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.ablations import AUGMENTED, CPU, Setting
-from bench.sweep import Job, key_of, sweep
+from bench.sweep import key_of, known_runs, plan, sweep
 from common.arguments import ArgumentParser, command_line
 from common.augment import Distortions
 from common.environment import describe_environment
 from common.errors import ALL_PASSED, require_positive, run_script
-from common.files import read_json, write_json
+from common.files import write_json
 from common.locks import folder_lock
 
 VAL_SIZE = 5000  # as the script has it
@@ -36,6 +36,7 @@ def distorted(
 
 
 _FIRST = distorted(8, 0.8, 0.08, 0.1, 0.9, 6)
+_SETTLED = distorted(7, 0.7, 0.07, 0.1, 0.8, 5)
 
 VARIANTS = {
     "first guess": _FIRST,
@@ -49,7 +50,10 @@ VARIANTS = {
     "mildest, 7 knots": distorted(5, 0.5, 0.05, 0.06, 0.7, 7),
     "mildest, 4 knots, more elastic": distorted(5, 0.5, 0.05, 0.06, 1.0, 4),
     "mildest, 5 knots, more elastic": distorted(5, 0.5, 0.05, 0.06, 1.0, 5),
-    "a little milder, 5 knots": distorted(7, 0.7, 0.07, 0.1, 0.8, 5),
+    "settled: a little milder, 5 knots": _SETTLED,
+    "settled, no dropout": replace(_SETTLED, dropout_rate=0.0),
+    "settled, batches of 128": replace(_SETTLED, batch_size=128),
+    "settled, twice as wide": replace(_SETTLED, hidden_sizes=(2048, 1024, 512, 256)),
 }
 
 
@@ -64,13 +68,8 @@ def main() -> int:
     args = parser.parse_args()
     require_positive(seeds=args.seeds, jobs=args.jobs)
     with folder_lock(args.output.parent, "name another --output"):
-        earlier = read_json(args.output, required=("runs",))["runs"] if args.output.exists() else []
-        runs = {key_of(run["setting"], run["seed"]): run for run in earlier}
-        jobs = [
-            Job(setting, seed, args.data_dir, VAL_SIZE)
-            for seed in range(args.seeds)
-            for setting in VARIANTS.values()
-        ]
+        runs = known_runs(args.output)
+        jobs = plan(VARIANTS.values(), args.seeds, args.data_dir, VAL_SIZE)
         fields = {"command": command_line(), "environment": describe_environment(CPU)}
         for run in sweep([job for job in jobs if job.key not in runs], args.jobs):
             runs[key_of(run["setting"], run["seed"])] = run

@@ -13,13 +13,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.ablations import CPU, Setting
-from bench.sweep import Job, Run, key_of, sweep
+from bench.sweep import Run, key_of, known_runs, plan, sweep
 from bench.tutorial import CLAIMS, MEASURES
 from bench.verdicts import judge
 from common.arguments import ArgumentParser, command_line
 from common.environment import describe_environment
 from common.errors import ALL_PASSED, require_positive, run_script
-from common.files import read_json, write_json
+from common.files import write_json
 from common.locks import folder_lock
 
 # Half to train on, half to validate on: with as many validation images, what differs between two
@@ -75,14 +75,9 @@ def main() -> int:
     args = parser.parse_args()
     require_positive(seeds=args.seeds, jobs=args.jobs)
     with folder_lock(args.output.parent, "name another --output"):
-        earlier = read_json(args.output, required=("runs",))["runs"] if args.output.exists() else []
-        runs = {key_of(run["setting"], run["seed"]): run for run in earlier}
-        settings = dict.fromkeys(s for claim in CLAIMS for s in (claim.follows, claim.other))
-        jobs = [
-            Job(setting, seed, args.data_dir, VAL_SIZE)
-            for seed in range(args.seeds)
-            for setting in settings
-        ]
+        runs = known_runs(args.output)
+        settings = [s for claim in CLAIMS for s in (claim.follows, claim.other)]
+        jobs = plan(settings, args.seeds, args.data_dir, VAL_SIZE)
         fields = {
             "command": command_line(),
             "environment": describe_environment(CPU),
@@ -100,10 +95,8 @@ def main() -> int:
         claims = write()
     for row in claims:
         low, high = row["interval"]
-        print(
-            f"{row['verdict']:20} {row['mean_difference']:8.3f} ({low:.3f} to {high:.3f}) ", end=""
-        )
-        print(f"{row['claim']} [{row['contrast']}; {row['measure']}]")
+        found = f"{row['mean_difference']:8.3f} ({low:.3f} to {high:.3f})"
+        print(f"{row['verdict']:20} {found:28} {row['claim']}: {row['contrast']}, {row['measure']}")
     return ALL_PASSED
 
 

@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from bench.ablations import Setting, study_data, train
+from common.files import read_json
 
 Run = dict[str, Any]
 
@@ -32,6 +33,18 @@ class Job(NamedTuple):
 def key_of(setting: dict[str, Any], seed: int) -> str:
     """Return what a run is known by, the same before and after JSON."""
     return json.dumps([setting, seed], sort_keys=True)
+
+
+def plan(settings: Iterable[Setting], seeds: int, data_dir: Path, val_size: int) -> list[Job]:
+    """Return a job for each setting and seed: all settings with the first seed come first."""
+    each = list(dict.fromkeys(settings))
+    return [Job(setting, seed, data_dir, val_size) for seed in range(seeds) for setting in each]
+
+
+def known_runs(path: Path) -> dict[str, Run]:
+    """Return the rows that an earlier sweep has written to ``path``, by key."""
+    earlier = read_json(path, required=("runs",))["runs"] if path.exists() else []
+    return {key_of(run["setting"], run["seed"]): run for run in earlier}
 
 
 def sweep(jobs: list[Job], workers: int) -> Iterator[Run]:
