@@ -11,7 +11,7 @@ from common.dot_plots import accuracies
 from common.errors import UserError
 from common.files import read_json
 from common.plots import learning_rates
-from report import require_evaluation
+from report import read_sources, render, require_evaluation
 
 
 @pytest.fixture
@@ -20,17 +20,23 @@ def evaluation(finished):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [("confidence", None), ("per_class", 5), ("confusion_matrix", [[1]]), ("loss", "high")],
+    ("key", "value"), [("per_class", 5), ("confusion_matrix", [[1]]), ("loss", "high")]
 )
-def test_files_of_another_version_are_one_line(evaluation, finished, tmp_path, key, value):
-    shutil.copytree(finished.folder / "runs", tmp_path / "runs")
-    evaluation["results"][0][key] = value
-    (tmp_path / "runs/evaluation.json").write_text(json.dumps(evaluation), encoding="utf-8")
-    completed = run("report.py", cwd=tmp_path)
+def test_files_of_another_version_are_refused(finished, key, value):
+    source = read_sources(finished.folder / "runs/evaluation.json")
+    source.evaluation["results"][0][key] = value
+    with pytest.raises(UserError, match=r"evaluation\.json, .*train and evaluate again"):
+        render({"runs": source})
+
+
+def test_file_of_an_earlier_version_is_one_line(evaluation, tmp_path):
+    del evaluation["results"][0]["confidence"]
+    (tmp_path / "e.json").write_text(json.dumps(evaluation), encoding="utf-8")
+    completed = run("report.py", "e.json", cwd=tmp_path)
     assert completed.returncode == 2
     assert len(completed.stderr.splitlines()) == 1
     assert "train and evaluate again" in completed.stderr
+    assert not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.parametrize("rows", [5, ["row"], [{"name": "x"}], [{"own": False}]])
