@@ -13,13 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import read
+from conftest import REPO, read
 from playwright.sync_api import sync_playwright
 from states import STATES
 
 from bench.screenshot import PAPER, SCREEN_HEIGHT, launch_chromium
 from common.comparison import render_comparison
 from common.pages import render_report
+from common.study import render_study
 
 PROBES = Path(__file__).with_name("probes.js").read_text(encoding="utf-8")
 # Where the Makefile puts it.
@@ -59,12 +60,19 @@ def url_of(finished, tmp_path_factory):
         evaluations, runs_of_each = ({n: s[part] for n, s in states.items()} for part in (0, 1))
         return render_comparison(evaluations, runs_of_each, {})
 
+    def study():
+        return render_study(read(REPO / "docs/claims.json"), checksum="")
+
+    def render_text(name):
+        others = {"several": several, "study": study}
+        return (
+            others[name]() if name in others else render_report(*STATES[name](evaluation, runs), {})
+        )
+
     @functools.cache
     def render(name):
         page = folder / f"{name}.html"
-        alone = name in STATES
-        text = render_report(*STATES[name](evaluation, runs), {}) if alone else several()
-        page.write_text(text, encoding="utf-8")
+        page.write_text(render_text(name), encoding="utf-8")
         return page.as_uri()
 
     return render
@@ -85,7 +93,7 @@ def opened(browser, url, width=1280, **options):
         yield page, heard
 
 
-@pytest.fixture(scope="module", params=[*STATES, "several"])
+@pytest.fixture(scope="module", params=[*STATES, "several", "study"])
 def report(request, browser, url_of):
     """The report in one of its states; a test says first at which size and in which scheme."""
     url = url_of(request.param)
