@@ -99,7 +99,7 @@ VERDICT_LOOKS = {
 def forest(claims: Sequence[Row], measure: str) -> str:
     """Draw the mean difference of each claim with its 95 % interval: right of 0 the claim holds.
 
-    The axis is linear up to 0.1 on either side of 0, and logarithmic beyond.
+    Where differences go beyond 1, the axis is logarithmic beyond 0.1 on either side.
 
     Parameters
     ----------
@@ -115,7 +115,8 @@ def forest(claims: Sequence[Row], measure: str) -> str:
             _with_interval(axes, claim["mean_difference"], -place, claim["interval"], look)
         for verdict, look in VERDICT_LOOKS.items():
             axes.plot([], [], linestyle="none", label=verdict, **look)
-        axes.set_xscale("symlog", linthresh=0.1)
+        if max(abs(end) for claim in claims for end in claim["interval"]) > 1:
+            axes.set_xscale("symlog", linthresh=0.1)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.minorticks_off()
         axes.set_yticks(

@@ -27,6 +27,7 @@ def render_study(document: Row, checksum: str) -> str:
     checksum : str
         SHA-256 sum of that file.
     """
+    script, *flags = document["command"]
     claims = [{**claim, "number": i} for i, claim in enumerate(document["claims"], start=1)]
     by_measure: dict[str, list[Row]] = {}
     for claim in claims:
@@ -41,7 +42,7 @@ def render_study(document: Row, checksum: str) -> str:
         "runs": document["runs"],
         "images": document["images"],
         "environment": document["environment"],
-        "command": command_text(document["command"]),
+        "command": command_text([f"bench/{script}", *flags]),
         "sources": {"the study": checksum},
     }
     page["sections"] = [section for section in _SECTIONS if page[section.needs]]
