@@ -26,7 +26,9 @@ from bench.sweep import key_of
 from bench.tutorial import CLAIMS, MEASURES
 from bench.verdicts import holm_error_rates, judge, p_value, paired_interval, verdict
 from common.data import load_training_data
+from common.errors import UserError
 from common.recipes import describe_recipe
+from report import render_claims
 
 # Student's sleep data, 1908: the textbook example of the paired test (t = 4.06, p = 0.0028).
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
@@ -242,11 +244,10 @@ def test_study_is_rendered_as_a_page(tmp_path):
         assert f"{abs(claim['mean_difference']):.3f}" in text
 
 
-def test_study_of_another_kind_is_one_line(tmp_path):
+def test_study_of_another_kind_is_refused(tmp_path):
     study = read(STUDY)
     study["claims"][0]["verdict"] = "perhaps"
     (tmp_path / "s.json").write_text(json.dumps(study), encoding="utf-8")
-    completed = run("report.py", "--claims", "s.json", cwd=tmp_path)
-    assert completed.returncode == 2
-    assert len(completed.stderr.splitlines()) == 1
-    assert "run bench/claims.py again" in completed.stderr
+    with pytest.raises(UserError, match=r"s\.json: .*run bench/claims\.py again"):
+        render_claims(tmp_path / "s.json", tmp_path / "claims.html", is_opened=False)
+    assert not (tmp_path / "claims.html").exists()

@@ -10,8 +10,10 @@ from html.parser import HTMLParser
 import pytest
 from conftest import REPO, read, run
 
+from common.errors import UserError
 from common.pages import render_report
 from common.svg import CSS_VARIABLES
+from report import read_sources
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
 VOID = {"meta", "img", "br", "link", "hr"}
@@ -141,9 +143,8 @@ def test_failure_is_said_in_words(evaluation, runs):
 
 
 def test_json_of_another_kind_is_refused(finished):
-    completed = run("report.py", "runs/base/metrics.json", cwd=finished.folder)
-    assert completed.returncode == 2
-    assert completed.stderr.strip().endswith("has no best: is it the right file?")
+    with pytest.raises(UserError, match=r"has no best: is it the right file\?"):
+        read_sources(finished.folder / "runs/base/metrics.json")
 
 
 def test_same_files_give_the_same_bytes(finished, tmp_path):

@@ -104,16 +104,6 @@ def test_run_stopped_by_signals_ends_as_if_nothing_had_happened(undisturbed, unf
     assert outcome(unfinished / "runs/base") == outcome(undisturbed / "runs/base")
 
 
-def test_killed_runs_end_as_if_nothing_had_happened(data_dir):
-    """At any time, within a write, and while the data set is first put in place."""
-    flags = ("--runs", "2", "--val-size", "57000", "--epochs", "2", "--data-dir", data_dir)
-    completed = subprocess.run(
-        [sys.executable, REPO / "bench/interruptions.py", *flags], capture_output=True, text=True
-    )
-    assert completed.returncode == 0, completed.stderr
-    assert "2 of 2 ended equal to the undisturbed run to the bit" in completed.stdout
-
-
 def test_finished_run_is_left_alone(undisturbed):
     before = {p: p.stat().st_mtime_ns for p in (undisturbed / "runs/base").iterdir()}
     completed = run("train_base.py", *FLAGS, "--resume", cwd=undisturbed)
