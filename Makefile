@@ -12,7 +12,7 @@ SHOWING := $(addprefix common/,answers.py boundary.py bubblewrap.py comparison.p
 TRAINING := $(filter-out $(SHOWING),$(wildcard common/*.py))
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: report test test-browser verify reproduce lint format bench screenshot
+.PHONY: report test fashion-mnist test-browser verify reproduce lint format bench screenshot
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
@@ -21,7 +21,7 @@ report: runs/base/.trained runs/improved/.trained
 	[ $$status -gt 1 ] || $(VENV_PYTHON) report.py || status=$$?; \
 	exit $$status
 
-test: .venv/.installed-dev $(DATA)
+test: .venv/.installed-dev $(DATA) fashion-mnist
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile
 
 # The report as a person meets it. One process: it holds the one browser that all pages share.
@@ -61,8 +61,11 @@ runs/%/.trained: train_%.py $(TRAINING) | .venv/.installed $(DATA)
 	@touch $@
 
 $(DATA): | .venv/.installed
-	@$(VENV_PYTHON) -c "from common.errors import run_script; from common.fetch import fetch_mnist; \
-	run_script(lambda: fetch_mnist('data') or 0)"
+	@$(call fetch,mnist)
+
+# One of the tests trains on it. Where it cannot be downloaded, Debian has a package.
+fashion-mnist: | .venv/.installed
+	@$(call fetch,fashion-mnist) || { $(call install,dataset-fashion-mnist); }
 
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or \
@@ -84,10 +87,15 @@ $(DATA): | .venv/.installed
 		--no-fund --no-update-notifier axe-core@4.14
 	@touch $@
 
-# What no Python package brings along comes from Debian, under the name of the command.
-define require_command
-@command -v $(1) >/dev/null || { command -v apt-get >/dev/null || \
+# Puts a data set under data/, if it is nowhere yet.
+fetch = $(VENV_PYTHON) -c "from common.errors import run_script; from common.fetch import fetch; \
+	from common.image_sets import IMAGE_SETS; \
+	run_script(lambda: fetch(IMAGE_SETS['$(1)'], 'data') or 0)"
+
+# What no Python package brings along comes from Debian: a command under its own name.
+require_command = @command -v $(1) >/dev/null || { $(call install,$(1)); }
+
+install = command -v apt-get >/dev/null || \
 	{ echo "$(1) is missing, and there is no apt-get to install it: install $(1)" >&2; exit 1; }; \
 	as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); $$as_root apt-get update -qq && \
-	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1); }
-endef
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1)

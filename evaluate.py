@@ -1,9 +1,10 @@
-"""Measure one's own runs on the 10,000 test images, or grade the files and folders that are named.
+"""Measure one's own runs on the test images, or grade the files and folders that are named.
 
 Without PATH: runs/base, runs/improved and runs/augmented, those that are there, into
 runs/evaluation.json; the best of them, by validation accuracy, is saved beside it as
 mnist_classifier_best.pth. With PATH: everything named, each file in a process of its own, into
-runs/grading/evaluation.json and grades.csv beside it.
+runs/grading/evaluation.json and grades.csv beside it. Other data sets have all this in
+runs/DATASET/.
 """
 
 import argparse
@@ -24,13 +25,12 @@ from common.errors import ALL_PASSED, SOME_FAILED, UserError, require_between, r
 from common.files import require_target, write_json
 from common.gradebooks import FORMATS, Gradebook
 from common.grading import grade_all, mark_duplicates, rank, reuse_rows
+from common.image_sets import DATASETS, IMAGE_SETS
 from common.locks import folder_lock
-from common.reference import ReferenceSet, mnist_test_set, private_test_set
+from common.reference import ReferenceSet, private_test_set, public_test_set
 from common.submissions import Submission, find_submissions, require_outside
 
-OWN_RUNS = [Path("runs/base"), Path("runs/improved"), Path("runs/augmented")]
-OWN_EVALUATION = Path("runs/evaluation.json")
-GRADING_EVALUATION = Path("runs/grading/evaluation.json")
+OWN_RUNS = ("base", "improved", "augmented")
 
 ANOTHER_OUTPUT = "name another --output"
 
@@ -41,11 +41,12 @@ MAX_LIMIT = 500
 def main() -> int:
     """Find, measure, write, print; return the exit status."""
     args = parse_arguments()
-    threshold = parse_threshold(args.threshold)
+    threshold = parse_threshold(args)
     if not args.paths and (args.format or args.roster or args.leaderboard or args.fresh):
         raise UserError("--format, --roster, --leaderboard and --fresh need a PATH to grade")
     require_between(0, MAX_LIMIT, memory=args.memory, timeout=args.timeout, jobs=args.jobs)
-    output = args.output or (GRADING_EVALUATION if args.paths else OWN_EVALUATION)
+    runs = IMAGE_SETS[args.dataset].runs
+    output = args.output or (runs / "grading" if args.paths else runs) / "evaluation.json"
     measure = grade_submissions if args.paths else measure_own_runs
     document = measure(args, threshold, output)
     all_passed = all(row["status"] == "pass" for row in document["results"])
@@ -62,7 +63,9 @@ def parse_arguments() -> argparse.Namespace:
     what = "submission, run folder, or folder of submissions"
     flag("paths", metavar="PATH", nargs="*", type=Path, help=what)
     flag("--output", metavar="FILE", type=Path, help="evaluation to write (default: see above)")
-    flag("--threshold", metavar="PERCENT", default="90", help="accuracy that passes")
+    thresholds = ", ".join(f"{key} {s.threshold}" for key, s in IMAGE_SETS.items() if s.threshold)
+    flag("--threshold", metavar="PERCENT", help=f"accuracy that passes (default: {thresholds})")
+    flag("--dataset", metavar="NAME", choices=IMAGE_SETS, default="mnist", help=DATASETS)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     flag("--test-set", metavar="DIR", type=Path, help="measure on the IDX pair in this folder")
     flag("--device", default="auto", help="where one's own runs are measured: cpu, cuda or mps")
@@ -81,8 +84,11 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def parse_threshold(text: str) -> Fraction:
+def parse_threshold(args: argparse.Namespace) -> Fraction:
     """Read a percentage exactly: 97.1 means 971/10, not the nearest binary number."""
+    text = args.threshold or IMAGE_SETS[args.dataset].threshold
+    if text is None:
+        raise UserError(f"--dataset {args.dataset} has no threshold of its own: give --threshold")
     if not re.fullmatch(r"\d{1,3}(\.\d{1,9})?", text, re.ASCII) or Fraction(text) > 100:
         raise UserError(f"--threshold is {text!r}, but must be a decimal number from 0 to 100")
     return Fraction(text)
@@ -90,7 +96,10 @@ def parse_threshold(text: str) -> Fraction:
 
 def reference_set(args: argparse.Namespace) -> ReferenceSet:
     """Return the images and labels to measure on."""
-    return private_test_set(args.test_set) if args.test_set else mnist_test_set(args.data_dir)
+    image_set = IMAGE_SETS[args.dataset]
+    if args.test_set:
+        return private_test_set(image_set, args.data_dir, args.test_set)
+    return public_test_set(image_set, args.data_dir)
 
 
 def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path) -> dict[str, Any]:
@@ -98,7 +107,8 @@ def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path
     # Imported here, since it brings torch along: half a gigabyte that grading has no use for.
     from common import environment, own_runs
 
-    folders = own_runs.find_own_runs(OWN_RUNS)
+    image_set = IMAGE_SETS[args.dataset]
+    folders = own_runs.find_own_runs([image_set.runs / name for name in OWN_RUNS])
     device = environment.choose_device(args.device)
     require_target(output)
     reference = reference_set(args)
@@ -116,7 +126,7 @@ def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path
             "comparisons": own_runs.compare_runs(measured, reference),
         }
         write_json(output, document)
-        best_path = output.parent / "mnist_classifier_best.pth"
+        best_path = output.parent / image_set.best_name
         if best:
             own_runs.save_best(best, best_path)
         else:
@@ -171,7 +181,7 @@ def grade_the_rest(
 
     def start_boundary() -> Boundary:
         memory = round(args.memory * 2**30)
-        boundary = Boundary(reference.images, args.isolation, memory, args.timeout, args.jobs)
+        boundary = Boundary(reference, args.isolation, memory, args.timeout, args.jobs)
         if boundary.fallback_reason:
             reason = boundary.fallback_reason
             print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Train the base network: a multilayer perceptron 784-512-256-128-10, to about 98.3 %.
+"""Train the base network: a multilayer perceptron 784-512-256-128-10, to about 98.3 % on MNIST.
 
 Writes checkpoint.pth and metrics.json into the output folder after every epoch. The test images
 are not read here: evaluate.py measures on them, once the training is over.
@@ -15,6 +15,7 @@ from common.checkpoints import TrainingState
 from common.data import load_training_data
 from common.environment import choose_device, seed_everything
 from common.errors import ALL_PASSED, require_positive, run_script
+from common.image_sets import DATASETS, IMAGE_SETS
 from common.loops import Batches, evaluate, train_one_epoch
 from common.models import MNISTClassifier
 from common.recipes import describe_recipe
@@ -32,14 +33,20 @@ def main() -> int:
     device = choose_device(args.device)
 
     # 60,000 training images: 55,000 to learn from and 5,000 to choose by, stratified by class.
-    data = load_training_data(args.data_dir, val_size=args.val_size, seed=args.seed)
+    image_set = IMAGE_SETS[args.dataset]
+    data = load_training_data(args.data_dir, args.val_size, args.seed, image_set)
     print(exploration(data.summary))
     shuffle = torch.Generator().manual_seed(args.seed)
     train_batches = Batches(data.train, args.batch_size, device, generator=shuffle)
     val_batches = Batches(data.val, batch_size=1000, device=device)
 
     # Each layer has half the units of the one before; dropout keeps units from relying on others.
-    model = MNISTClassifier(hidden_sizes=(512, 256, 128), dropout_rate=0.3).to(device)
+    model = MNISTClassifier(
+        data.input_size,
+        hidden_sizes=(512, 256, 128),
+        num_classes=data.num_classes,
+        dropout_rate=0.3,
+    ).to(device)
 
     # Cross entropy takes logits: the softmax is inside, where it is numerically safe.
     criterion = nn.CrossEntropyLoss()
@@ -61,7 +68,8 @@ def main() -> int:
         val_size=args.val_size,
     )
     state = TrainingState(model, optimizer, scheduler, train_batches)
-    with Run(args.output_dir, state, recipe, data.summary, device, args.resume) as run:
+    output_dir = args.output_dir or image_set.runs / "base"
+    with Run(output_dir, state, recipe, data.summary, device, args.resume) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
                 model, train_batches, criterion, optimizer, epoch, progress=run.progress
@@ -77,8 +85,9 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line; the defaults are the recipe's."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     flag = parser.add_argument
+    flag("--dataset", metavar="NAME", choices=IMAGE_SETS, default="mnist", help=DATASETS)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
-    flag("--output-dir", type=Path, default="runs/base", help="folder of this run")
+    flag("--output-dir", type=Path, help="folder of this run (default: base in runs or runs/NAME)")
     flag("--epochs", type=int, default=20, help="passes over the training images")
     flag("--batch-size", type=int, default=64, help="images per step")
     flag("--lr", type=float, default=1e-3, help="learning rate of Adam at the start")

@@ -18,6 +18,7 @@ from common.checkpoints import TrainingState
 from common.data import distorted_samples, load_training_data
 from common.environment import choose_device, seed_everything
 from common.errors import ALL_PASSED, UserError, require_positive, run_script
+from common.image_sets import DATASETS, IMAGE_SETS
 from common.loops import Batches, evaluate, train_one_epoch
 from common.models import ImprovedMNISTClassifier
 from common.recipes import describe_recipe
@@ -25,7 +26,7 @@ from common.runs import Run
 from common.terminal import exploration
 
 # The defaults of the flags with --augment.
-AUGMENTED = {"output_dir": "runs/augmented", "epochs": 100, "batch_size": 256, "lr": 0.006}
+AUGMENTED = {"epochs": 100, "batch_size": 256, "lr": 0.006}
 
 
 def main() -> int:
@@ -38,7 +39,8 @@ def main() -> int:
     device = choose_device(args.device)
 
     # 60,000 training images: 55,000 to learn from and 5,000 to choose by, stratified by class.
-    data = load_training_data(args.data_dir, val_size=args.val_size, seed=args.seed)
+    image_set = IMAGE_SETS[args.dataset]
+    data = load_training_data(args.data_dir, args.val_size, args.seed, image_set)
     print(exploration(data.summary))
     if args.batch_size == 1 or len(data.train) % args.batch_size == 1:
         raise UserError(
@@ -58,8 +60,12 @@ def main() -> int:
     # the layers' inputs on one scale, which is what lets the learning rate go up to 0.01 below.
     # Against distorted images the network has no units to spare: there dropout is weak.
     dropout = 0.05 if args.augment else 0.4
-    model = ImprovedMNISTClassifier(hidden_sizes=(1024, 512, 256, 128), dropout_rate=dropout)
-    model.to(device)
+    model = ImprovedMNISTClassifier(
+        data.input_size,
+        hidden_sizes=(1024, 512, 256, 128),
+        num_classes=data.num_classes,
+        dropout_rate=dropout,
+    ).to(device)
 
     # Aim for 91 % on the true class and 1 % on each other one: less overconfidence than 100 and 0.
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -90,7 +96,8 @@ def main() -> int:
         average=average,
     )
     state = TrainingState(model, optimizer, scheduler, train_batches, average)
-    with Run(args.output_dir, state, recipe, data.summary, device, args.resume) as run:
+    output_dir = args.output_dir or image_set.runs / ("augmented" if args.augment else "improved")
+    with Run(output_dir, state, recipe, data.summary, device, args.resume) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
                 model, train_batches, criterion, optimizer, epoch, scheduler, run.progress, average
@@ -105,8 +112,9 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line; the defaults are the recipe's."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     flag = parser.add_argument
+    flag("--dataset", metavar="NAME", choices=IMAGE_SETS, default="mnist", help=DATASETS)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
-    flag("--output-dir", type=Path, default="runs/improved", help="folder of this run")
+    flag("--output-dir", type=Path, help="folder of this run (default: in runs or runs/NAME)")
     flag("--epochs", type=int, default=15, help="passes over the training images")
     flag("--batch-size", type=int, default=64, help="images per step")
     flag("--lr", type=float, default=0.01, help="learning rate at the peak of the cycle")

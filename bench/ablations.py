@@ -20,11 +20,13 @@ from common.calibration import fit_temperature
 from common.confidence import calibration
 from common.data import TrainingData, load_training_data
 from common.environment import seed_everything
+from common.image_sets import MNIST
 from common.loops import Batches, evaluate, predict_logits, train_one_epoch
 from common.models import ImprovedMNISTClassifier, MNISTClassifier
-from common.normalization import MEAN, STD
 
 CPU = torch.device("cpu")
+
+MEAN, STD = MNIST.normalization
 
 # Percent of the validation images: how soon it is reached says how fast a recipe learns.
 GOAL = 97.0

@@ -19,8 +19,9 @@ from bench.ablations import CPU
 from common.arguments import ArgumentParser, command_line
 from common.errors import ALL_PASSED, UserError, require_positive, run_script
 from common.files import read_json, write_json
+from common.image_sets import MNIST
 from common.own_runs import batches_of, measure_run
-from common.reference import mnist_test_set
+from common.reference import public_test_set
 
 SCRIPT = Path(__file__).resolve().parent.parent / "train_improved.py"
 SEEDS = (42, 43, 44)
@@ -48,7 +49,7 @@ def main() -> int:
     folders = {seed: args.runs_dir / f"augmented-{seed}" for seed in SEEDS}
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(lambda item: train(*item, args.data_dir), folders.items()))
-    reference = mnist_test_set(args.data_dir)
+    reference = public_test_set(MNIST, args.data_dir)
     batches = batches_of(reference, CPU)
     runs: list[dict[str, Any]] = []
     for seed, folder in folders.items():

@@ -70,7 +70,7 @@ def make_submissions(folder: Path, count: int, architecture: str) -> list[Path]:
 def time_bare(paths: list[Path], data_dir: Path) -> float:
     """Return the seconds that loading and predicting take in this process."""
     torch.set_num_threads(1)
-    batches = Batches(load_part(data_dir, "t10k"), batch_size=1000, device=torch.device("cpu"))
+    batches = Batches(load_part(data_dir, "test"), batch_size=1000, device=torch.device("cpu"))
     for path in paths[:3]:
         predict_logits(load_checkpoint(path).model, batches)
     started = time.perf_counter()

@@ -20,8 +20,9 @@ from common.arguments import ArgumentParser
 from common.checkpoints import load_checkpoint
 from common.errors import ALL_PASSED, SOME_FAILED, UserError, run_script
 from common.files import read_json, write_json
+from common.image_sets import MNIST
 from common.own_runs import batches_of, measure_run
-from common.reference import mnist_test_set
+from common.reference import public_test_set
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RECORD = REPOSITORY / "docs/reproduction.json"
@@ -48,7 +49,7 @@ def train(recipe: str, folder: Path, data_dir: Path) -> None:
 
 def measured(places: dict[str, Path], data_dir: Path) -> dict[str, Any]:
     """Return the conditions of the runs, and what came out of each."""
-    reference = mnist_test_set(data_dir)
+    reference = public_test_set(MNIST, data_dir)
     batches = batches_of(reference, torch.device("cpu"))
     runs = {}
     for recipe, folder in places.items():

@@ -20,8 +20,9 @@ from common.arguments import ArgumentParser
 from common.checkpoints import load_checkpoint
 from common.errors import ALL_PASSED, SOME_FAILED, SubmissionError, UserError, run_script
 from common.files import read_json
+from common.image_sets import MNIST
 from common.own_runs import batches_of, measure_run
-from common.reference import mnist_test_set
+from common.reference import public_test_set
 
 # Of each own run's row: what follows from the checkpoint and the test images alone.
 _MEASURED = ("status", "sha256", "metrics_sha256", "correct", "total", "confusion_matrix")
@@ -39,7 +40,7 @@ def checksum(path: Path) -> str:
 
 def check_runs(evaluation: dict[str, Any], folder: Path, data_dir: Path) -> Iterator[Check]:
     """Measure each run anew and compare with its row."""
-    reference = mnist_test_set(data_dir)
+    reference = public_test_set(MNIST, data_dir)
     if evaluation["dataset"].get("md5") != reference.md5:
         raise UserError("the evaluation was made on other images than MNIST's test set")
     batches = batches_of(reference, torch.device("cpu"))

@@ -5,8 +5,9 @@ The layers, from the ground up; a module imports only what stands before it here
 - ``escaping``, ``signals``, ``errors``, ``files``, ``arguments``, ``locks``, ``pixels``,
   ``history``: strangers' text made safe to show, Ctrl-C, exit statuses, files that are whole or not
   there, command lines, one process a folder, images in JSON, published results.
-- ``augment``, ``idx``, ``fetch``, ``reference``, ``data``: images distorted at random; MNIST from
-  wherever it can be had, as arrays, as tensors.
+- ``augment``, ``idx``, ``image_sets``, ``image_files``, ``fetch``, ``reference``, ``data``: images
+  distorted at random; MNIST's format, MNIST and its family, their files from wherever they can be
+  had, as arrays, as tensors.
 - ``environment``, ``normalization``, ``transforms``, ``models``, ``averaging``, ``metrics``,
   ``confidence``: seeds and devices, pixels to inputs, the two networks, a network's average, the
   statistics.

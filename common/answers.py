@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import SubmissionError
-from common.idx import NUM_CLASSES
 
 MAX_TEXT = 600  # characters
 _TEXT_BYTES = 4 * MAX_TEXT
@@ -33,7 +32,7 @@ _NOTHING, _LOGITS, _CLASSES, _REFUSED = range(4)
 class Answers(NamedTuple):
     """What a submission answered: logits or classes; and what its file says of itself."""
 
-    logits: np.ndarray | None = None  # float32 [N, 10]
+    logits: np.ndarray | None = None  # float32 [N, C]
     classes: np.ndarray | None = None  # uint8 [N]
     architecture: str | None = None
     parameters: int | None = None
@@ -42,9 +41,9 @@ class Answers(NamedTuple):
     text: str = ""  # notes
 
 
-def block_size(num_images: int) -> int:
+def block_size(num_images: int, num_classes: int) -> int:
     """Return the bytes that the answers to ``num_images`` take."""
-    return _HEADER.size + num_images * NUM_CLASSES * 4
+    return _HEADER.size + num_images * num_classes * 4
 
 
 def encode(block: memoryview, answers: Answers) -> None:
@@ -75,14 +74,14 @@ def _write_header(block: memoryview, state: int, answers: Answers) -> None:
     block[0] = state
 
 
-def decode(block: bytes, num_images: int) -> Answers:
+def decode(block: bytes, num_images: int, num_classes: int) -> Answers:
     """Take the answers out of a block that a process of unknown loyalty filled in.
 
     Raises
     ------
     SubmissionError
         With the process's reason, or if what it left is no answer to every image: logits must be
-        finite, and not the same ten values for every image; classes must be 0 to 9.
+        finite, and not all the same for every image; classes must be below ``num_classes``.
     """
     state, architecture, parameters, epoch, claim, length, text = _HEADER.unpack_from(block)
     shown = text[: min(length, _TEXT_BYTES)].decode("utf-8", "replace")[:MAX_TEXT]
@@ -99,23 +98,23 @@ def decode(block: bytes, num_images: int) -> Answers:
     }
     if state == _CLASSES:
         classes = np.frombuffer(block, dtype="u1", count=num_images, offset=_HEADER.size)
-        if classes.max() >= NUM_CLASSES:
-            raise SubmissionError(f"a predicted class is not 0 to {NUM_CLASSES - 1}")
+        if classes.max() >= num_classes:
+            raise SubmissionError(f"a predicted class is not 0 to {num_classes - 1}")
         return Answers(classes=classes, **said)
-    count = num_images * NUM_CLASSES
+    count = num_images * num_classes
     logits = np.frombuffer(block, dtype="<f4", count=count, offset=_HEADER.size)
-    logits = logits.reshape(num_images, NUM_CLASSES).astype(np.float32)
+    logits = logits.reshape(num_images, num_classes).astype(np.float32)
     check_logits(logits)
     return Answers(logits=logits, **said)
 
 
 def check_logits(logits: np.ndarray) -> None:
-    """Refuse logits [N, 10] that name no class; argmax would silently call them all 0.
+    """Refuse logits [N, C] that name no class; argmax would silently call them all 0.
 
     Raises
     ------
     SubmissionError
-        If one is NaN or infinite, or if the ten values are equal for every image.
+        If one is NaN or infinite, or if all values are equal for every image.
     """
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(broken):
@@ -124,4 +123,4 @@ def check_logits(logits: np.ndarray) -> None:
             f"(first: image {broken[0] + 1})"
         )
     if (logits == logits[:, :1]).all():
-        raise SubmissionError("the ten values of the answer are equal for every image")
+        raise SubmissionError("all values of the answer are equal, for every image")

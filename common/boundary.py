@@ -16,12 +16,11 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from common import answers, bubblewrap
 from common.answers import EXITED, READY, REPORT, REQUEST, TIMED_OUT, Answers
 from common.errors import SubmissionError, UserError
 from common.escaping import printable
+from common.reference import ReferenceSet
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -60,7 +59,8 @@ class Boundary:
 
     Parameters
     ----------
-    images : ndarray of uint8, shape [N, 28, 28]
+    reference : ReferenceSet
+        Its labels stay in this process.
     isolation : "auto", "bubblewrap" or "process"
         "auto" takes bubblewrap where it works.
     memory : int
@@ -84,7 +84,7 @@ class Boundary:
 
     def __init__(
         self,
-        images: np.ndarray,
+        reference: ReferenceSet,
         isolation: str,
         memory: int,
         timeout: float,
@@ -92,8 +92,23 @@ class Boundary:
         reader: str = "common.readers",
         folders: Iterable[Path] = (REPOSITORY / "common",),
     ) -> None:
-        self.images, self.timeout, self.jobs, self.folders = images, timeout, jobs, folders
-        self.settings = json.dumps({"reader": reader, "memory": memory, "timeout": timeout})
+        self.images, self.timeout, self.jobs, self.folders = (
+            reference.images,
+            timeout,
+            jobs,
+            folders,
+        )
+        self.num_classes = reference.image_set.sizes.num_classes
+        self.settings = json.dumps(
+            {
+                "reader": reader,
+                "memory": memory,
+                "timeout": timeout,
+                "shape": self.images.shape,
+                "normalization": reference.image_set.normalization,
+                "num_classes": self.num_classes,
+            }
+        )
         self.fallback_reason: str | None = None
         self.isolation = "process" if isolation == "process" else "bubblewrap"
         if not hasattr(os, "memfd_create"):
@@ -164,7 +179,7 @@ class Boundary:
                     return survivors
                 slot, ending, detail = report
                 item, block = running.pop(slot)
-                content = os.pread(block, answers.block_size(len(self.images)), 0)
+                content = os.pread(block, self._block_size(), 0)
                 os.close(block)
                 os.close(item.descriptor)
                 finished = item.index, self._judge(content, ending, detail)
@@ -176,8 +191,11 @@ class Boundary:
 
     def _make_block(self) -> int:
         block = os.memfd_create("answers")
-        os.ftruncate(block, answers.block_size(len(self.images)))
+        os.ftruncate(block, self._block_size())
         return block
+
+    def _block_size(self) -> int:
+        return answers.block_size(len(self.images), self.num_classes)
 
     def _send(self, slot: int, item: Opened, block: int) -> None:
         os.lseek(item.descriptor, 0, os.SEEK_SET)
@@ -198,7 +216,7 @@ class Boundary:
             reason = f"took longer than the {self.timeout:g} s allowed (--timeout)"
         elif ending == EXITED and detail == 0:
             try:
-                return answers.decode(content, len(self.images))
+                return answers.decode(content, len(self.images), self.num_classes)
             except SubmissionError as error:
                 return error
         elif ending == EXITED:

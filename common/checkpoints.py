@@ -19,6 +19,7 @@ from common.environment import random_states, restore_random_states
 from common.errors import SubmissionError, UserError
 from common.escaping import quoted
 from common.files import write_whole
+from common.image_sets import MNIST, Sizes
 from common.state_dicts import rebuild
 
 # What an archive may expand to: bytes (the improved network takes 6 MB), and members.
@@ -123,20 +124,20 @@ def load_saved_state(path: Path, required: Iterable[str]) -> dict[str, Any]:
     return saved
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, sizes: Sizes = MNIST.sizes) -> Checkpoint:
     """Rebuild the network that a checkpoint file holds. Errors: see ``parse_checkpoint``."""
     path = Path(path)
     # A FIFO would block for ever and a device would never end.
     if not path.is_file():
         raise SubmissionError("not a regular file")
-    return parse_checkpoint(path.read_bytes())
+    return parse_checkpoint(path.read_bytes(), sizes)
 
 
-def parse_checkpoint(content: bytes) -> Checkpoint:
+def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
     """Rebuild the network from the bytes of a file, loaded with ``weights_only=True``, no fallback.
 
     The weights may be the file's whole content, or stand in it under ``model_state_dict`` or
-    ``state_dict``; ``common.state_dicts`` says what they must be.
+    ``state_dict``; ``common.state_dicts`` says what they must be. The network has to fit ``sizes``.
 
     Raises
     ------
@@ -154,15 +155,16 @@ def parse_checkpoint(content: bytes) -> Checkpoint:
     if not wrappers and loaded and not any(isinstance(v, torch.Tensor) for v in loaded.values()):
         raise SubmissionError(f"no weights under model_state_dict or state_dict: {_HINT}")
     if not wrappers:
-        return _rebuilt(loaded, said={})
+        return _rebuilt(loaded, {}, sizes)
     state_dict = loaded[wrappers[0]]
     if not isinstance(state_dict, dict):
         raise SubmissionError(f"{wrappers[0]} is {quoted(state_dict)}, not a dictionary of tensors")
-    return _rebuilt(state_dict, said=loaded)
+    return _rebuilt(state_dict, loaded, sizes)
 
 
-def _rebuilt(state_dict: dict[Any, Any], said: dict[Any, Any]) -> Checkpoint:
-    model, notes = rebuild(state_dict, said.get("model_architecture"), said.get("model_args"))
+def _rebuilt(state_dict: dict[Any, Any], said: dict[Any, Any], sizes: Sizes) -> Checkpoint:
+    architecture, model_args = said.get("model_architecture"), said.get("model_args")
+    model, notes = rebuild(state_dict, architecture, model_args, sizes)
     epoch = said.get("epoch")
     return Checkpoint(
         model=model,

@@ -1,6 +1,6 @@
-"""MNIST as tensors in memory, the split into training and validation part, and its description."""
+"""A data set as tensors in memory, its split in two, and its description."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ from torch import Tensor
 
 from common.augment import Distortions
 from common.errors import UserError
-from common.idx import NUM_CLASSES
+from common.image_sets import MNIST, ImageSet, Normalization
 from common.pixels import decode_pixels, encode_pixels
-from common.reference import read_part
+from common.reference import Part, pixel_moments, read_part, resolve
+
+# Classes that are shown by an image; more would make metrics.json a picture book.
+MAX_SAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -22,38 +25,61 @@ class LabelledImages:
 
     Attributes
     ----------
-    images : Tensor of uint8, shape [N, 28, 28]
+    images : Tensor of uint8, shape [N, side, side]
         Pixels as the files have them: 0 is background, 255 is ink.
     targets : Tensor of int64, shape [N]
-        Classes, 0 to 9.
+        Classes, from 0.
+    normalization : Normalization
+        What makes inputs of them.
     """
 
     images: Tensor
     targets: Tensor
+    normalization: Normalization = MNIST.normalization
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, indices: Tensor) -> "LabelledImages":
-        return LabelledImages(self.images[indices], self.targets[indices])
+        return replace(self, images=self.images[indices], targets=self.targets[indices])
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The 60,000 training images in two parts, and what ``describe`` says of them."""
+    """The training images in two parts, what ``describe`` says of them, and what set it is."""
 
     train: LabelledImages
     val: LabelledImages
     summary: dict[str, Any]
+    image_set: ImageSet = MNIST
+
+    @property
+    def input_size(self) -> int:
+        """Values per image."""
+        return self.image_set.sizes.input_size
+
+    @property
+    def num_classes(self) -> int:
+        """Classes to tell apart."""
+        return self.image_set.sizes.num_classes
 
 
-def load_part(data_dir: Path, part: str) -> LabelledImages:
-    """Return one part of MNIST as tensors; parameters and errors as of ``read_part``."""
-    images, targets = read_part(data_dir, part)
-    return LabelledImages(torch.from_numpy(images.copy()), torch.from_numpy(targets))
+def load_part(data_dir: Path, part: str, image_set: ImageSet = MNIST) -> LabelledImages:
+    """Return one part of a data set as tensors; parameters and errors as of ``read_part``."""
+    return _as_tensors(read_part(image_set, data_dir, part), resolve(image_set, data_dir))
 
 
-def load_training_data(data_dir: Path, val_size: int, seed: int) -> TrainingData:
+def _as_tensors(part: Part, image_set: ImageSet) -> LabelledImages:
+    return LabelledImages(
+        torch.from_numpy(part.images.copy()),
+        torch.from_numpy(part.targets),
+        image_set.normalization,
+    )
+
+
+def load_training_data(
+    data_dir: Path, val_size: int, seed: int, image_set: ImageSet = MNIST
+) -> TrainingData:
     """Read the training images and split them, stratified by class.
 
     Parameters
@@ -61,61 +87,85 @@ def load_training_data(data_dir: Path, val_size: int, seed: int) -> TrainingData
     data_dir : Path
         See ``read_part``. The test images are never read.
     val_size : int
-        Images to validate on; 0 trains on all 60,000.
+        Images to validate on; 0 trains on all.
     seed : int
         Decides which images those are.
+    image_set : ImageSet
 
     Raises
     ------
     UserError
         If ``val_size`` leaves a part without an image of each class.
     """
-    everything = load_part(data_dir, "train")
-    train_indices, val_indices = split_indices(everything.targets.numpy(), val_size, seed)
+    part = read_part(image_set, data_dir, "train")
+    resolved = resolve(image_set, data_dir, training=part)
+    everything = _as_tensors(part, resolved)
+    train_indices, val_indices = split_indices(part.targets, val_size, seed)
     train, val = everything[train_indices], everything[val_indices]
-    return TrainingData(train, val, summary=describe(everything, train, val))
+    return TrainingData(train, val, describe(everything, train, val, resolved), resolved)
 
 
 def split_indices(targets: np.ndarray, val_size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the indices (int64) of a stratified, seeded split: to train on, to validate on."""
+    """Return the indices (int64) of a stratified, seeded split: to train on, to validate on.
+
+    Raises
+    ------
+    UserError
+        If a part would lack a class.
+    """
     indices = np.arange(len(targets))
+    counts = np.bincount(targets)
+    present = int((counts > 0).sum())
     if val_size == 0:
         train, val = indices, indices[:0]
-    elif NUM_CLASSES <= val_size <= len(targets) - NUM_CLASSES:
+    elif counts[counts > 0].min() < 2:
+        raise UserError(
+            f"class {np.flatnonzero(counts == 1)[0]} has a single image, which cannot be both "
+            "trained and validated on: add images, or give --val-size 0"
+        )
+    elif present <= val_size <= len(targets) - present:
         train, val = train_test_split(
             indices, test_size=val_size, stratify=targets, random_state=seed
         )
     else:
         raise UserError(
-            f"--val-size is {val_size}, but must be 0, or between {NUM_CLASSES} and "
-            f"{len(targets) - NUM_CLASSES} so that each part has an image of each class"
+            f"--val-size is {val_size}, but must be 0, or between {present} and "
+            f"{len(targets) - present} so that each part has an image of each class"
         )
     return torch.from_numpy(train), torch.from_numpy(val)
 
 
 def describe(
-    everything: LabelledImages, train: LabelledImages, val: LabelledImages
+    everything: LabelledImages,
+    train: LabelledImages,
+    val: LabelledImages,
+    image_set: ImageSet = MNIST,
 ) -> dict[str, Any]:
     """Return the facts to look at before training, as JSON values.
 
     Mean and standard deviation are over all pixels of ``everything``, on the scale [0, 1].
-    ``samples`` holds the first image of each class, and the mean of all of them: 784 bytes in
-    base64 each.
+    ``samples`` holds the first image of each class, up to ``MAX_SAMPLES`` of them, and the mean of
+    all of its images, as ``common.pixels`` encodes them.
     """
-    # A histogram of the 256 greys gives exact moments without a float copy of 47 million pixels.
-    counts = torch.bincount(everything.images.flatten(), minlength=256).double()
-    greys = torch.arange(256, dtype=torch.float64) / 255
-    mean = (counts * greys).sum() / counts.sum()
-    variance = (counts * (greys - mean) ** 2).sum() / counts.sum()
+    mean, std = pixel_moments(everything.images.numpy())
+    num_classes = image_set.sizes.num_classes
+    present = torch.bincount(everything.targets).nonzero().squeeze(1).tolist()
     return {
-        "name": "MNIST",
+        "key": image_set.key,
+        "name": image_set.title,
+        "classes": list(image_set.classes),
+        "noun": image_set.noun,
         "image_shape": [1, *everything.images.shape[1:]],
         "train_size": len(train),
         "val_size": len(val),
-        "class_counts": {"train": class_counts(train.targets), "val": class_counts(val.targets)},
-        "pixel_mean": mean.item(),
-        "pixel_std": variance.sqrt().item(),
-        "samples": [_sample_of_class(everything, digit) for digit in range(NUM_CLASSES)],
+        "class_counts": {
+            "train": class_counts(train.targets, num_classes),
+            "val": class_counts(val.targets, num_classes),
+        },
+        "pixel_mean": mean,
+        "pixel_std": std,
+        "normalization": list(image_set.normalization),
+        "samples": [_sample_of_class(everything, label) for label in present[:MAX_SAMPLES]],
     }
 
 
@@ -128,16 +178,16 @@ def distorted_samples(summary: dict[str, Any], distort: Distortions, count: int)
     return [encoded[i : i + count] for i in range(0, len(encoded), count)]
 
 
-def class_counts(targets: Tensor) -> list[int]:
-    """Return how many of ``targets`` are 0, 1, ..., 9."""
-    return torch.bincount(targets, minlength=NUM_CLASSES).tolist()
+def class_counts(targets: Tensor, num_classes: int) -> list[int]:
+    """Return how many of ``targets`` are 0, 1, ..., ``num_classes - 1``."""
+    return torch.bincount(targets, minlength=num_classes).tolist()
 
 
-def _sample_of_class(images: LabelledImages, digit: int) -> dict[str, Any]:
-    indices = (images.targets == digit).nonzero().squeeze(1)
+def _sample_of_class(images: LabelledImages, label: int) -> dict[str, Any]:
+    indices = (images.targets == label).nonzero().squeeze(1)
     mean = images.images[indices].float().mean(dim=0).round().to(torch.uint8)
     return {
-        "digit": digit,
+        "class": label,
         "index": int(indices[0]),
         "pixels": encode_pixels(images.images[indices[0]].numpy()),
         "mean_pixels": encode_pixels(mean.numpy()),

@@ -31,11 +31,25 @@ def header(
         "command": command_line(),
         "output": readable(output),
         "threshold": float(threshold),
-        "dataset": {"name": reference.name, "size": reference.size, "md5": reference.md5},
+        "dataset": _description(reference),
         "best": None,
         "comparisons": [],
         "versions": versions,
         **more,
+    }
+
+
+def _description(reference: ReferenceSet) -> dict[str, Any]:
+    image_set = reference.image_set
+    return {
+        "name": reference.name,
+        "size": reference.size,
+        "md5": reference.md5,
+        "key": image_set.key,
+        "title": image_set.title,
+        "classes": list(image_set.classes),
+        "noun": image_set.noun,
+        "normalization": list(image_set.normalization),
     }
 
 

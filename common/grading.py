@@ -17,7 +17,7 @@ from common.answers import Answers
 from common.boundary import Boundary, Opened
 from common.errors import SubmissionError
 from common.files import readable
-from common.idx import NUM_CLASSES
+from common.image_sets import ImageSet
 from common.reference import ReferenceSet
 from common.submissions import Submission, open_submission
 
@@ -47,9 +47,9 @@ def ungraded_row(name: str, source: Path, kind: str, own: bool) -> Row:
 
 def with_answers(row: Row, answers: Answers, reference: ReferenceSet, threshold: Fraction) -> Row:
     """Return ``row`` with what the answers are worth, and what the file says of itself."""
-    logits, targets = answers.logits, reference.targets
+    logits, targets, image_set = answers.logits, reference.targets, reference.image_set
     classes = logits.argmax(axis=1) if logits is not None else answers.classes
-    matrix = metrics.count_confusions(targets, classes, NUM_CLASSES)
+    matrix = metrics.count_confusions(targets, classes, image_set.sizes.num_classes)
     correct, total = int(matrix.trace()), int(matrix.sum())
     accuracy, claim = metrics.accuracy_percent(correct, total), answers.claimed_accuracy
     return {
@@ -63,15 +63,22 @@ def with_answers(row: Row, answers: Answers, reference: ReferenceSet, threshold:
         "per_class": metrics.per_class(matrix),
         "confusion_matrix": matrix.tolist(),
         "most_confused": metrics.most_confused(matrix, _CONFUSED_PAIRS),
-        "named_confusions": metrics.named_confusions(matrix),
+        "named_confusions": metrics.named_confusions(matrix, image_set.named_pairs),
         "predictions_sha256": hashlib.sha256(classes.astype(np.uint8).tobytes()).hexdigest(),
         "architecture": answers.architecture,
         "parameters": answers.parameters,
         "epoch": answers.epoch,
         "claimed_accuracy": claim,
+        "suspicious": _is_suspicious(accuracy, total, image_set),
         "claim_differs": claim is not None and abs(claim - accuracy) > _CLAIM_TOLERANCE,
         "notes": answers.text,
     }
+
+
+def _is_suspicious(accuracy: float, total: int, image_set: ImageSet) -> bool:
+    # On few images chance can do what no network does on many.
+    known = image_set.suspicious is not None and total >= 10_000
+    return known and accuracy > image_set.suspicious
 
 
 def grade_all(

@@ -17,7 +17,7 @@ from common.data import LabelledImages
 from common.errors import UserError
 from common.normalization import normalize
 
-# (logits [N, 10], targets [N]) -> mean loss, a scalar.
+# (logits [N, C], targets [N]) -> mean loss, a scalar.
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -51,6 +51,7 @@ class Batches:
     ) -> None:
         self.images = data.images.to(device)
         self.targets = data.targets.to(device)
+        self.normalization = data.normalization
         self.distort = distort
         # A larger batch is the same batch, and torch takes no number beyond 64 bits.
         self.batch_size = min(batch_size, max(1, len(data)))
@@ -68,7 +69,7 @@ class Batches:
         return -(-self.num_samples // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images (float32, [N, 1, 28, 28], normalised) and targets (int64, [N])."""
+        """Yield images (float32, [N, 1, side, side], normalised) and targets (int64, [N])."""
         start, self._skip = self._skip, 0
         if self.generator is None:
             order = torch.arange(self.num_samples)
@@ -80,7 +81,7 @@ class Batches:
             images = self.images[indices]
             if self.distort is not None:
                 images = self.distort(images)
-            yield normalize(images), self.targets[indices]
+            yield normalize(images, self.normalization), self.targets[indices]
         self._position, self._order_from = 0, None
 
     def state_dict(self) -> dict[str, Any]:
@@ -268,6 +269,6 @@ def evaluate(model: nn.Module, batches: Batches, criterion: Criterion) -> Valida
 
 @torch.inference_mode()
 def predict_logits(model: nn.Module, batches: Batches) -> Tensor:
-    """Return the logits of all images in the order of the data: float32 [N, 10], on the CPU."""
+    """Return the logits of all images in the order of the data: float32 [N, C], on the CPU."""
     model.eval()
     return torch.cat([model(images) for images, _ in batches]).cpu()

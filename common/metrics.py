@@ -1,6 +1,7 @@
 """The statistics of a classifier's answers. numpy arrays in, JSON values out; no torch."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
@@ -10,9 +11,6 @@ from sklearn.metrics import confusion_matrix
 
 # Two-sided 95 %: 1.96 standard deviations on either side.
 _Z95 = NormalDist().inv_cdf(0.975)
-
-# The pairs of digits that people expect to be confused, both ways.
-NAMED_PAIRS = ((4, 9), (3, 8), (1, 7))
 
 
 def accuracy_percent(correct: int, total: int) -> float:
@@ -61,13 +59,13 @@ def per_class(matrix: np.ndarray) -> list[dict[str, Any]]:
     ``accuracy`` and ``accuracy_ci95`` are null for a class without images.
     """
     rows = []
-    for digit, (correct, total) in enumerate(
+    for label, (correct, total) in enumerate(
         zip(matrix.diagonal(), matrix.sum(axis=1), strict=True)
     ):
         known = total > 0
         rows.append(
             {
-                "digit": digit,
+                "class": label,
                 "correct": int(correct),
                 "total": int(total),
                 "accuracy": accuracy_percent(int(correct), int(total)) if known else None,
@@ -87,9 +85,11 @@ def most_confused(matrix: np.ndarray, count: int) -> list[dict[str, int]]:
     return sorted(errors, key=lambda error: -error["count"])[:count]
 
 
-def named_confusions(matrix: np.ndarray) -> list[dict[str, int]]:
-    """Return the errors of ``NAMED_PAIRS`` in both directions."""
-    both_ways = [pair for a, b in NAMED_PAIRS for pair in ((a, b), (b, a))]
+def named_confusions(
+    matrix: np.ndarray, named_pairs: Sequence[tuple[int, int]]
+) -> list[dict[str, int]]:
+    """Return the errors of ``named_pairs`` in both directions."""
+    both_ways = [pair for a, b in named_pairs for pair in ((a, b), (b, a))]
     return [{"truth": t, "answer": a, "count": int(matrix[t, a])} for t, a in both_ways]
 
 

@@ -6,8 +6,6 @@ import numpy as np
 
 from common.errors import SubmissionError
 from common.escaping import printable, quoted, shorten
-from common.idx import NUM_CLASSES
-from common.pixels import SIDE
 
 # onnxruntime starts telemetry when it is imported unless this is set before.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -18,18 +16,17 @@ except ImportError:  # optional: requirements-grading.txt
     onnxruntime = None
 
 _BATCH_SIZE = 1000
-_INPUT_SHAPES = ([1, SIDE, SIDE], [SIDE * SIDE])
 
 
-def predict_onnx(content: bytes, images: np.ndarray) -> np.ndarray:
-    """Return the logits, float32 [N, 10], of a model given as the bytes of its file.
+def predict_onnx(content: bytes, images: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the logits, float32 [N, C], of a model given as the bytes of its file.
 
     Parameters
     ----------
     content : bytes
-        One input, float32 [N, 1, 28, 28] or [N, 784]; one output, float [N, 10]. N may be fixed:
-        the images then come in batches of that size.
-    images : ndarray of float32, shape [N, 1, 28, 28]
+        One input, float32 [N, 1, side, side] or [N, side * side]; one output, float [N, C]. N may
+        be fixed: the images then come in batches of that size.
+    images : ndarray of float32, shape [N, 1, side, side]
         Normalised as the recipes are.
 
     Raises
@@ -43,13 +40,13 @@ def predict_onnx(content: bytes, images: np.ndarray) -> np.ndarray:
             "pip install -r requirements-grading.txt"
         )
     session = _open(content)
-    name, shape, batch_size = _only_input(session)
+    name, shape, batch_size = _only_input(session, images.shape[2])
     if len(session.get_outputs()) != 1:
         raise SubmissionError(f"the model has {len(session.get_outputs())} outputs, expected one")
     flat = images.reshape(len(images), *shape)
     return np.concatenate(
         [
-            _predict_batch(session, name, flat[start : start + batch_size], batch_size)
+            _predict_batch(session, name, flat[start : start + batch_size], batch_size, num_classes)
             for start in range(0, len(flat), batch_size)
         ]
     )
@@ -77,17 +74,17 @@ def _open(content: bytes) -> "onnxruntime.InferenceSession":
         raise SubmissionError(reason) from error
 
 
-def _only_input(session: "onnxruntime.InferenceSession") -> tuple[str, list[int], int]:
+def _only_input(session: "onnxruntime.InferenceSession", side: int) -> tuple[str, list[int], int]:
     """Return name, shape without the batch, and batch size of a model's input."""
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise SubmissionError(f"the model has {len(inputs)} inputs, expected one")
     found = inputs[0]
     batch, *shape = found.shape or [None]
-    if found.type != "tensor(float)" or shape not in _INPUT_SHAPES:
+    if found.type != "tensor(float)" or shape not in ([1, side, side], [side**2]):
         raise SubmissionError(
             f"the model's input is {quoted(found.type)} of shape {_list(found.shape)}, expected "
-            "float32 [N, 1, 28, 28] or [N, 784]"
+            f"float32 [N, 1, {side}, {side}] or [N, {side**2}]"
         )
     return found.name, shape, batch if isinstance(batch, int) else _BATCH_SIZE
 
@@ -98,7 +95,11 @@ def _list(shape: list[int | str]) -> str:
 
 
 def _predict_batch(
-    session: "onnxruntime.InferenceSession", name: str, images: np.ndarray, batch_size: int
+    session: "onnxruntime.InferenceSession",
+    name: str,
+    images: np.ndarray,
+    batch_size: int,
+    num_classes: int,
 ) -> np.ndarray:
     count = len(images)
     if count < batch_size and isinstance(session.get_inputs()[0].shape[0], int):
@@ -108,11 +109,11 @@ def _predict_batch(
         logits = session.run(None, {name: images})[0]
     except Exception as error:  # as above
         raise SubmissionError("the model fails when it is run") from error
-    if not isinstance(logits, np.ndarray) or logits.shape != (len(images), NUM_CLASSES):
+    if not isinstance(logits, np.ndarray) or logits.shape != (len(images), num_classes):
         shape = list(getattr(logits, "shape", []))[:6]
         raise SubmissionError(
             f"the model answers {len(images)} images with shape {shape}, expected "
-            f"[{len(images)}, {NUM_CLASSES}]"
+            f"[{len(images)}, {num_classes}]"
         )
     if logits.dtype.kind != "f":
         raise SubmissionError(f"the model answers with {logits.dtype}, expected float32")

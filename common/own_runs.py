@@ -19,6 +19,7 @@ from common.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from common.confidence import confidence_and_hits, describe_confidence
 from common.data import LabelledImages
 from common.errors import SubmissionError, UserError
+from common.escaping import quoted
 from common.files import read_json, readable
 from common.grading import ungraded_row, with_answers
 from common.loops import Batches, predict_logits
@@ -34,7 +35,7 @@ class Measured(NamedTuple):
     """A row of the evaluation and, where the run could be measured, what later steps need."""
 
     row: dict[str, Any]
-    logits: np.ndarray | None = None  # float32 [N, 10]
+    logits: np.ndarray | None = None  # float32 [N, C]
     checkpoint: Checkpoint | None = None
 
 
@@ -58,7 +59,8 @@ def find_own_runs(folders: list[Path]) -> list[Path]:
 def batches_of(reference: ReferenceSet, device: torch.device) -> Batches:
     """Return the images in batches, in their order, on the device that computes."""
     images = torch.from_numpy(reference.images.copy())
-    data = LabelledImages(images, torch.from_numpy(reference.targets))
+    targets, image_set = torch.from_numpy(reference.targets), reference.image_set
+    data = LabelledImages(images, targets, image_set.normalization)
     return Batches(data, batch_size=1000, device=device)
 
 
@@ -83,11 +85,12 @@ def measure_run(
     try:
         if not path.exists():
             raise SubmissionError("the folder has no checkpoint.pth")
-        checkpoint = load_checkpoint(path)
+        checkpoint = load_checkpoint(path, reference.image_set.sizes)
         row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         metrics_path = folder / "metrics.json"
         row["metrics_sha256"] = hashlib.sha256(metrics_path.read_bytes()).hexdigest()
         document = _metrics_of(row["sha256"], metrics_path)
+        _require_same_data(document, metrics_path, reference)
         logits = predict_logits(checkpoint.model.to(batches.targets.device), batches).numpy()
         check_logits(logits)
         row["validation"] = _validation(document, metrics_path)
@@ -101,7 +104,8 @@ def measure_run(
         architecture=checkpoint.architecture,
         parameters=count_parameters(checkpoint.model),
         epoch=checkpoint.epoch,
-        claimed_accuracy=checkpoint.claimed_accuracy,
+        # What the file claims is the validation accuracy, which has its own place in the row.
+        claimed_accuracy=None,
     )
     row = with_answers(row, answers, reference, threshold)
     row["confidence"] = describe_confidence(logits, reference.targets, temperature)
@@ -190,6 +194,18 @@ def _metrics_of(checkpoint_sha256: str, path: Path) -> dict[str, Any]:
             "go on with --resume, or train again"
         )
     return document
+
+
+def _require_same_data(document: dict[str, Any], path: Path, reference: ReferenceSet) -> None:
+    """Refuse a run that learned from another data set than the one it would be measured on."""
+    data, image_set = document.get("data"), reference.image_set
+    if not isinstance(data, dict) or data.keys().isdisjoint({"key", "normalization"}):
+        raise UserError(f"{path} does not say what it was trained on: train again")
+    if data.get("key") != image_set.key or data["normalization"] != list(image_set.normalization):
+        raise UserError(
+            f"trained on {quoted(data.get('name'))}, whose images are not those of "
+            f"{image_set.title}: give the --dataset and --data-dir that it was trained with"
+        )
 
 
 def _temperature(document: dict[str, Any], path: Path) -> float | None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from common import dot_plots, plots
 from common.escaping import printable, visible
 from common.history import PUBLISHED_RESULTS
-from common.idx import MD5
+from common.image_sets import MNIST
 from common.pixels import decode_pixels
 from common.svg import with_looks
 from common.terminal import remarks
@@ -69,7 +69,7 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         "measured": measured,
         "broken": [row for row in own if row["status"] == "error"],
         "best": measured.get(evaluation["best"]),
-        "pairs": _confused_pairs(measured),
+        "pairs": _confused_pairs(measured, len(evaluation["dataset"]["classes"])),
         "submissions": sorted(submissions, key=_by_verdict),
         "runs": runs,
         "histories": {name: run["history"] for name, run in runs.items() if name in measured},
@@ -81,6 +81,8 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         # On other images they would compare what cannot be compared.
         "published": PUBLISHED_RESULTS if measured and _is_mnist(evaluation["dataset"]) else (),
         "min_drawn": plots.MIN_DRAWN,
+        "classes": evaluation["dataset"]["classes"],
+        "noun": evaluation["dataset"]["noun"],
     }
     page["figures"] = _figures(page)
     page["sections"] = [section for section in _SECTIONS if page[section.needs]]
@@ -102,7 +104,8 @@ def jinja_environment() -> Environment:
         "points": _points,
         "signed": _signed,
         "interval": _interval,
-        "digit_uri": _digit_uri,
+        "image_uri": _image_uri,
+        "plural": _plural,
         "duration": _duration,
         "sure": _sure,
         "shown": lambda value: visible(str(value)),
@@ -127,7 +130,7 @@ def side_by_side(columns: list[dict[str, str]]) -> list[Row]:
 
 
 def _is_mnist(dataset: Row) -> bool:
-    return dataset["md5"] == {name: MD5[name] for name in MD5 if name.startswith("t10k")}
+    return dataset["md5"] == {name: MNIST.md5[name] for name in MNIST.files["test"]}
 
 
 def _by_verdict(row: Row) -> tuple[int, int, str]:
@@ -137,7 +140,8 @@ def _by_verdict(row: Row) -> tuple[int, int, str]:
 def _figures(page: Row) -> dict[str, Any]:
     """Return the figures whose data the page has, by name; those of each run by its name too."""
     measured, histories = page["measured"], page["histories"]
-    threshold = page["evaluation"]["threshold"]
+    threshold, dataset = page["evaluation"]["threshold"], page["evaluation"]["dataset"]
+    classes, noun = dataset["classes"], dataset["noun"]
     graded = [row["accuracy"] for row in page["submissions"] if row["status"] != "error"]
     figures: dict[str, Any] = {}
     if graded:
@@ -150,14 +154,15 @@ def _figures(page: Row) -> dict[str, Any]:
         per_class = {name: row["per_class"] for name, row in measured.items()}
         coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
         figures["accuracies"] = Markup(dot_plots.accuracies(measured, threshold))
-        figures["per_class"] = Markup(plots.per_class_accuracy(per_class))
+        figures["per_class"] = Markup(plots.per_class_accuracy(per_class, classes, noun))
         figures["coverage"] = Markup(plots.accuracy_against_coverage(coverage))
     if page["published"]:
         published = dot_plots.compare_with_published(page["published"], measured)
         figures["published"] = Markup(published)
     figures["confusion"] = {
-        name: Markup(plots.confusion_heatmap(row["confusion_matrix"], name))
+        name: Markup(plots.confusion_heatmap(row["confusion_matrix"], name, classes, noun))
         for name, row in measured.items()
+        if len(classes) <= plots.MAX_NAMED
     }
     figures["reliability"] = {
         name: Markup(
@@ -170,8 +175,8 @@ def _figures(page: Row) -> dict[str, Any]:
     return figures
 
 
-def _confused_pairs(measured: dict[str, Row]) -> list[Row]:
-    """Return the pairs of digits that are confused most, and those that people expect."""
+def _confused_pairs(measured: dict[str, Row], num_classes: int) -> list[Row]:
+    """Return the pairs of classes that are confused most, and those that people expect."""
     matrices = [row["confusion_matrix"] for row in measured.values()]
     expected = {
         (error["truth"], error["answer"])
@@ -185,11 +190,16 @@ def _confused_pairs(measured: dict[str, Row]) -> list[Row]:
             "expected": (a, b) in expected,
             "counts": [(matrix[a][b], matrix[b][a]) for matrix in matrices],
         }
-        for b in range(10)
+        for b in range(num_classes)
         for a in range(b)
     ]
-    pairs.sort(key=lambda pair: -sum(map(sum, pair["counts"])))
-    return [pair for i, pair in enumerate(pairs) if i < _CONFUSED_PAIRS or pair["expected"]]
+    pairs.sort(key=_times, reverse=True)
+    frequent = [pair for pair in pairs[:_CONFUSED_PAIRS] if _times(pair) > 0]
+    return [pair for pair in pairs if pair in frequent or pair["expected"]]
+
+
+def _times(pair: Row) -> int:
+    return sum(map(sum, pair["counts"]))
 
 
 def _commands(evaluation: Row, runs: dict[str, Row]) -> list[str]:
@@ -253,6 +263,10 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _digit_uri(pixels: str) -> str:
-    png = plots.digit_png(decode_pixels(pixels))
+def _plural(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def _image_uri(pixels: str) -> str:
+    png = plots.image_png(decode_pixels(pixels))
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

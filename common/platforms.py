@@ -97,7 +97,7 @@ class Moodle:
     """
 
     def __init__(self, roster: Roster, assignment: str | None) -> None:
-        self.roster, self.title = roster, assignment or "MNIST classifier"
+        self.roster, self.title = roster, assignment or "Classifier"
         self.is_worksheet = "Identifier" in roster.header and "Grade" in roster.header
         keys = ("Identifier",) if self.is_worksheet else _MOODLE_KEYS
         self.keys = [roster.column(key) for key in keys if key in roster.header]

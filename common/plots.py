@@ -13,7 +13,12 @@ from matplotlib import image as matplotlib_image
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 
+from common.escaping import shorten_middle, visible
 from common.svg import ERROR, INK, MUTED, SERIES, legend_above, new_axes, render, short, with_looks
+
+# Classes whose names have room along an axis, and whose confusions can be told apart.
+MAX_NAMED = 20
+_TICK_WIDTH = 14
 
 # Answers in a bin of the reliability diagram, for it to be drawn.
 MIN_DRAWN = 10
@@ -74,13 +79,17 @@ def learning_rates(histories: dict[str, list[Row]]) -> str:
         return render(axes.figure, f"Learning rate at the end of each epoch: {'; '.join(told)}.")
 
 
-def per_class_accuracy(rows: dict[str, list[Row]]) -> str:
-    """Draw each digit's accuracy as a dot with its 95 % interval, one colour and mark a run.
+def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: str) -> str:
+    """Draw each class's accuracy as a dot with its 95 % interval, one colour and mark a run.
 
     Parameters
     ----------
     rows : dict
         ``per_class`` of the evaluation, by the run's name. Classes without images are left out.
+    labels : sequence of str
+        Names of the classes.
+    noun : str
+        What a class is.
     """
     told = []
     step = min(0.26, 0.8 / len(rows))
@@ -90,7 +99,7 @@ def per_class_accuracy(rows: dict[str, list[Row]]) -> str:
             accuracy = np.array([row["accuracy"] for row in known])
             ends = np.array([row["accuracy_ci95"] for row in known])
             axes.errorbar(
-                [row["digit"] + step * (position - (len(rows) - 1) / 2) for row in known],
+                [row["class"] + step * (position - (len(rows) - 1) / 2) for row in known],
                 accuracy,
                 yerr=np.abs(ends.T - accuracy),
                 linestyle="none",
@@ -100,18 +109,20 @@ def per_class_accuracy(rows: dict[str, list[Row]]) -> str:
             )
             worst, best = known[accuracy.argmin()], known[accuracy.argmax()]
             told.append(
-                f"{name} from {worst['accuracy']:.2f} % for the digit {worst['digit']} to "
-                f"{best['accuracy']:.2f} % for the digit {best['digit']}"
+                f"{name} from {worst['accuracy']:.2f} % for the {noun} {labels[worst['class']]} to "
+                f"{best['accuracy']:.2f} % for the {noun} {labels[best['class']]}"
             )
-        axes.set_xticks(range(10))
+        _name_ticks(axes, "x", labels, offset=0)
         axes.grid(axis="x", visible=False)
-        axes.set_xlabel("digit")
+        axes.set_xlabel(noun)
         axes.set_ylabel("accuracy, %")
         legend_above(axes)
-        return render(axes.figure, f"Accuracy and 95 % interval of each digit: {'; '.join(told)}.")
+        return render(axes.figure, f"Accuracy and 95 % interval of each {noun}: {'; '.join(told)}.")
 
 
-def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
+def confusion_heatmap(
+    matrix: Sequence[Sequence[int]], name: str, classes: Sequence[str], noun: str
+) -> str:
     """Draw a confusion matrix in which the errors show: only they are coloured.
 
     The thousands of right answers would leave every error in one pale shade, so the diagonal is a
@@ -120,14 +131,14 @@ def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
     counts = np.asarray(matrix)
     diagonal = np.eye(len(counts), dtype=bool)
     errors = np.where(diagonal, 0, counts)
-    labels = np.where(counts > 0, counts.astype(str), "")
+    written = np.where(counts > 0, counts.astype(str), "")
     with new_axes(height=4.3) as axes:
         axes.grid(visible=False)
         shared = {"ax": axes, "fmt": "", "square": True, "cbar": False, "linewidths": 0}
         sns.heatmap(
             errors,
             mask=diagonal,
-            annot=labels,
+            annot=written,
             annot_kws={"color": INK, "size": 8},
             cmap=_shades(ERROR, 0.6),
             vmin=0,
@@ -137,7 +148,7 @@ def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
         sns.heatmap(
             counts,
             mask=~diagonal,
-            annot=labels,
+            annot=written,
             annot_kws={"color": INK, "size": 7},
             cmap=ListedColormap([(*to_rgb(MUTED), 0.18)]),
             **shared,
@@ -145,13 +156,14 @@ def confusion_heatmap(matrix: Sequence[Sequence[int]], name: str) -> str:
         axes.set_xlabel("answer")
         axes.set_ylabel("truth")
         axes.tick_params(length=0)
-        axes.tick_params(axis="y", rotation=0)
+        _name_ticks(axes, "x", classes, offset=0.5)
+        _name_ticks(axes, "y", classes, offset=0.5)
         truth, answer = np.unravel_index(errors.argmax(), errors.shape)
         return render(
             axes.figure,
-            f"Confusion matrix of {name}, a row for each true digit, a column for each answer: "
+            f"Confusion matrix of {name}, a row for each true {noun}, a column for each answer: "
             f"{counts.trace():,} of {counts.sum():,} on the diagonal; the most frequent error is "
-            f"{truth} taken for {answer}, {errors.max():,} times.",
+            f"{classes[truth]} taken for {classes[answer]}, {errors.max():,} times.",
         )
 
 
@@ -255,14 +267,24 @@ def accuracy_distribution(accuracies: Sequence[float], threshold: float) -> str:
         )
 
 
-def digit_png(image: np.ndarray) -> bytes:
-    """Return an image (uint8, shape [28, 28], 255 is ink) as a PNG of dark ink on white."""
+def image_png(image: np.ndarray) -> bytes:
+    """Return an image (uint8, shape [side, side], 255 is ink) as a PNG of dark ink on white."""
     buffer = io.BytesIO()
     # Without metadata: matplotlib would write its version, and the page should not depend on it.
     matplotlib_image.imsave(
         buffer, image, cmap="gray_r", vmin=0, vmax=255, format="png", metadata={"Software": None}
     )
     return buffer.getvalue()
+
+
+def _name_ticks(axes: Axes, axis: str, labels: Sequence[str], offset: float) -> None:
+    """Write the classes' names along an axis, or every n-th if there are many."""
+    every = -(-len(labels) // MAX_NAMED)
+    ticks = [label + offset for label in range(0, len(labels), every)]
+    names = [shorten_middle(visible(label), _TICK_WIDTH) for label in labels[::every]]
+    slanted = axis == "x" and max(map(len, names)) > 3
+    setter = axes.set_xticks if axis == "x" else axes.set_yticks
+    setter(ticks, names, rotation=40 if slanted else 0, **({"ha": "right"} if slanted else {}))
 
 
 def _epoch_axis(axes: Axes, label: str) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from common.errors import SubmissionError
 from common.escaping import quoted
-from common.idx import NUM_CLASSES
 
 HEADER = ["ImageId", "Label"]
 
@@ -33,7 +32,7 @@ class _Problems:
             raise SubmissionError(f"{'; '.join(self.shown)}{more}")
 
 
-def parse_predictions(content: bytes, num_images: int) -> np.ndarray:
+def parse_predictions(content: bytes, num_images: int, num_classes: int) -> np.ndarray:
     """Return the predicted classes, uint8 [num_images], in the order of the ids.
 
     A byte order mark, CRLF, quoted cells and a missing header are accepted.
@@ -51,7 +50,7 @@ def parse_predictions(content: bytes, num_images: int) -> np.ndarray:
     classes = np.zeros(num_images, dtype=np.uint8)
     seen_at = np.zeros(num_images, dtype=np.int64)  # line of each id, 0 for none
     for line, cells in rows:
-        parsed = _parse_row(line, cells, num_images, problems)
+        parsed = _parse_row(line, cells, (num_images, num_classes), problems)
         if parsed is None:
             continue
         image_id, label = parsed
@@ -87,17 +86,18 @@ def _read_rows(content: bytes) -> list[tuple[int, list[str]]]:
 
 
 def _parse_row(
-    line: int, cells: list[str], num_images: int, problems: _Problems
+    line: int, cells: list[str], limits: tuple[int, int], problems: _Problems
 ) -> tuple[int, int] | None:
     if len(cells) != len(HEADER):
         problems.add(f"line {line} has {len(cells)} cells, expected 2: ImageId,Label")
         return None
+    num_images, num_classes = limits
     image_id, label = cells
     if not re.fullmatch(r"\d{1,9}", image_id, re.ASCII) or not 1 <= int(image_id) <= num_images:
         problems.add(f"line {line}: id {quoted(image_id)} is not 1 to {num_images}")
         return None
-    if not re.fullmatch(r"\d", label, re.ASCII) or int(label) >= NUM_CLASSES:
-        problems.add(f"line {line}: label {quoted(label)} is not 0 to {NUM_CLASSES - 1}")
+    if not re.fullmatch(r"\d{1,3}", label, re.ASCII) or int(label) >= num_classes:
+        problems.add(f"line {line}: label {quoted(label)} is not 0 to {num_classes - 1}")
         # The id is there all the same, so it is not reported as missing too.
         return int(image_id), 0
     return int(image_id), int(label)

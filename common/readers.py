@@ -13,6 +13,7 @@ from torch import Tensor
 from common.answers import Answers
 from common.checkpoints import Checkpoint, parse_checkpoint
 from common.errors import SubmissionError
+from common.image_sets import Sizes
 from common.models import MNISTClassifier, count_parameters
 from common.onnx_models import predict_onnx
 from common.predictions import parse_predictions
@@ -29,8 +30,8 @@ _BATCH_SIZE = 1000
 _LATE_CODECS = ("cp437", "latin-1", "ascii", "raw_unicode_escape", "unicode_escape")
 
 
-def read_answers(content: bytes, kind: str, images: Tensor) -> Answers:
-    """Return what a submission answers to ``images`` (float32 [N, 1, 28, 28], normalised).
+def read_answers(content: bytes, kind: str, images: Tensor, num_classes: int) -> Answers:
+    """Return what a submission answers to ``images`` (float32 [N, 1, side, side], normalised).
 
     Parameters
     ----------
@@ -45,10 +46,11 @@ def read_answers(content: bytes, kind: str, images: Tensor) -> Answers:
         If the file cannot be graded.
     """
     if kind == "predictions":
-        return Answers(classes=parse_predictions(content, len(images)))
+        return Answers(classes=parse_predictions(content, len(images), num_classes))
     if kind == "onnx":
-        return Answers(logits=predict_onnx(content, images.numpy()))
-    checkpoint = parse_safetensors(content) if kind == "safetensors" else parse_checkpoint(content)
+        return Answers(logits=predict_onnx(content, images.numpy(), num_classes))
+    parse = parse_safetensors if kind == "safetensors" else parse_checkpoint
+    checkpoint = parse(content, Sizes(images.shape[2], num_classes))
     with torch.inference_mode():
         logits = torch.cat([checkpoint.model(batch) for batch in images.split(_BATCH_SIZE)])
     return Answers(
@@ -61,7 +63,7 @@ def read_answers(content: bytes, kind: str, images: Tensor) -> Answers:
     )
 
 
-def parse_safetensors(content: bytes) -> Checkpoint:
+def parse_safetensors(content: bytes, sizes: Sizes) -> Checkpoint:
     """Rebuild the network from a .safetensors file. Errors: as of ``parse_checkpoint``."""
     if safetensors is None:
         raise SubmissionError(
@@ -72,27 +74,29 @@ def parse_safetensors(content: bytes) -> Checkpoint:
         state_dict = safetensors.load(content)
     except Exception as error:  # the package's own type says no more than this
         raise SubmissionError("not a safetensors file, or a damaged one") from error
-    model, notes = rebuild(state_dict)
+    model, notes = rebuild(state_dict, sizes=sizes)
     return Checkpoint(model, type(model).__name__, None, None, notes)
 
 
-def warm_up(images: Tensor) -> None:
+def warm_up(images: Tensor, num_classes: int) -> None:
     """Read a submission of each kind, since libraries import some of their parts only then.
 
     In a submission's own process nothing can be opened any more, so not even imported.
     """
-    state_dict = MNISTClassifier(hidden_sizes=(8,)).state_dict()
+    sizes = Sizes(images.shape[2], num_classes)
+    network = MNISTClassifier(sizes.input_size, hidden_sizes=(8,), num_classes=num_classes)
+    state_dict = network.state_dict()
     files = {"checkpoint": _saved(state_dict), "predictions": b"\xef\xbb\xbfImageId,Label\n1,1\n"}
     if safetensors is not None:
         files["safetensors"] = safetensors.save(state_dict)
     for kind, content in files.items():
-        read_answers(content, kind, images[:1])
+        read_answers(content, kind, images[:1], num_classes)
     for codec in _LATE_CODECS:
         codecs.lookup(codec)
     for refused in (_saved({"object": SubmissionError}), b"", b"\xff,\n"):
         for kind in ("checkpoint", "predictions"):
             with contextlib.suppress(SubmissionError):
-                read_answers(refused, kind, images[:1])
+                read_answers(refused, kind, images[:1], num_classes)
 
 
 def _saved(content: object) -> bytes:

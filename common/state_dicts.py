@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from common.errors import SubmissionError
 from common.escaping import quoted
-from common.idx import NUM_CLASSES
+from common.image_sets import MNIST, Sizes
 from common.models import ARCHITECTURES, ImprovedMNISTClassifier, MNISTClassifier, build_model
-from common.pixels import SIDE
 
 MAX_HIDDEN_LAYERS = 16
 MAX_HIDDEN_SIZE = 8192
@@ -24,7 +23,10 @@ StateDict = dict[str, Tensor]
 
 
 def rebuild(
-    state_dict: dict[Any, Any], architecture: object = None, model_args: object = None
+    state_dict: dict[Any, Any],
+    architecture: object = None,
+    model_args: object = None,
+    sizes: Sizes = MNIST.sizes,
 ) -> tuple[nn.Module, list[str]]:
     """Return the network with these weights, in evaluation mode, and what was done to them.
 
@@ -41,6 +43,8 @@ def rebuild(
     model_args : object
         What the file says of the class's arguments. Of the two networks' own, the dropout rate
         alone is taken; any other class that is registered is built with them.
+    sizes : Sizes
+        What the network has to fit.
 
     Raises
     ------
@@ -53,10 +57,10 @@ def rebuild(
     weights = _without_wrappers(state_dict, notes)
     name = _choose_architecture(weights, architecture)
     _refuse_first(weights, _NOT_PLAIN, lambda _, t: not _is_plain(t))
-    model = _build(name, weights, model_args)
+    model = _build(name, weights, model_args, sizes)
     expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
     _check_names(name, expected, weights)
-    _check_tensors(expected, weights)
+    _check_tensors(expected, weights, sizes)
     model.load_state_dict({k: _as_expected(k, t, notes) for k, t in weights.items()}, assign=True)
     return model.eval(), notes
 
@@ -87,11 +91,15 @@ def _choose_architecture(weights: dict[str, Any], claimed: object) -> str:
     return claimed
 
 
-def _build(architecture: str, weights: StateDict, model_args: object) -> nn.Module:
+def _build(architecture: str, weights: StateDict, model_args: object, sizes: Sizes) -> nn.Module:
     args = model_args if isinstance(model_args, dict) else {}
     if ARCHITECTURES[architecture] in (MNISTClassifier, ImprovedMNISTClassifier):
         dropout_rate = args.get("dropout_rate")
-        args = {"hidden_sizes": _hidden_sizes(weights)}
+        args = {
+            "input_size": sizes.input_size,
+            "hidden_sizes": _hidden_sizes(weights),
+            "num_classes": sizes.num_classes,
+        }
         if type(dropout_rate) in (int, float) and 0 <= dropout_rate <= 1:
             args["dropout_rate"] = float(dropout_rate)
     # On the meta device a network has shapes and no memory, so that a file which claims huge
@@ -137,11 +145,12 @@ def _check_names(architecture: str, expected: dict[str, torch.Size], found: Stat
         )
 
 
-def _check_tensors(expected: dict[str, torch.Size], found: StateDict) -> None:
+def _check_tensors(expected: dict[str, torch.Size], found: StateDict, sizes: Sizes) -> None:
     wrong = [name for name in expected if found[name].shape != expected[name]]
     if wrong:
         first = wrong[0]
-        inputs = f" ({SIDE * SIDE} inputs, {NUM_CLASSES} classes)" if ".weight" in first else ""
+        fit = f" ({sizes.input_size} inputs, {sizes.num_classes} classes)"
+        inputs = fit if ".weight" in first else ""
         raise SubmissionError(
             f"{first} has shape {_list(found[first].shape)}, expected "
             f"{_list(expected[first])}{inputs}{_and_more(wrong)}"

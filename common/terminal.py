@@ -11,32 +11,49 @@ from common.pixels import decode_pixels
 
 _NAME_WIDTH = 40
 
-# Percent. The lowest test error among the results that common.history cites is above 0.1 %.
-_SUSPICIOUS = 99.9
+# Classes that there is room for, side by side and one below the other.
+_ACROSS, _DOWN = 10, 20
 
 
 def exploration(summary: dict[str, Any]) -> str:
-    """Return the facts of ``common.data.describe`` in a few lines, with a digit of each class."""
-    train, val = summary["class_counts"]["train"], summary["class_counts"]["val"]
+    """Return the facts of ``common.data.describe`` in a few lines, with an image of each class."""
+    train, val = (summary["class_counts"][part][:_ACROSS] for part in ("train", "val"))
     shape = " x ".join(map(str, summary["image_shape"]))
+    mean, std = summary["normalization"]
     lines = [
-        f"{summary['name']}: {summary['train_size']:,} images to train on, "
+        f"{printable(summary['name'])}: {summary['train_size']:,} images to train on, "
         f"{summary['val_size']:,} to validate on; each {shape}",
         f"pixels in [0, 1]: mean {summary['pixel_mean']:.4f}, "
-        f"standard deviation {summary['pixel_std']:.4f}",
+        f"standard deviation {summary['pixel_std']:.4f}; normalised with {mean:.4f} and {std:.4f}",
         "",
-        "class   " + "".join(f"{digit:8d}" for digit in range(len(train))),
+        *_names_of_classes(summary["classes"]),
+        "class   " + "".join(f"{label:8d}" for label in range(len(train))),
         "train   " + "".join(f"{count:8,d}" for count in train),
         "validate" + "".join(f"{count:8,d}" for count in val),
     ]
-    digits = [_braille(decode_pixels(sample["pixels"])) for sample in summary["samples"]]
-    lines += ["        " + "".join(f" {part}" for part in row) for row in zip(*digits, strict=True)]
+    samples = {sample["class"]: sample["pixels"] for sample in summary["samples"]}
+    blank = [" " * 7] * 4
+    drawn = [
+        _braille(decode_pixels(samples[label])) if label in samples else blank
+        for label in range(len(train))
+    ]
+    lines += ["        " + "".join(f" {part}" for part in row) for row in zip(*drawn, strict=True)]
     return "\n".join(lines) + "\n"
 
 
+def _names_of_classes(classes: list[str]) -> list[str]:
+    if len(classes) > _ACROSS:
+        return [f"{len(classes)} classes, of which the first {_ACROSS} are:", ""]
+    if classes == [str(label) for label in range(len(classes))]:
+        return []
+    return [", ".join(f"{label} {name}" for label, name in enumerate(classes)), ""]
+
+
 def _braille(image: np.ndarray) -> list[str]:
-    """Draw an image [28, 28] as 4 lines of 7 characters, each of which has 2 x 4 dots."""
-    halved = image.reshape(14, 2, 14, 2).mean(axis=(1, 3)) > 96
+    """Draw an image as 4 lines of 7 characters, each of which has 2 x 4 dots."""
+    # Of other sizes than 28 x 28, the nearest pixels.
+    nearest = np.arange(28) * len(image) // 28
+    halved = image[np.ix_(nearest, nearest)].reshape(14, 2, 14, 2).mean(axis=(1, 3)) > 96
     dots = np.zeros((16, 14), dtype=bool)
     dots[1:15] = halved
     # Bit values of the dots in a Braille character: Unicode standard, block U+2800.
@@ -57,7 +74,7 @@ def evaluation(document: dict[str, Any]) -> str:
     ]
     own = [row for row in document["results"] if row["own"] and row["status"] != "error"]
     if own:
-        lines += ["", *_per_class_table(own), "", *_confusion_lines(own)]
+        lines += ["", *_per_class_table(own, data), "", *_confusion_lines(own, data)]
     for pair in document["comparisons"]:
         lines += [
             "",
@@ -132,7 +149,7 @@ def remarks(row: dict[str, Any]) -> list[str]:
     if row.get("claim_differs"):
         claim = row["claimed_accuracy"]
         found.append(f"claims {claim:.2f} %" if abs(claim) < 1e6 else f"claims {claim:.2g} %")
-    if row["status"] != "error" and row["total"] >= 10_000 and row["accuracy"] > _SUSPICIOUS:
+    if row.get("suspicious"):
         found.append("beyond any published network: these images' labels are public")
     twins = row.get("duplicate_of", [])
     if twins:
@@ -152,23 +169,40 @@ def _columns(text: str) -> int:
     )
 
 
-def _per_class_table(own: list[dict[str, Any]]) -> list[str]:
-    lines = ["Accuracy by digit, percent, with its 95 % interval:", ""]
-    lines.append("digit  images" + "".join(f"{printable(row['name']):>24}" for row in own))
-    for digit, first in enumerate(own[0]["per_class"]):
-        cells = ""
-        for row in own:
-            entry = row["per_class"][digit]
-            low, high = entry["accuracy_ci95"]
-            cells += f"{entry['accuracy']:8.2f}  {low:6.2f} - {high:5.2f}"
-        lines.append(f"{digit:5}  {first['total']:6,}{cells}")
+def _per_class_table(own: list[dict[str, Any]], data: dict[str, Any]) -> list[str]:
+    noun, labels = data["noun"], data["classes"]
+    rows = own[0]["per_class"]
+    title = f"Accuracy by {noun}, percent, with its 95 % interval"
+    if len(rows) > _DOWN:
+        known = [row for row in rows if row["total"]]
+        rows = sorted(known, key=lambda row: row["accuracy"])[:_DOWN]
+        title += f", the {len(rows)} lowest of {printable(own[0]['name'])}"
+    width = max(len(noun), *(len(label) for label in labels))
+    lines = [f"{title}:", ""]
+    lines.append(f"{noun:{width}}  images" + "".join(f"{printable(r['name']):>24}" for r in own))
+    for first in rows:
+        cells = "".join(_accuracy_cell(row["per_class"][first["class"]]) for row in own)
+        lines.append(f"{labels[first['class']]:>{width}}  {first['total']:6,}{cells}")
     return lines
 
 
-def _confusion_lines(own: list[dict[str, Any]]) -> list[str]:
+def _accuracy_cell(entry: dict[str, Any]) -> str:
+    if entry["accuracy"] is None:
+        return f"{'-':>8}{'':16}"
+    low, high = entry["accuracy_ci95"]
+    return f"{entry['accuracy']:8.2f}  {low:6.2f} - {high:5.2f}"
+
+
+def _confusion_lines(own: list[dict[str, Any]], data: dict[str, Any]) -> list[str]:
+    labels = data["classes"]
+    if all(row["correct"] == row["total"] for row in own):
+        return ["No errors."]
     lines = ["Errors as truth > answer:", ""]
     for row in own:
         for title, key in (("most frequent", "most_confused"), ("named pairs", "named_confusions")):
-            pairs = ",  ".join(f"{e['truth']} > {e['answer']} {e['count']:2}" for e in row[key])
-            lines.append(f"  {printable(row['name'])}, {title}: {pairs}")
+            if row[key]:
+                pairs = ",  ".join(
+                    f"{labels[e['truth']]} > {labels[e['answer']]} {e['count']:2}" for e in row[key]
+                )
+                lines.append(f"  {printable(row['name'])}, {title}: {pairs}")
     return lines

@@ -21,12 +21,13 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from common import answers, confinement
 from common.answers import EXITED, KILLED, READY, REPORT, REQUEST, TIMED_OUT
 from common.errors import SubmissionError
+from common.image_sets import Normalization
 from common.normalization import normalize
-from common.pixels import SIDE
 
 _UNREADABLE = "the file cannot be read: save or export it anew, and upload it again"
 
@@ -47,9 +48,12 @@ class Server:
     ----------
     control : socket
         Where requests come from and reports go to; a message is a packet.
-    images : ndarray of uint8, shape [N, 28, 28]
+    images : Tensor of float32, shape [N, 1, side, side]
+        Normalised.
+    num_classes : int
     reader : module
-        With ``read_answers(content, kind, images)`` and ``warm_up(images)``.
+        With ``read_answers(content, kind, images, num_classes)`` and ``warm_up(images,
+        num_classes)``.
     memory : int
         Bytes that a child may map beyond what it inherits.
     timeout : float
@@ -59,22 +63,22 @@ class Server:
     def __init__(
         self,
         control: socket.socket,
-        images: np.ndarray,
+        images: Tensor,
+        num_classes: int,
         reader: ModuleType,
         memory: int,
         timeout: float,
     ) -> None:
         self.control, self.reader = control, reader
         self.memory, self.timeout = memory, timeout
-        self.images = normalize(torch.from_numpy(images))
-        self.num_images = len(images)
+        self.images, self.num_classes = images, num_classes
         self.children: dict[int, Child] = {}  # by descriptor
         self.selector = selectors.DefaultSelector()
         self.null = os.open(os.devnull, os.O_RDWR)
 
     def serve(self) -> None:
         """Answer requests until the other end of the socket is closed; no child is left then."""
-        self.reader.warm_up(self.images)
+        self.reader.warm_up(self.images, self.num_classes)
         self._try_confinement()
         gc.collect()
         gc.freeze()  # a collection in a child would touch, and so copy, every page with an object
@@ -159,14 +163,16 @@ class Server:
         os._exit(status)
 
     def _answer(self, slot: int, size: int, kind: str, source: int, target: int) -> None:
-        block = memoryview(mmap.mmap(target, answers.block_size(self.num_images)))
+        block = memoryview(
+            mmap.mmap(target, answers.block_size(len(self.images), self.num_classes))
+        )
         confinement.become_nobody(slot)
         _close_all_but(source)
         confinement.limit_resources(self.memory, self.timeout)
         try:
             content = _read(source, size)
             confinement.forbid_opening()
-            result = self.reader.read_answers(content, kind, self.images)
+            result = self.reader.read_answers(content, kind, self.images, self.num_classes)
             answers.encode(block, result)
         except Exception as error:  # whatever a submission provokes is its own row's reason
             reason = confinement.limit_met(error, self.memory)
@@ -193,10 +199,13 @@ def main(settings: str) -> None:
     control = socket.socket(fileno=os.dup(0))
     _, (images_descriptor,), _, _ = socket.recv_fds(control, 1, 1)
     with os.fdopen(images_descriptor, "rb") as file:
-        images = np.frombuffer(file.read(), dtype=np.uint8).reshape(-1, SIDE, SIDE).copy()
+        pixels = np.frombuffer(file.read(), dtype=np.uint8).reshape(options["shape"]).copy()
     reader: ModuleType = importlib.import_module(options["reader"])
     confinement.hide_from_debuggers()
-    Server(control, images, reader, options["memory"], options["timeout"]).serve()
+    images = normalize(torch.from_numpy(pixels), Normalization(*options["normalization"]))
+    Server(
+        control, images, options["num_classes"], reader, options["memory"], options["timeout"]
+    ).serve()
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ from common.answers import Answers
 from common.errors import SubmissionError
 
 
-def warm_up(images):
+def warm_up(images, num_classes):
     json.loads("[]")
     str(OSError(1, "x"))
 
 
-def read_answers(content, kind, images):
+def read_answers(content, kind, images, num_classes):
     name, *args = json.loads(content)
     COMMANDS[name](*args)
     return Answers(classes=np.zeros(len(images), dtype=np.uint8))

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from common.data import LabelledImages, load_part
-from common.fetch import fetch_mnist
+from common.fetch import fetch
+from common.image_sets import MNIST
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -42,7 +43,7 @@ def read(path):
 @pytest.fixture(scope="session")
 def data_dir():
     folder = REPO / "data"
-    fetch_mnist(folder)
+    fetch(MNIST, folder)
     return folder
 
 
@@ -53,7 +54,7 @@ def train_images(data_dir) -> LabelledImages:
 
 @pytest.fixture(scope="session")
 def test_images(data_dir) -> LabelledImages:
-    return load_part(data_dir, "t10k")
+    return load_part(data_dir, "test")
 
 
 @pytest.fixture

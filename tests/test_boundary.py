@@ -15,6 +15,7 @@ import pytest
 from common.answers import Answers
 from common.boundary import REPOSITORY, Boundary, Opened
 from common.errors import SubmissionError, UserError
+from common.reference import ReferenceSet
 
 NUM_IMAGES = 50
 MEMORY = 512 * 2**20
@@ -29,7 +30,7 @@ ISOLATIONS = [
 
 def start(isolation, jobs=2, cls=Boundary):
     return cls(
-        np.zeros((NUM_IMAGES, 28, 28), dtype=np.uint8),
+        ReferenceSet("", np.zeros((NUM_IMAGES, 28, 28), dtype=np.uint8), np.zeros(NUM_IMAGES), {}),
         isolation,
         memory=MEMORY,
         timeout=3,

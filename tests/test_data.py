@@ -16,7 +16,8 @@ from PIL import Image
 from common import fetch
 from common.data import describe, load_part, load_training_data, split_indices
 from common.errors import UserError
-from common.idx import MD5, decode_idx, encode_idx, md5_of
+from common.idx import decode_idx, encode_idx, md5_of
+from common.image_sets import MNIST
 from common.normalization import normalize
 from common.pixels import decode_pixels, encode_pixels
 from common.transforms import train_transform, viz_transform
@@ -73,7 +74,7 @@ def test_description_measures_what_is_known_of_mnist(data_dir):
 def test_description_shows_one_image_of_each_class(train_images):
     few = train_images[torch.arange(100)]
     for digit, sample in enumerate(describe(few, few, few)["samples"]):
-        assert few.targets[sample["index"]] == digit == sample["digit"]
+        assert few.targets[sample["index"]] == digit == sample["class"]
         assert np.array_equal(decode_pixels(sample["pixels"]), few.images[sample["index"]])
 
 
@@ -129,29 +130,30 @@ def test_damaged_file_is_named_with_what_to_do(tmp_path, data_dir, damage):
 
 
 def refuse(reason):
-    def source(scratch):
+    def source(*arguments):
         raise OSError(reason)
 
     return source
 
 
 def test_sources_are_tried_in_turn_and_files_appear_whole(tmp_path, data_dir, monkeypatch):
-    files = {name: (data_dir / "MNIST/raw" / name).read_bytes() for name in MD5}
+    files = {name: (data_dir / "MNIST/raw" / name).read_bytes() for name in MNIST.md5}
     monkeypatch.setattr(fetch, "_from_torchvision", refuse("host unreachable"))
     monkeypatch.setattr(fetch, "_from_mirror", lambda scratch: files)
-    fetch.fetch_mnist(tmp_path)
+    fetch.fetch(MNIST, tmp_path)
     raw = tmp_path / "MNIST/raw"
-    assert sorted(path.name for path in raw.glob("[!.]*")) == sorted(MD5)
-    assert all(md5_of((raw / name).read_bytes()) == MD5[name] for name in MD5)
+    assert sorted(path.name for path in raw.glob("[!.]*")) == sorted(MNIST.md5)
+    assert all(md5_of((raw / name).read_bytes()) == MNIST.md5[name] for name in MNIST.md5)
 
 
 def test_wrong_bytes_of_a_source_never_get_a_final_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "_from_torchvision", lambda scratch: dict.fromkeys(MD5, b"<html>"))
+    page = dict.fromkeys(MNIST.md5, b"<html>")
+    monkeypatch.setattr(fetch, "_from_torchvision", lambda image_set, scratch: page)
     monkeypatch.setattr(fetch, "_from_mirror", refuse("no network"))
     with pytest.raises(
         UserError, match=r"wrong MD5 sum of train-images.*no network.*put the files"
     ):
-        fetch.fetch_mnist(tmp_path)
+        fetch.fetch(MNIST, tmp_path)
     assert not list(tmp_path.rglob("*ubyte*"))
 
 
@@ -160,9 +162,9 @@ def test_only_missing_files_are_written(tmp_path, data_dir, monkeypatch):
     (raw / "t10k-labels-idx1-ubyte").unlink()
     kept = raw / "train-images-idx3-ubyte"
     before = kept.stat().st_mtime_ns
-    files = {name: (data_dir / "MNIST/raw" / name).read_bytes() for name in MD5}
-    monkeypatch.setattr(fetch, "_from_torchvision", lambda scratch: files)
-    assert len(load_part(tmp_path / "data", "t10k")) == 10_000
+    files = {name: (data_dir / "MNIST/raw" / name).read_bytes() for name in MNIST.md5}
+    monkeypatch.setattr(fetch, "_from_torchvision", lambda image_set, scratch: files)
+    assert len(load_part(tmp_path / "data", "test")) == 10_000
     assert kept.stat().st_mtime_ns == before
 
 

@@ -139,9 +139,13 @@ def test_private_test_set_measures_and_is_named(workspace, private_set):
     [
         ("b-labels-idx1-ubyte", b"", "2 files named *labels-idx1-ubyte, expected one"),
         ("own-images-idx3-ubyte", b"text", "not an IDX file"),
-        ("own-labels-idx1-ubyte", encode_idx(np.full(300, 10, np.uint8)), "300 labels from 0 to 9"),
-        ("own-labels-idx1-ubyte", encode_idx(np.zeros(299, np.uint8)), "300 labels from 0 to 9"),
-        ("own-images-idx3-ubyte", encode_idx(np.zeros((300, 2, 2), np.uint8)), "[N, 28, 28]"),
+        (
+            "own-labels-idx1-ubyte",
+            encode_idx(np.full(300, 10, np.uint8)),
+            "labels up to 10, expected 28",
+        ),
+        ("own-labels-idx1-ubyte", encode_idx(np.zeros(299, np.uint8)), "300 labels from 0 to 255"),
+        ("own-images-idx3-ubyte", encode_idx(np.zeros((300, 2, 2), np.uint8)), "2 x 2 pixels"),
     ],
 )
 def test_odd_test_sets_are_usage_errors(workspace, private_set, name, content, complaint):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy.stats import binomtest
 
 from common import metrics
+from common.image_sets import MNIST
 
 
 @pytest.mark.parametrize(
@@ -67,9 +68,9 @@ def test_per_class_counts_by_hand():
     targets, predictions = answers()
     matrix = metrics.count_confusions(targets, predictions, 10)
     for row in metrics.per_class(matrix):
-        mine = targets == row["digit"]
+        mine = targets == row["class"]
         assert row["total"] == mine.sum()
-        assert row["correct"] == (predictions[mine] == row["digit"]).sum()
+        assert row["correct"] == (predictions[mine] == row["class"]).sum()
         assert row["accuracy"] == pytest.approx(100 * row["correct"] / row["total"])
 
 
@@ -85,7 +86,10 @@ def test_confusions_are_counted_and_ordered():
         {"truth": 9, "answer": 4, "count": 8},
         {"truth": 3, "answer": 8, "count": 5},
     ]
-    named = {(e["truth"], e["answer"]): e["count"] for e in metrics.named_confusions(matrix)}
+    named = {
+        (e["truth"], e["answer"]): e["count"]
+        for e in metrics.named_confusions(matrix, MNIST.named_pairs)
+    }
     assert named == {(4, 9): 5, (9, 4): 8, (3, 8): 5, (8, 3): 0, (1, 7): 0, (7, 1): 0}
 
 

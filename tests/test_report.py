@@ -272,7 +272,7 @@ def test_threshold_within_the_interval_is_said(evaluation, runs):
 
 
 def test_other_images_are_not_set_beside_published_results(evaluation, runs):
-    evaluation["dataset"] = {"name": "private", "size": 10_000, "md5": {"x": "0"}}
+    evaluation["dataset"] |= {"name": "private", "size": 10_000, "md5": {"x": "0"}}
     page = render_report(evaluation, runs, {})
     assert "LeCun" not in page
     assert "Where they err" in page

@@ -192,7 +192,7 @@ def test_second_process_in_a_folder_stops_with_a_line(undisturbed):
 
 def test_second_download_waits_for_the_first(tmp_path, data_dir):
     raw = tmp_path / "MNIST/raw"
-    fetch = f"from common.fetch import fetch_mnist; fetch_mnist({str(tmp_path)!r})"
+    fetch = f"from common.fetch import MNIST, fetch; fetch(MNIST, {str(tmp_path)!r})"
     with folder_lock(raw, "wait"):
         process = subprocess.Popen(
             [sys.executable, "-c", fetch], cwd=REPO, stderr=subprocess.PIPE, text=True

@@ -61,7 +61,7 @@ def fill(folder, good):
     add("empty-nested.pth", {"state_dict": {}}, "no weights")
     add("wrong-nested.pth", {"state_dict": [bias]}, "state_dict is of type list")
     zero = {key: torch.zeros_like(tensor) for key, tensor in base.items()}
-    add("zero.pth", zero, "ten values of the answer are equal for every image")
+    add("zero.pth", zero, "all values of the answer are equal, for every image")
     overflow = {key: tensor * 1e30 for key, tensor in base.items()}
     add("overflow.pth", overflow, "images are NaN or infinite (first: image 1)")
     (folder / "empty.pth").write_bytes(b"")
