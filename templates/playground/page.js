@@ -73,7 +73,9 @@ function paintFitted(image) {
 
 function inkOnPad() {
   const { data: rgba } = pen.getImageData(0, 0, pad.width, pad.height);
-  return Uint8Array.from({ length: rgba.length / 4 }, (_, i) => rgba[4 * i + 3]);
+  const ink = new Uint8Array(rgba.length / 4);
+  for (let i = 0; i < ink.length; i++) ink[i] = rgba[4 * i + 3];
+  return ink;
 }
 
 // A test digit goes in as it is; everything else is brought to its form first.
