@@ -128,7 +128,8 @@ def parse_arguments() -> argparse.Namespace:
         help="page to write (default: report.html beside the evaluation, or comparison.html beside "
         "the first of several)",
     )
-    flag(
+    alone = parser.add_mutually_exclusive_group().add_argument
+    alone(
         "--claims",
         metavar="STUDY",
         nargs="?",
@@ -137,7 +138,7 @@ def parse_arguments() -> argparse.Namespace:
         help="render the study of the tutorial's claims into runs/claims.html (default: not; "
         "without STUDY docs/claims.json beside this script)",
     )
-    flag(
+    alone(
         "--playground",
         metavar="PLAYGROUND",
         nargs="?",

@@ -60,7 +60,7 @@ function paintPad() {
 function paintStroke(points) {
   Object.assign(pen, { lineWidth: PEN_WIDTH, lineCap: "round", lineJoin: "round" });
   pen.beginPath();
-  pen.moveTo(...points[0]);
+  pen.moveTo(points[0][0] - 0.01, points[0][1]); // without any length a tap would leave no dot
   for (const point of points) pen.lineTo(...point);
   pen.stroke();
 }
