@@ -72,8 +72,8 @@ def describe_playground(
     }
 
 
-def sample_training_digits(data_dir: Path) -> dict[str, Any]:
-    """Draw ``PER_DIGIT`` of MNIST's training images of each digit at random, always the same ones.
+def sample_training_digits(data_dir: Path, per_digit: int = PER_DIGIT) -> dict[str, Any]:
+    """Draw ``per_digit`` of MNIST's training images of each digit at random, always the same ones.
 
     Raises
     ------
@@ -83,13 +83,13 @@ def sample_training_digits(data_dir: Path) -> dict[str, Any]:
     images, targets = read_part(data_dir, "train")
     generator = np.random.default_rng(SEED)
     chosen = [
-        np.sort(generator.choice(np.flatnonzero(targets == digit), PER_DIGIT, replace=False))
+        np.sort(generator.choice(np.flatnonzero(targets == digit), per_digit, replace=False))
         for digit in range(NUM_CLASSES)
     ]
     return {
         "name": "MNIST training images",
         "size": len(targets),
-        "per_digit": PER_DIGIT,
+        "per_digit": per_digit,
         "seed": SEED,
         "images": [
             {"index": int(i), "digit": digit, "pixels": encode_pixels(images[i])}
