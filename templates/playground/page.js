@@ -122,8 +122,8 @@ function percent(probability) {
 function sourceOf(greys, answer) {
   const digit = testDigitShown();
   if (digit) {
-    const verdict = digit.truth === answer ? "right" : `wrong: it is a ${digit.truth}`;
-    return `Test image no. ${digit.index}, a ${digit.truth}. The answer is ${verdict}.`;
+    const verdict = digit.truth === answer ? "right" : "wrong";
+    return `Test image no. ${digit.index}, a ${digit.truth}: the answer is ${verdict}.`;
   }
   const note = sheet()[0]?.note;
   if (note) return note;

@@ -12,6 +12,7 @@ import pytest
 import torch
 from browsing import AXE, SCHEMES, chromium, look, opened, unexpected
 from conftest import read, run
+from playwright.sync_api import expect
 
 from common.checkpoints import load_checkpoint
 from common.normalization import normalize
@@ -47,6 +48,12 @@ LOGITS = """([pixels, count]) => {
   const bytes = decodeBytes(pixels);
   return Array.from({ length: count }, (_, i) =>
     [...activationsOf(network, bytes.subarray(784 * i, 784 * (i + 1))).at(-1)]);
+}"""
+
+INJECT = """() => {
+  const script = document.createElement("script");
+  script.textContent = "globalThis.injected = true";
+  document.body.append(script);
 }"""
 
 HAND_OVER = """([kind, png]) => {
@@ -120,6 +127,7 @@ def shown(page):
 
 
 def input_of_network(page):
+    next_frame(page)
     return np.array(page.evaluate("[...(inputOfNetwork() ?? [])]"))
 
 
@@ -178,8 +186,7 @@ def test_answer_changes_while_the_mouse_moves(page):
     shares = page.locator("#probabilities td:nth-child(3)").all_inner_texts()
     assert sum(float(share.split()[0]) for share in shares) == pytest.approx(100, abs=1)
     page.mouse.up()
-    page.wait_for_function("byId('said').textContent !== ''")
-    assert page.inner_text("#said") == f"1, {page.inner_text('#sure')}"
+    expect(page.locator("#said")).to_have_text(f"1, {page.inner_text('#sure')}")
 
 
 def test_drawings_are_brought_to_the_form_of_mnist(page):
@@ -226,7 +233,9 @@ def test_undo_takes_back_one_thing_at_a_time(page):
 def test_finger_draws_and_does_not_scroll(browser, playground):
     options = {"has_touch": True, "is_mobile": True, "width": 360}
     with opened(browser, playground.url, **options) as (page, heard):
-        page.evaluate("kinds = []; pad.onpointerdown = (event) => kinds.push(event.pointerType)")
+        page.evaluate(
+            "kinds = []; pad.onpointerdown = (event) => kinds.push(event.pointerType); null"
+        )
         touch = page.context.new_cdp_session(page)
         points = [{"x": x, "y": y} for x, y in on_screen(page, DIGITS[7][0])]
         before = page.evaluate("scrollY")
@@ -250,23 +259,23 @@ def test_picture_is_taken_either_way_round(page, playground, test_images, way, s
         page.set_input_files("#file", picture)
     else:
         page.evaluate(HAND_OVER, [way, base64.b64encode(png).decode()])
-    page.wait_for_function(f"byId('source').textContent.includes('{shades}')")
+    expect(page.locator("#source")).to_contain_text(shades)
     assert shown(page) == "3"
-    assert np.corrcoef(digit.ravel(), input_of_network(page))[0, 1] > 0.9
+    assert np.corrcoef(digit.ravel(), input_of_network(page))[0, 1] > 0.8
 
 
 def test_what_is_no_picture_changes_nothing(page):
     before = draw(page, 1)
     bad = {"name": "digit.png", "mimeType": "image/png", "buffer": b"no picture"}
     page.set_input_files("#file", bad)
-    page.wait_for_function("byId('source').textContent.startsWith('That is no picture')")
+    expect(page.locator("#source")).to_contain_text("That is no picture")
     assert shown(page) == before
 
 
 def test_blank_picture_gets_no_answer(page):
     buffer = digit_png(np.full((28, 28), 128, dtype=np.uint8))
     page.set_input_files("#file", {"name": "b.png", "mimeType": "image/png", "buffer": buffer})
-    page.wait_for_function("byId('source').textContent.startsWith('No ink')")
+    expect(page.locator("#source")).to_contain_text("No ink")
     assert shown(page) == "–"
 
 
@@ -280,8 +289,8 @@ def test_test_digits_are_picked_with_keys_alone(page, playground):
     page.keyboard.press("Space")
     for digit in groups["misclassified"][:3]:
         assert shown(page) == str(digit["answer"])
-        said = f"Test image no. {digit['index']}, a {digit['truth']}. The answer is wrong"
-        assert page.inner_text("#source").startswith(said)
+        said = f"Test image no. {digit['index']}, a {digit['truth']}: the answer is wrong."
+        assert page.inner_text("#source") == said
         pixels = np.frombuffer(base64.b64decode(digit["pixels"]), np.uint8)
         assert np.array_equal(input_of_network(page), pixels), "it goes in as it is"
         page.keyboard.press("ArrowRight")
@@ -289,7 +298,7 @@ def test_test_digits_are_picked_with_keys_alone(page, playground):
     page.keyboard.press("Space")
     assert shown(page) == str(groups["recognised"][0]["answer"])
     assert page.locator(".picks input:checked").count() == 1
-    assert "The answer is right" in page.inner_text("#source")
+    assert "the answer is right" in page.inner_text("#source")
 
 
 def test_drawing_ends_the_look_at_a_test_digit(page):
@@ -318,9 +327,8 @@ def test_tab_reaches_everything_and_shows_where_it_is(page):
         assert page.evaluate_handle("document.activeElement").evaluate(outlined) == "solid"
 
 
-def test_injected_script_does_not_run(page):
-    page.evaluate(
-        "document.body.append(Object.assign(document.createElement('script'), "
-        "{ textContent: 'globalThis.injected = true' }))"
-    )
-    assert page.evaluate("globalThis.injected") is None
+def test_injected_script_does_not_run(browser, playground):
+    with opened(browser, playground.url) as (page, heard):
+        page.evaluate(INJECT)
+        assert page.evaluate("globalThis.injected") is None
+        assert any("Content Security Policy" in item for item in heard)
