@@ -162,7 +162,7 @@ def test_page_says_what_an_answer_is_worth(shown):
         assert f"{network['accuracy']:.2f} %" in text
         assert f"{low:.2f}–{high:.2f} %" in text
     assert f"gives another answer to {quantized['other_answers']} of them" in text
-    assert "1,000 of the 60,000 training images: 100 of each digit" in text
+    assert "sought among 1,000 of 60,000: 100 of each digit" in text
     assert "seed 42" in text
     assert "Drawings are not the test set" in text
     assert "has to answer one of ten digits, whatever is drawn" in text

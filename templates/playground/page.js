@@ -1,7 +1,6 @@
 // The page: what is drawn, pasted or picked goes into the network of network.js.
 
 const PEN_WIDTH = 22; // of the pad's 280 units: two or three of MNIST's pixels in a digit drawn large
-const NEIGHBOURS = 8;
 const SPEAK_AFTER = 800; // milliseconds of pause
 
 const byId = (id) => document.getElementById(id);
@@ -106,7 +105,7 @@ function show(greys) {
   showProbabilities(probabilities, logits, answer);
   network.layers.slice(0, -1).forEach((layer, i) =>
     showUnits(i + 1, activations?.[i] ?? new Float32Array(layer.outputs)));
-  showNeighbours(greys ? nearestTo(greys, trainingDigits, NEIGHBOURS) : []);
+  showNeighbours(greys ? nearestTo(greys, trainingDigits, 6) : []);
   for (const pick of document.querySelectorAll(".picks input")) {
     pick.checked = testDigits[pick.value] === testDigitShown();
   }
@@ -157,15 +156,12 @@ function showUnits(number, values) {
 // The elements stay, and their contents change: a list made anew in each frame would flicker.
 function showNeighbours(neighbours) {
   [...byId("neighbours").children].forEach((element, i) => {
-    const neighbour = neighbours[i];
-    element.hidden = !neighbour;
-    if (!neighbour) return;
-    const { image, distance } = neighbour;
+    const { image, distance } = neighbours[i] ?? {};
     const [canvas, digit, about] = element.children;
-    paintGreys(canvas, image.greys);
-    canvas.setAttribute("aria-label", `training image ${image.index}, a ${image.digit}`);
-    digit.textContent = image.digit;
-    about.textContent = `${distance.toFixed(2)}, no. ${image.index}`;
+    paintGreys(canvas, image?.greys ?? new Uint8Array(SIDE * SIDE));
+    canvas.setAttribute("aria-label", image ? `a ${image.digit}` : "No training image yet");
+    digit.textContent = image?.digit ?? "–";
+    about.textContent = image ? `${distance.toFixed(2)}\nno. ${image.index}` : "";
   });
 }
 
