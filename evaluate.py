@@ -44,6 +44,10 @@ def main() -> int:
     threshold = parse_threshold(args)
     if not args.paths and (args.format or args.roster or args.leaderboard or args.fresh):
         raise UserError("--format, --roster, --leaderboard and --fresh need a PATH to grade")
+    if args.paths and args.playground:
+        raise UserError("--playground shows the best of one's own runs: leave out PATH")
+    if args.playground and IMAGE_SETS[args.dataset].noun != "digit":
+        raise UserError(f"--playground is a page to draw digits on, not {args.dataset}")
     require_between(0, MAX_LIMIT, memory=args.memory, timeout=args.timeout, jobs=args.jobs)
     runs = IMAGE_SETS[args.dataset].runs
     output = args.output or (runs / "grading" if args.paths else runs) / "evaluation.json"
@@ -69,6 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     flag("--test-set", metavar="DIR", type=Path, help="measure on the IDX pair in this folder")
     flag("--device", default="auto", help="where one's own runs are measured: cpu, cuda or mps")
+    flag("--playground", action="store_true", help="also write playground.json, for report.py")
     flag("--exit-zero", action="store_true", help="end with 0 even if some did not pass")
     flag = parser.add_argument_group("grading (with PATH)").add_argument
     choices = ("auto", "bubblewrap", "process")
@@ -105,12 +110,15 @@ def reference_set(args: argparse.Namespace) -> ReferenceSet:
 def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path) -> dict[str, Any]:
     """Measure the runs that are there, choose one by validation accuracy, and save it."""
     # Imported here, since it brings torch along: half a gigabyte that grading has no use for.
-    from common import environment, own_runs
+    from common import environment, own_runs, playground
 
     image_set = IMAGE_SETS[args.dataset]
     folders = own_runs.find_own_runs([image_set.runs / name for name in OWN_RUNS])
     device = environment.choose_device(args.device)
     require_target(output)
+    playground_path = output.with_name("playground.json")
+    if args.playground and playground_path == output:
+        raise UserError(f"--output {output} is where the playground goes: name another file")
     reference = reference_set(args)
     with folder_lock(output.parent, ANOTHER_OUTPUT):
         batches = own_runs.batches_of(reference, device)
@@ -131,11 +139,20 @@ def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path
             own_runs.save_best(best, best_path)
         else:
             best_path.unlink(missing_ok=True)  # an earlier one's would contradict this evaluation
+        if args.playground and best:
+            described = playground.describe_playground(best, reference, batches, args.data_dir)
+            write_json(playground_path, described)
     print(terminal.evaluation(document))
     if best:
         print(f"{terminal.choice(best.row)}, saved as {best_path}")
-    print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
-    print(terminal.verdict(document))
+    print(f"Evaluation: {output}  (python report.py {output} renders it)")
+    if args.playground and best:
+        accuracy = described["quantized_network"]["accuracy"]
+        made = f"Playground: {playground_path}, {accuracy:.2f} % with weights of 8 bits"
+        print(f"{made}  (python report.py --playground {playground_path} renders it)")
+    print(f"\n{terminal.verdict(document)}")
+    if args.playground and not best:
+        raise UserError("no playground: no run that held out validation images could be measured")
     return document
 
 

@@ -1,11 +1,12 @@
 """Render what evaluate.py and the training scripts wrote as one self-contained HTML page.
 
 Reads files only: neither torch nor the data set is needed. Several evaluations become one page that
-compares them; the study of the tutorial's claims is a page of its own.
+compares them; the study of the tutorial's claims and the playground are pages of their own.
 """
 
 import argparse
 import webbrowser
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,15 +19,33 @@ from common.errors import ALL_PASSED, UserError, run_script
 from common.escaping import printable
 from common.files import read_json, readable, write_whole
 from common.pages import render_report
+from common.playground_page import render_playground
 from common.study import render_study
 
 EVALUATION_KEYS = ("best", "command", "comparisons", "dataset", "output", "results", "threshold")
 ROW_KEYS = {"name", "own", "reason", "source", "status"}
-STUDY_KEYS = ("claims", "command", "environment", "images", "runs")
 METRICS_KEYS = ("data", "environment", "history", "recipe", "seconds", "temperature")
 
 # What rendering can stumble over in files that an older version, or something else, has written.
 UNLIKE_OURS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, TemplateError)
+
+
+class PageOfItsOwn(NamedTuple):
+    """A page that is made from one document."""
+
+    keys: tuple[str, ...]  # that the document must have
+    render: Callable[[dict[str, Any], str], str]  # from the document and its checksum
+    script: str  # that writes the document
+
+
+STUDY = PageOfItsOwn(
+    ("claims", "command", "environment", "images", "runs"), render_study, "bench/claims.py"
+)
+PLAYGROUND = PageOfItsOwn(
+    ("network", "run", "test_digits", "test_set", "training_digits"),
+    render_playground,
+    "evaluate.py --playground",
+)
 
 
 class Sources(NamedTuple):
@@ -50,7 +69,11 @@ def main() -> int:
     """Read, render, write; print the verdict and where the page is."""
     args = parse_arguments()
     if args.claims is not None:
-        return render_claims(args.claims, args.output or Path("runs/claims.html"), args.open)
+        output = args.output or Path("runs/claims.html")
+        return render_page(STUDY, args.claims, output, args.open)
+    if args.playground is not None:
+        output = args.output or args.playground.with_name("playground.html")
+        return render_page(PLAYGROUND, args.playground, output, args.open)
     paths = [path / "evaluation.json" if path.is_dir() else path for path in args.evaluations]
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError("an evaluation is named twice: name each of them once")
@@ -66,14 +89,14 @@ def main() -> int:
     return announce(output, args.open)
 
 
-def render_claims(path: Path, output: Path, is_opened: bool) -> int:
-    """Render the study of the tutorial's claims."""
-    document = read_json(path, required=STUDY_KEYS)
+def render_page(kind: PageOfItsOwn, path: Path, output: Path, is_opened: bool) -> int:
+    """Render a document that is a page of its own."""
+    document = read_json(path, required=kind.keys)
     require_other(output, [path])
     try:
-        page = render_study(document, checksum_of(path)).encode()
+        page = kind.render(document, checksum_of(path)).encode()
     except UNLIKE_OURS as error:
-        raise unlike_ours([path], error, "run bench/claims.py again") from error
+        raise unlike_ours([path], error, f"run {kind.script} again") from error
     write_whole(output, page)
     return announce(output, is_opened)
 
@@ -105,7 +128,8 @@ def parse_arguments() -> argparse.Namespace:
         help="page to write (default: report.html beside the evaluation, or comparison.html beside "
         "the first of several)",
     )
-    flag(
+    alone = parser.add_mutually_exclusive_group().add_argument
+    alone(
         "--claims",
         metavar="STUDY",
         nargs="?",
@@ -113,6 +137,15 @@ def parse_arguments() -> argparse.Namespace:
         const=Path(__file__).with_name("docs") / "claims.json",
         help="render the study of the tutorial's claims into runs/claims.html (default: not; "
         "without STUDY docs/claims.json beside this script)",
+    )
+    alone(
+        "--playground",
+        metavar="PLAYGROUND",
+        nargs="?",
+        type=Path,
+        const=Path("runs/playground.json"),
+        help="render a page to draw digits on from what evaluate.py --playground wrote, into "
+        "playground.html beside it (default: not; without PLAYGROUND runs/playground.json)",
     )
     flag("--open", action="store_true", help="show the page in the browser")
     return parser.parse_args()

@@ -18,8 +18,9 @@ The layers, from the ground up; a module imports only what stands before it here
   file can be, and what it answers.
 - ``confinement``, ``bubblewrap``, ``warm_server``, ``boundary``: a process for each of them.
 - ``grading``, ``own_runs``, ``evaluations``: answers become rows, rows an evaluation.
+- ``quantization``, ``playground``: the better model made small, and digits to try it on.
 - ``terminal``, ``github``, ``rosters``, ``platforms``, ``gradebooks``: an evaluation as text, as an
   annotated job, as grades.
-- ``svg``, ``plots``, ``dot_plots``, ``pages``, ``comparison``, ``study``: rows become figures,
-  figures a page. None of them needs torch.
+- ``svg``, ``plots``, ``dot_plots``, ``pages``, ``comparison``, ``study``, ``playground_page``: rows
+  become figures, figures a page. None of them needs torch.
 """

@@ -17,7 +17,7 @@ from common.pixels import decode_pixels
 from common.svg import with_looks
 from common.terminal import remarks
 
-_TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).parent.parent / "templates"
 
 _CONFUSED_PAIRS = 6
 
@@ -93,7 +93,7 @@ def jinja_environment() -> Environment:
     """Return what renders templates, with the filters that they use."""
     # Every string of a file is a stranger's: autoescape is on, and only our own SVG is Markup.
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

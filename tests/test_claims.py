@@ -10,6 +10,7 @@ from scipy import stats
 from test_report import Page
 from torch.optim import lr_scheduler
 
+import report
 from bench.ablations import (
     BASE,
     IMPROVED,
@@ -28,7 +29,6 @@ from bench.verdicts import holm_error_rates, judge, p_value, paired_interval, ve
 from common.data import load_training_data
 from common.errors import UserError
 from common.recipes import describe_recipe
-from report import render_claims
 
 # Student's sleep data, 1908: the textbook example of the paired test (t = 4.06, p = 0.0028).
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
@@ -249,5 +249,7 @@ def test_study_of_another_kind_is_refused(tmp_path):
     study["claims"][0]["verdict"] = "perhaps"
     (tmp_path / "s.json").write_text(json.dumps(study), encoding="utf-8")
     with pytest.raises(UserError, match=r"s\.json: .*run bench/claims\.py again"):
-        render_claims(tmp_path / "s.json", tmp_path / "claims.html", is_opened=False)
+        report.render_page(
+            report.STUDY, tmp_path / "s.json", tmp_path / "claims.html", is_opened=False
+        )
     assert not (tmp_path / "claims.html").exists()

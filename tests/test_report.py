@@ -16,7 +16,7 @@ from common.svg import CSS_VARIABLES
 from report import read_sources
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
-VOID = {"meta", "img", "br", "link", "hr"}
+VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
 class Page(HTMLParser):

@@ -8,23 +8,17 @@ import contextlib
 import functools
 import itertools
 import re
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from browsing import AXE, SCHEMES, chromium, look, opened, unexpected
 from conftest import REPO, read
-from playwright.sync_api import sync_playwright
 from states import STATES
 
-from bench.screenshot import PAPER, SCREEN_HEIGHT, launch_chromium
+from bench.screenshot import PAPER
 from common.comparison import render_comparison
 from common.pages import render_report
 from common.study import render_study
-
-PROBES = Path(__file__).with_name("probes.js").read_text(encoding="utf-8")
-# Where the Makefile puts it.
-AXE = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 # CSS pixels on A4, of 96 to the inch, within the margins of 1 cm.
 PRINTED_WIDTH, PRINTED_HEIGHT = (round((side - 20) / 25.4 * 96) for side in (210, 297))
@@ -39,12 +33,10 @@ WRONG = """<!doctype html><html><head><title>t</title>
 <p style="width: 3000px; color: #ccc">Wide and faint</p><figure>Cut</figure>
 <script>console.log("x"); throw Error("y")</script>"""
 
-SCHEMES = ("light", "dark")
-
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright, launch_chromium(playwright) as browser:
+    with chromium() as browser:
         yield browser
 
 
@@ -78,21 +70,6 @@ def url_of(finished, tmp_path_factory):
     return render
 
 
-@contextlib.contextmanager
-def opened(browser, url, width=1280, **options):
-    """Opens an address offline; ``heard`` notes what the page asks for and what it complains of."""
-    heard = []
-    viewport = {"width": width, "height": SCREEN_HEIGHT}
-    with browser.new_context(offline=True, viewport=viewport, **options) as context:
-        page = context.new_page()
-        page.on("request", lambda request: heard.append(f"request: {request.url}"))
-        page.on("console", lambda message: heard.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-        page.goto(url)
-        page.evaluate(PROBES)
-        yield page, heard
-
-
 @pytest.fixture(scope="module", params=[*STATES, "several", "study"])
 def report(request, browser, url_of):
     """The report in one of its states; a test says first at which size and in which scheme."""
@@ -118,16 +95,6 @@ def wrong_url(tmp_path_factory):
     path = tmp_path_factory.mktemp("wrong") / "wrong.html"
     path.write_text(WRONG, encoding="utf-8")
     return path.as_uri()
-
-
-def look(page, width, scheme="light", height=SCREEN_HEIGHT):
-    page.set_viewport_size({"width": width, "height": height})
-    page.emulate_media(color_scheme=scheme)
-
-
-def unexpected(heard, url):
-    expected = (f"request: {url}", "request: data:")
-    return [item for item in heard if not item.startswith(expected)]
 
 
 def words(text):

@@ -1,0 +1,49 @@
+"""What the tests in a browser share: the browser, a page in it that is offline, and the probes.
+
+It is no conftest.py, since the tests import from the one in the folder above by that name.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from bench.screenshot import SCREEN_HEIGHT, launch_chromium
+
+PROBES = Path(__file__).with_name("probes.js").read_text(encoding="utf-8")
+# Where the Makefile puts it.
+AXE = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+SCHEMES = ("light", "dark")
+
+
+@contextlib.contextmanager
+def chromium():
+    with sync_playwright() as playwright, launch_chromium(playwright) as browser:
+        yield browser
+
+
+@contextlib.contextmanager
+def opened(browser, url, width=1280, **options):
+    """Opens an address offline; ``heard`` notes what the page asks for and what it complains of."""
+    heard = []
+    viewport = {"width": width, "height": SCREEN_HEIGHT}
+    with browser.new_context(offline=True, viewport=viewport, **options) as context:
+        page = context.new_page()
+        page.on("request", lambda request: heard.append(f"request: {request.url}"))
+        page.on("console", lambda message: heard.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+        page.goto(url)
+        page.evaluate(PROBES)
+        yield page, heard
+
+
+def look(page, width, scheme="light", height=SCREEN_HEIGHT):
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=scheme)
+
+
+def unexpected(heard, url):
+    expected = (f"request: {url}", "request: data:")
+    return [item for item in heard if not item.startswith(expected)]
