@@ -7,6 +7,7 @@ The layers, from the ground up; a module imports only what stands before it here
   there, command lines, one process a folder, images in JSON, published results.
 - ``augment``, ``idx``, ``fetch``, ``reference``, ``data``: images distorted at random; MNIST from
   wherever it can be had, as arrays, as tensors.
+- ``ranks``: several processes, on one machine or many, as torchrun starts them.
 - ``environment``, ``normalization``, ``transforms``, ``models``, ``averaging``, ``metrics``,
   ``confidence``: seeds and devices, pixels to inputs, the two networks, a network's average, the
   statistics.
