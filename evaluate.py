@@ -7,6 +7,7 @@ runs/grading/evaluation.json and grades.csv beside it.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -17,13 +18,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from common import evaluations, github, terminal
+from common import evaluations, github, parts, ranks, terminal
 from common.arguments import ArgumentParser
 from common.boundary import Boundary
 from common.errors import ALL_PASSED, SOME_FAILED, UserError, require_between, run_script
 from common.files import require_target, write_json
 from common.gradebooks import FORMATS, Gradebook
-from common.grading import grade_all, mark_duplicates, rank, reuse_rows
+from common.grading import grade_all, mark_duplicates, rank
 from common.locks import folder_lock
 from common.reference import ReferenceSet, mnist_test_set, private_test_set
 from common.submissions import Submission, find_submissions, require_outside
@@ -48,6 +49,8 @@ def main() -> int:
     output = args.output or (GRADING_EVALUATION if args.paths else OWN_EVALUATION)
     measure = grade_submissions if args.paths else measure_own_runs
     document = measure(args, threshold, output)
+    if document is None:
+        return ALL_PASSED  # the first rank says what came out
     all_passed = all(row["status"] == "pass" for row in document["results"])
     return ALL_PASSED if all_passed or args.exit_zero else SOME_FAILED
 
@@ -72,7 +75,8 @@ def parse_arguments() -> argparse.Namespace:
     flag("--isolation", choices=choices, default="auto", help="what keeps submissions apart")
     flag("--memory", metavar="GIB", type=float, default=2.0, help="memory of each submission")
     flag("--timeout", metavar="SECONDS", type=float, default=30.0, help="time of each submission")
-    flag("--jobs", type=int, default=os.cpu_count() or 1, help="submissions under way at a time")
+    jobs = max(1, (os.cpu_count() or 1) // ranks.on_this_machine().number)
+    flag("--jobs", type=int, default=jobs, help="submissions under way at a time, in each process")
     flag("--fresh", action="store_true", help="grade again what an earlier run graded")
     flag("--leaderboard", action="store_true", help="rank the submissions")
     flag("--format", choices=FORMATS, help="also write grades as this platform imports them")
@@ -93,8 +97,12 @@ def reference_set(args: argparse.Namespace) -> ReferenceSet:
     return private_test_set(args.test_set) if args.test_set else mnist_test_set(args.data_dir)
 
 
-def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path) -> dict[str, Any]:
+def measure_own_runs(
+    args: argparse.Namespace, threshold: Fraction, output: Path
+) -> dict[str, Any] | None:
     """Measure the runs that are there, choose one by validation accuracy, and save it."""
+    if not ranks.is_first():
+        return None  # it takes seconds, so the first rank does it alone
     # Imported here, since it brings torch along: half a gigabyte that grading has no use for.
     from common import environment, own_runs
 
@@ -131,8 +139,11 @@ def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path
 
 def grade_submissions(
     args: argparse.Namespace, threshold: Fraction, output: Path
-) -> dict[str, Any]:
-    """Give every file and folder that is named one row, and write the rows in each form."""
+) -> dict[str, Any] | None:
+    """Give every file and folder that is named one row, and write the rows in each form.
+
+    Of several ranks each grades a share, and the first one writes and returns the evaluation.
+    """
     submissions = find_submissions(args.paths)
     require_outside(output, args.paths)
     gradebook = Gradebook(args.format, args.roster, args.assignment)
@@ -141,16 +152,24 @@ def grade_submissions(
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
     versions = evaluations.grading_versions()
     fields = evaluations.header(reference, threshold, versions, output, limits=limits)
-    with folder_lock(output.parent, ANOTHER_OUTPUT):
-        earlier = [] if args.fresh else evaluations.earlier_rows(output, fields, args.isolation)
-        rows = reuse_rows(submissions, earlier, threshold)
-        with evaluations.GrowingEvaluation(output, fields, rows) as growing:
-            grade_the_rest(args, threshold, submissions, reference, growing)
+    parts.require_agreement(submissions, fields)
+    lock = folder_lock(output.parent, ANOTHER_OUTPUT)
+    with lock if ranks.is_first() else contextlib.nullcontext():
+        growing = evaluations.GrowingEvaluation(parts.path_of_this_rank(output), fields, {})
+        take_over = (growing, submissions, threshold, args.isolation, args.fresh)
+        known = ranks.from_first(lambda: parts.take_over(*take_over))
+        left = parts.share_of(submissions, known)
+        with growing:
+            grade_the_rest(args, threshold, left, reference, growing)
+            parts.collect(growing)
+        if not ranks.is_first():
+            return None
         in_order = growing.in_order()
         mark_duplicates(in_order)
         if args.leaderboard:
             rank(in_order)
         document = growing.write(in_order)
+        parts.remove(output)
         with github.commands_stopped():
             print(terminal.evaluation(document))
             print("\n".join(gradebook.write(document, output.parent)))
@@ -163,7 +182,7 @@ def grade_submissions(
 def grade_the_rest(
     args: argparse.Namespace,
     threshold: Fraction,
-    submissions: list[Submission],
+    left: dict[int, Submission],
     reference: ReferenceSet,
     growing: evaluations.GrowingEvaluation,
 ) -> None:
@@ -177,9 +196,8 @@ def grade_the_rest(
             print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
         return boundary
 
-    left = {i: item for i, item in enumerate(submissions) if i not in growing.rows}
     known = len(growing.rows)
-    with tqdm(total=len(submissions), initial=known, unit="file", disable=None) as bar:
+    with tqdm(total=known + len(left), initial=known, unit="file", disable=None) as bar:
         for index, row in grade_all(left, reference, threshold, start_boundary):
             growing.add(index, row)
             counts = Counter(row["status"] for row in growing.rows.values())
@@ -188,4 +206,4 @@ def grade_the_rest(
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(ranks.together(main))

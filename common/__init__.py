@@ -17,7 +17,8 @@ The layers, from the ground up; a module imports only what stands before it here
 - ``submissions``, ``predictions``, ``onnx_models``, ``answers``, ``readers``: what a stranger's
   file can be, and what it answers.
 - ``confinement``, ``bubblewrap``, ``warm_server``, ``boundary``: a process for each of them.
-- ``grading``, ``own_runs``, ``evaluations``: answers become rows, rows an evaluation.
+- ``grading``, ``own_runs``, ``evaluations``, ``parts``: answers become rows, rows an evaluation,
+  the parts of several processes one.
 - ``terminal``, ``github``, ``rosters``, ``platforms``, ``gradebooks``: an evaluation as text, as an
   annotated job, as grades.
 - ``svg``, ``plots``, ``dot_plots``, ``pages``, ``comparison``, ``study``: rows become figures,
