@@ -8,12 +8,14 @@ the process that grades strangers' files takes no part of it when it is alone.
 import contextlib
 import functools
 import os
+import secrets
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from common.errors import CANNOT_RUN, UserError
-from common.signals import Stopped
+from common.signals import Stopped, ignore
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,6 +29,8 @@ _PATIENCE = timedelta(days=1)
 # What all ranks stumble over, the first one has said within this time.
 _SAME_ERROR_WITHIN = timedelta(seconds=5)
 _ERROR_OF_THE_FIRST = "error of the first rank"
+
+_POLL = 0.02  # seconds
 
 
 class Share(NamedTuple):
@@ -77,7 +81,8 @@ def _connected(main: Callable[[], int]) -> int:
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        store, rank, number = next(torch.distributed.rendezvous("env://"))
+        torchruns, rank, number = next(torch.distributed.rendezvous("env://"))
+        store = torch.distributed.PrefixStore(_new_name(torchruns, rank, number), torchruns)
         torch.distributed.init_process_group(
             backend, store=store, rank=rank, world_size=number, timeout=_PATIENCE
         )
@@ -90,13 +95,40 @@ def _connected(main: Callable[[], int]) -> int:
         if not is_first():
             return CANNOT_RUN
         raise UserError(
-            "another rank is gone: torchrun says below which and how; its --max-restarts begins "
-            "again by itself"
+            "another rank is gone (torchrun says below which): what is saved is whole, and with "
+            "--max-restarts torchrun goes on from there by itself"
         ) from error
     except Stopped as stopped:
         if is_first():
             raise
         return 128 + stopped.number
+    finally:
+        # torchrun ends those that are left when one has ended; this one is about to end by itself.
+        ignore()
+
+
+def _new_name(store: Any, rank: int, number: int) -> str:  # noqa: ANN401
+    """Agree with the other ranks on a name that no earlier start of them has used in ``store``.
+
+    torchrun keeps its store when it restarts, and an address that a killed process left there leads
+    nowhere. So the first rank makes up a name, each other one answers to it with a word that is new
+    as well, and takes the name as soon as the first one has repeated that word.
+    """
+    word = secrets.token_hex(8)
+    if rank == 0:
+        store.set("name", word)
+        answers = [f"{word}/{other}" for other in range(1, number)]
+        while not store.check(answers):
+            time.sleep(_POLL)
+        store.set(f"{word}/answers", " ".join(store.get(key).decode() for key in answers))
+        return word
+    while True:
+        name = store.get("name").decode()
+        store.set(f"{name}/{rank}", word)
+        heard = f"{name}/answers"
+        if store.check([heard]) and word in store.get(heard).decode().split():
+            return name
+        time.sleep(_POLL)
 
 
 def _first(main: Callable[[], int], store: Any) -> int:  # noqa: ANN401

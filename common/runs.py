@@ -81,6 +81,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.temperature: float | None = None
         self.is_finished = False
+        self.saved_epochs = 0
         self.signals = DeferredSignals()
         self.progress = Progress(after_step=self._stop_if_asked)
         self.started = time.perf_counter()
@@ -109,7 +110,7 @@ class Run:
         self._entered.close()
         if isinstance(exception, Stopped) and ranks.share().number > 1:
             exception.advice = (
-                f"the state after epoch {len(self.history)} is saved, and the same torchrun "
+                f"the state after epoch {self.saved_epochs} is saved, and the same torchrun "
                 "command with --resume at its end goes on from there"
             )
 
@@ -216,6 +217,7 @@ class Run:
             "seconds": time.perf_counter() - self.started,
         }
         self.state.save(self.state_path, more)
+        self.saved_epochs = len(self.history)
 
     def _write_results(self) -> None:
         """Write the checkpoint, and the metrics that name it by its checksum."""
