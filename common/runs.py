@@ -122,7 +122,7 @@ class Run:
             yield epoch
 
     def finish_epoch(self, training: TrainingResult, validation: ValidationResult | None) -> None:
-        """Record an epoch, print it as a line, and write all files.
+        """Record an epoch, write all files, and print it as a line.
 
         Raises
         ------
@@ -144,11 +144,11 @@ class Run:
             "seconds": training.seconds,
         }
         self.history.append(row)
-        print(_epoch_line(row, self.recipe["epochs"]), flush=True)
         self.progress = Progress(after_step=self._stop_if_asked)
         if ranks.is_first():
             self._save_state()
             self._write_results()
+        print(_epoch_line(row, self.recipe["epochs"]), flush=True)
         self._stop_if_asked()
 
     def finish(self, val_batches: Batches) -> None:
