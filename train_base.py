@@ -36,16 +36,14 @@ def main() -> int:
     data = load_training_data(args.data_dir, val_size=args.val_size, seed=args.seed)
     print(exploration(data.summary))
     shuffle = torch.Generator().manual_seed(args.seed)
-    train_batches = Batches(
-        data.train, args.batch_size, device, generator=shuffle, share=ranks.share()
-    )
+    train_batches = Batches(data.train, args.batch_size, device, shuffle, share=ranks.share())
     val_batches = Batches(data.val, batch_size=1000, device=device)
 
     # Each layer has half the units of the one before; dropout keeps units from relying on others.
     model = MNISTClassifier(hidden_sizes=(512, 256, 128), dropout_rate=0.3).to(device)
 
     # Under torchrun each process has a share of every batch, and the gradients are averaged.
-    network = ranks.parallel(model)
+    net = ranks.parallel(model)
 
     # Cross entropy takes logits: the softmax is inside, where it is numerically safe.
     criterion = nn.CrossEntropyLoss()
@@ -70,7 +68,7 @@ def main() -> int:
     with Run(args.output_dir, state, recipe, data.summary, device, args.resume) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
-                network, train_batches, criterion, optimizer, epoch, progress=run.progress
+                net, train_batches, criterion, optimizer, epoch, progress=run.progress
             )
             validation = evaluate(model, val_batches, criterion) if args.val_size else None
             scheduler.step()

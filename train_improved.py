@@ -47,14 +47,11 @@ def main() -> int:
     distort = Distortions() if args.augment else None
     if distort:
         data.summary["distorted"] = distorted_samples(data.summary, distort, count=4)
-    train_batches = Batches(
-        data.train, args.batch_size, device, shuffle, distort, share=ranks.share()
-    )
+    train_batches = Batches(data.train, args.batch_size, device, shuffle, distort, ranks.share())
     if train_batches.smallest == 1:
         raise UserError(
-            f"--batch-size {args.batch_size} makes a batch (or a process's share of one) of one "
-            "image, which has no variance to normalise by: change --batch-size or --val-size by a "
-            "few"
+            f"--batch-size {args.batch_size} makes a batch, or a share of one, of one image, which "
+            "has no variance to normalise by: change --batch-size or --val-size by a few"
         )
     val_batches = Batches(data.val, batch_size=1000, device=device)
 
@@ -66,7 +63,7 @@ def main() -> int:
     model.to(device)
 
     # Under torchrun each process has a share of every batch, and the gradients are averaged.
-    network = ranks.parallel(model)
+    net = ranks.parallel(model)
 
     # Aim for 91 % on the true class and 1 % on each other one: less overconfidence than 100 and 0.
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -100,14 +97,7 @@ def main() -> int:
     with Run(args.output_dir, state, recipe, data.summary, device, args.resume) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
-                network,
-                train_batches,
-                criterion,
-                optimizer,
-                epoch,
-                scheduler,
-                run.progress,
-                average,
+                net, train_batches, criterion, optimizer, epoch, scheduler, run.progress, average
             )
             validation = evaluate(state.result, val_batches, criterion) if args.val_size else None
             run.finish_epoch(training, validation)

@@ -63,15 +63,15 @@ def is_first() -> bool:
 
 
 def is_restarted() -> bool:
-    """Tell whether torchrun has started this process in place of one that failed."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    """Tell whether torchrun has started this process, and others, in place of ones that failed."""
+    return share() != ALL and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
 
 def together(main: Callable[[], int]) -> Callable[[], int]:
     """Return ``main`` as it runs in company: connected to the other ranks, the first one speaking.
 
-    A ``UserError`` of a rank is raised there unless the first one has the same. When a rank is
-    lost, the first one raises one that says so.
+    A ``UserError`` or an ``OSError`` of another rank names that rank, unless the first one has the
+    same. When a rank is lost, the first one raises a ``UserError`` that says so.
     """
     return main if share().number == 1 else functools.partial(_connected, main)
 

@@ -173,7 +173,11 @@ class Run:
             self.started -= saved["seconds"]
             steps = len(self.progress.earlier_losses)
             _say(f"Resumed after epoch {len(self.history)}, step {steps} of the next")
-            if others := differences(saved["conditions"], self.conditions):
+            others = differences(saved["conditions"], self.conditions)
+            if ranks.share().number > 2:
+                # DDP lays gradients out anew after its first step, and a sum's order follows that.
+                others.append("more than two ranks add up their first gradients in another order")
+            if others:
                 _say(f"Equality to the bit is not promised: {', '.join(others)}")
         elif self.is_finished:
             print(f"The run in {self.folder} is finished: nothing to resume")
