@@ -7,9 +7,9 @@ VENV_PYTHON := .venv/bin/python
 # What a change of makes trained weights out of date: not how results are measured and shown.
 SHOWING := $(addprefix common/,answers.py boundary.py bubblewrap.py comparison.py confidence.py \
 	confinement.py dot_plots.py evaluations.py github.py gradebooks.py grading.py history.py \
-	metrics.py onnx_models.py own_runs.py pages.py platforms.py playground.py playground_page.py \
-	plots.py predictions.py quantization.py readers.py rosters.py study.py submissions.py svg.py \
-	terminal.py warm_server.py)
+	metrics.py onnx_models.py own_runs.py pages.py parts.py platforms.py playground.py \
+	playground_page.py plots.py predictions.py quantization.py readers.py rosters.py study.py \
+	submissions.py svg.py terminal.py warm_server.py)
 TRAINING := $(filter-out $(SHOWING),$(wildcard common/*.py))
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
@@ -49,6 +49,8 @@ format: .venv/.installed-dev
 bench: .venv/.installed $(DATA)
 	$(VENV_PYTHON) bench/epoch_speed.py
 	$(VENV_PYTHON) bench/grading_speed.py
+	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m torch.distributed.run --standalone --nproc-per-node 2 \
+		bench/scaling.py
 
 # The picture in the README: the first screen of the report in runs/.
 screenshot: .venv/.installed-browser

@@ -8,27 +8,32 @@ runs/DATASET/.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from common import evaluations, github, terminal
+from common import evaluations, github, parts, ranks, terminal
 from common.arguments import ArgumentParser
 from common.boundary import Boundary
 from common.errors import ALL_PASSED, SOME_FAILED, UserError, require_between, run_script
 from common.files import require_target, write_json
 from common.gradebooks import FORMATS, Gradebook
-from common.grading import grade_all, mark_duplicates, rank, reuse_rows
+from common.grading import grade_all, mark_duplicates, rank
 from common.image_sets import DATASETS, IMAGE_SETS
 from common.locks import folder_lock
 from common.reference import ReferenceSet, private_test_set, public_test_set
 from common.submissions import Submission, find_submissions, require_outside
+
+if TYPE_CHECKING:
+    from common.loops import Batches
+    from common.own_runs import Measured
 
 OWN_RUNS = ("base", "improved", "augmented")
 
@@ -53,6 +58,8 @@ def main() -> int:
     output = args.output or (runs / "grading" if args.paths else runs) / "evaluation.json"
     measure = grade_submissions if args.paths else measure_own_runs
     document = measure(args, threshold, output)
+    if document is None:
+        return ALL_PASSED  # the first rank says what came out
     all_passed = all(row["status"] == "pass" for row in document["results"])
     return ALL_PASSED if all_passed or args.exit_zero else SOME_FAILED
 
@@ -80,7 +87,8 @@ def parse_arguments() -> argparse.Namespace:
     flag("--isolation", choices=choices, default="auto", help="what keeps submissions apart")
     flag("--memory", metavar="GIB", type=float, default=2.0, help="memory of each submission")
     flag("--timeout", metavar="SECONDS", type=float, default=30.0, help="time of each submission")
-    flag("--jobs", type=int, default=os.cpu_count() or 1, help="submissions under way at a time")
+    jobs = max(1, (os.cpu_count() or 1) // ranks.on_this_machine().number)
+    flag("--jobs", type=int, default=jobs, help="submissions under way at a time, in each process")
     flag("--fresh", action="store_true", help="grade again what an earlier run graded")
     flag("--leaderboard", action="store_true", help="rank the submissions")
     flag("--format", choices=FORMATS, help="also write grades as this platform imports them")
@@ -107,10 +115,14 @@ def reference_set(args: argparse.Namespace) -> ReferenceSet:
     return public_test_set(image_set, args.data_dir)
 
 
-def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path) -> dict[str, Any]:
+def measure_own_runs(
+    args: argparse.Namespace, threshold: Fraction, output: Path
+) -> dict[str, Any] | None:
     """Measure the runs that are there, choose one by validation accuracy, and save it."""
+    if not ranks.is_first():
+        return None  # it takes seconds, so the first rank does it alone
     # Imported here, since it brings torch along: half a gigabyte that grading has no use for.
-    from common import environment, own_runs, playground
+    from common import environment, own_runs
 
     image_set = IMAGE_SETS[args.dataset]
     folders = own_runs.find_own_runs([image_set.runs / name for name in OWN_RUNS])
@@ -139,27 +151,41 @@ def measure_own_runs(args: argparse.Namespace, threshold: Fraction, output: Path
             own_runs.save_best(best, best_path)
         else:
             best_path.unlink(missing_ok=True)  # an earlier one's would contradict this evaluation
+        made = [f"Evaluation: {output}  (python report.py {output} renders it)"]
         if args.playground and best:
-            described = playground.describe_playground(best, reference, batches, args.data_dir)
-            write_json(playground_path, described)
+            made.append(write_playground(playground_path, best, reference, batches, args.data_dir))
     print(terminal.evaluation(document))
     if best:
         print(f"{terminal.choice(best.row)}, saved as {best_path}")
-    print(f"Evaluation: {output}  (python report.py {output} renders it)")
-    if args.playground and best:
-        accuracy = described["quantized_network"]["accuracy"]
-        made = f"Playground: {playground_path}, {accuracy:.2f} % with weights of 8 bits"
-        print(f"{made}  (python report.py --playground {playground_path} renders it)")
+    print("\n".join(made))
     print(f"\n{terminal.verdict(document)}")
     if args.playground and not best:
         raise UserError("no playground: no run that held out validation images could be measured")
     return document
 
 
+def write_playground(
+    path: Path, best: "Measured", reference: ReferenceSet, batches: "Batches", data_dir: Path
+) -> str:
+    """Write what the page to draw on is made from, and return a line that says so."""
+    from common import playground
+
+    document = playground.describe_playground(best, reference, batches, data_dir)
+    write_json(path, document)
+    accuracy = document["quantized_network"]["accuracy"]
+    return (
+        f"Playground: {path}, {accuracy:.2f} % with weights of 8 bits  (python report.py "
+        f"--playground {path} renders it)"
+    )
+
+
 def grade_submissions(
     args: argparse.Namespace, threshold: Fraction, output: Path
-) -> dict[str, Any]:
-    """Give every file and folder that is named one row, and write the rows in each form."""
+) -> dict[str, Any] | None:
+    """Give every file and folder that is named one row, and write the rows in each form.
+
+    Of several ranks each grades a share, and the first one writes and returns the evaluation.
+    """
     submissions = find_submissions(args.paths)
     require_outside(output, args.paths)
     gradebook = Gradebook(args.format, args.roster, args.assignment)
@@ -168,16 +194,24 @@ def grade_submissions(
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
     versions = evaluations.grading_versions()
     fields = evaluations.header(reference, threshold, versions, output, limits=limits)
-    with folder_lock(output.parent, ANOTHER_OUTPUT):
-        earlier = [] if args.fresh else evaluations.earlier_rows(output, fields, args.isolation)
-        rows = reuse_rows(submissions, earlier, threshold)
-        with evaluations.GrowingEvaluation(output, fields, rows) as growing:
-            grade_the_rest(args, threshold, submissions, reference, growing)
+    parts.require_agreement(submissions, fields)
+    lock = folder_lock(output.parent, ANOTHER_OUTPUT)
+    with lock if ranks.is_first() else contextlib.nullcontext():
+        growing = evaluations.GrowingEvaluation(parts.path_of_this_rank(output), fields, {})
+        take_over = (growing, submissions, threshold, args.isolation, args.fresh)
+        known = ranks.from_first(lambda: parts.take_over(*take_over))
+        left = parts.share_of(submissions, known)
+        with growing:
+            grade_the_rest(args, threshold, left, reference, growing)
+            parts.collect(growing)
+        if not ranks.is_first():
+            return None
         in_order = growing.in_order()
         mark_duplicates(in_order)
         if args.leaderboard:
             rank(in_order)
         document = growing.write(in_order)
+        parts.remove(output)
         with github.commands_stopped():
             print(terminal.evaluation(document))
             print("\n".join(gradebook.write(document, output.parent)))
@@ -190,7 +224,7 @@ def grade_submissions(
 def grade_the_rest(
     args: argparse.Namespace,
     threshold: Fraction,
-    submissions: list[Submission],
+    left: dict[int, Submission],
     reference: ReferenceSet,
     growing: evaluations.GrowingEvaluation,
 ) -> None:
@@ -204,9 +238,8 @@ def grade_the_rest(
             print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
         return boundary
 
-    left = {i: item for i, item in enumerate(submissions) if i not in growing.rows}
     known = len(growing.rows)
-    with tqdm(total=len(submissions), initial=known, unit="file", disable=None) as bar:
+    with tqdm(total=known + len(left), initial=known, unit="file", disable=None) as bar:
         for index, row in grade_all(left, reference, threshold, start_boundary):
             growing.add(index, row)
             counts = Counter(row["status"] for row in growing.rows.values())
@@ -215,4 +248,4 @@ def grade_the_rest(
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(ranks.together(main))

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn, optim
 
+from common import ranks
 from common.arguments import ArgumentParser
 from common.checkpoints import TrainingState
 from common.data import load_training_data
@@ -37,7 +38,7 @@ def main() -> int:
     data = load_training_data(args.data_dir, args.val_size, args.seed, image_set)
     print(exploration(data.summary))
     shuffle = torch.Generator().manual_seed(args.seed)
-    train_batches = Batches(data.train, args.batch_size, device, generator=shuffle)
+    train_batches = Batches(data.train, args.batch_size, device, shuffle, share=ranks.share())
     val_batches = Batches(data.val, batch_size=1000, device=device)
 
     # Each layer has half the units of the one before; dropout keeps units from relying on others.
@@ -47,6 +48,9 @@ def main() -> int:
         num_classes=data.num_classes,
         dropout_rate=0.3,
     ).to(device)
+
+    # Under torchrun each process has a share of every batch, and the gradients are averaged.
+    net = ranks.parallel(model)
 
     # Cross entropy takes logits: the softmax is inside, where it is numerically safe.
     criterion = nn.CrossEntropyLoss()
@@ -72,7 +76,7 @@ def main() -> int:
     with Run(output_dir, state, recipe, data.summary, device, args.resume) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
-                model, train_batches, criterion, optimizer, epoch, progress=run.progress
+                net, train_batches, criterion, optimizer, epoch, progress=run.progress
             )
             validation = evaluate(model, val_batches, criterion) if args.val_size else None
             scheduler.step()
@@ -99,4 +103,4 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(ranks.together(main))

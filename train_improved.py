@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn, optim
 
+from common import ranks
 from common.arguments import ArgumentParser
 from common.augment import Distortions
 from common.averaging import WeightAverage
@@ -42,18 +43,18 @@ def main() -> int:
     image_set = IMAGE_SETS[args.dataset]
     data = load_training_data(args.data_dir, args.val_size, args.seed, image_set)
     print(exploration(data.summary))
-    if args.batch_size == 1 or len(data.train) % args.batch_size == 1:
-        raise UserError(
-            f"--batch-size {args.batch_size} makes a batch of one image, which has no variance "
-            "to normalise by: change --batch-size or --val-size by a few"
-        )
     shuffle = torch.Generator().manual_seed(args.seed)
     # A digit that is moved, turned or bent a little stays the same digit: seen once an epoch, each
     # time in another shape, an image cannot be learned by heart.
     distort = Distortions() if args.augment else None
     if distort:
         data.summary["distorted"] = distorted_samples(data.summary, distort, count=4)
-    train_batches = Batches(data.train, args.batch_size, device, shuffle, distort)
+    train_batches = Batches(data.train, args.batch_size, device, shuffle, distort, ranks.share())
+    if train_batches.smallest == 1:
+        raise UserError(
+            f"--batch-size {args.batch_size} makes a batch, or a share of one, of one image, which "
+            "has no variance to normalise by: change --batch-size or --val-size by a few"
+        )
     val_batches = Batches(data.val, batch_size=1000, device=device)
 
     # More units and one more layer can fit more, so dropout is stronger; batch normalisation keeps
@@ -66,6 +67,9 @@ def main() -> int:
         num_classes=data.num_classes,
         dropout_rate=dropout,
     ).to(device)
+
+    # Under torchrun each process has a share of every batch, and the gradients are averaged.
+    net = ranks.parallel(model)
 
     # Aim for 91 % on the true class and 1 % on each other one: less overconfidence than 100 and 0.
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -100,7 +104,7 @@ def main() -> int:
     with Run(output_dir, state, recipe, data.summary, device, args.resume) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
-                model, train_batches, criterion, optimizer, epoch, scheduler, run.progress, average
+                net, train_batches, criterion, optimizer, epoch, scheduler, run.progress, average
             )
             validation = evaluate(state.result, val_batches, criterion) if args.val_size else None
             run.finish_epoch(training, validation)
@@ -129,4 +133,4 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(ranks.together(main))

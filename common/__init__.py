@@ -8,6 +8,7 @@ The layers, from the ground up; a module imports only what stands before it here
 - ``augment``, ``idx``, ``image_sets``, ``image_files``, ``fetch``, ``reference``, ``data``: images
   distorted at random; MNIST's format, MNIST and its family, their files from wherever they can be
   had, as arrays, as tensors.
+- ``ranks``: several processes, on one machine or many, as torchrun starts them.
 - ``environment``, ``normalization``, ``transforms``, ``models``, ``averaging``, ``metrics``,
   ``confidence``: seeds and devices, pixels to inputs, the two networks, a network's average, the
   statistics.
@@ -17,7 +18,8 @@ The layers, from the ground up; a module imports only what stands before it here
 - ``submissions``, ``predictions``, ``onnx_models``, ``answers``, ``readers``: what a stranger's
   file can be, and what it answers.
 - ``confinement``, ``bubblewrap``, ``warm_server``, ``boundary``: a process for each of them.
-- ``grading``, ``own_runs``, ``evaluations``: answers become rows, rows an evaluation.
+- ``grading``, ``own_runs``, ``evaluations``, ``parts``: answers become rows, rows an evaluation,
+  the parts of several processes one.
 - ``quantization``, ``playground``: the better model made small, and digits to try it on.
 - ``terminal``, ``github``, ``rosters``, ``platforms``, ``gradebooks``: an evaluation as text, as an
   annotated job, as grades.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from common import ranks
 from common.arguments import command_line
 from common.errors import UserError
 
@@ -28,6 +29,16 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def seed_rank(seed: int, epoch: int) -> None:
+    """Seed the sources of every rank but the first for an epoch, by a number of its own.
+
+    The first one's go on as a single process's would, and a state that holds those says all.
+    """
+    if not ranks.is_first():
+        sequence = np.random.SeedSequence([seed, epoch, ranks.share().rank])
+        seed_everything(int(sequence.generate_state(1)[0]))
 
 
 def random_states() -> dict[str, Any]:
@@ -59,6 +70,8 @@ def restore_random_states(states: dict[str, Any]) -> None:
 def choose_device(name: str) -> torch.device:
     """Return the device called ``name``; "auto" takes the first that is there of cuda, mps, cpu.
 
+    Of several ranks on a machine each has a GPU of its own, and none an mps.
+
     Raises
     ------
     UserError
@@ -69,6 +82,10 @@ def choose_device(name: str) -> torch.device:
         available.insert(0, "mps")
     if torch.cuda.is_available():
         available[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if ranks.share().number > 1:
+        if name in ("auto", "cuda") and "cuda" in available:
+            name = f"cuda:{ranks.on_this_machine().rank}"
+        available = ["cpu", *(found for found in available if found.startswith("cuda:"))]
     if name == "auto":
         return torch.device(available[0])
     if name not in available:
@@ -114,6 +131,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
+        "ranks": ranks.share().number,
     }
 
 

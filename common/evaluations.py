@@ -138,7 +138,7 @@ class GrowingEvaluation:
 
     def __exit__(self, kind: type | None, exception: BaseException | None, trace: object) -> None:
         if isinstance(exception, Stopped):
-            self._write_so_far()
+            self.save()
             exception.advice = "the rows so far are saved, and the same command goes on"
 
     def add(self, index: int, row: dict[str, Any]) -> None:
@@ -146,7 +146,7 @@ class GrowingEvaluation:
         self.rows[index] = row
         started = time.monotonic()
         if started >= self.next_time:
-            self._write_so_far()
+            self.save()
             ended = time.monotonic()
             self.next_time = ended + (ended - started) / _WRITING_SHARE
 
@@ -154,7 +154,8 @@ class GrowingEvaluation:
         """Return the rows by number."""
         return [self.rows[index] for index in sorted(self.rows)]
 
-    def _write_so_far(self) -> None:
+    def save(self) -> None:
+        """Write all rows so far."""
         write_json(self.path, {**self.fields, "complete": False, "results": self.in_order()})
 
     def write(self, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from common import ranks
 from common.augment import Distortions
 from common.averaging import WeightAverage
 from common.data import LabelledImages
 from common.errors import UserError
 from common.normalization import normalize
+from common.ranks import ALL, Share
 
 # (logits [N, C], targets [N]) -> mean loss, a scalar.
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -39,6 +41,15 @@ class Batches:
         Shuffles anew at each pass. Without it the order is that of the data.
     distort : Distortions, optional
         Distorts the images of each batch before they are normalised.
+    share : Share
+        What of each batch is yielded. All shares of a batch are equal, so that the mean of their
+        gradients is the gradient of the batch: up to ``number - 1`` images of a pass, others each
+        time, are left out for that.
+
+    Raises
+    ------
+    UserError
+        If a batch cannot be shared out equally.
     """
 
     def __init__(
@@ -48,13 +59,20 @@ class Batches:
         device: torch.device,
         generator: torch.Generator | None = None,
         distort: Distortions | None = None,
+        share: Share = ALL,
     ) -> None:
+        if batch_size % share.number:
+            raise UserError(
+                f"--batch-size {batch_size} cannot be shared out equally over {share.number} "
+                "processes: give a multiple of their number"
+            )
+        self.share = share
         self.images = data.images.to(device)
         self.targets = data.targets.to(device)
         self.normalization = data.normalization
         self.distort = distort
         # A larger batch is the same batch, and torch takes no number beyond 64 bits.
-        self.batch_size = min(batch_size, max(1, len(data)))
+        self.batch_size = min(batch_size, max(1, self.num_samples))
         self.generator = generator
         self._position = 0  # batches of the pass under way that were yielded
         self._skip = 0  # batches of the next pass that an earlier process has had
@@ -62,8 +80,13 @@ class Batches:
 
     @property
     def num_samples(self) -> int:
-        """Images in a pass."""
-        return len(self.targets)
+        """Images in a pass, over all shares."""
+        return len(self.targets) // self.share.number * self.share.number
+
+    @property
+    def smallest(self) -> int:
+        """Images in the smallest batch or share of one that is yielded."""
+        return (self.num_samples % self.batch_size or self.batch_size) // self.share.number
 
     def __len__(self) -> int:
         return -(-self.num_samples // self.batch_size)
@@ -72,12 +95,14 @@ class Batches:
         """Yield images (float32, [N, 1, side, side], normalised) and targets (int64, [N])."""
         start, self._skip = self._skip, 0
         if self.generator is None:
-            order = torch.arange(self.num_samples)
+            order = torch.arange(len(self.targets))
         else:
             self._order_from = self.generator.get_state()
-            order = torch.randperm(self.num_samples, generator=self.generator)
-        indices_of_batches = order.to(self.targets.device).split(self.batch_size)[start:]
-        for self._position, indices in enumerate(indices_of_batches, start=start + 1):
+            order = torch.randperm(len(self.targets), generator=self.generator)
+        order = order[: self.num_samples].to(self.targets.device)
+        indices_of_batches = order.split(self.batch_size)[start:]
+        for self._position, batch in enumerate(indices_of_batches, start=start + 1):
+            indices = batch[self.share.rank :: self.share.number]
             images = self.images[indices]
             if self.distort is not None:
                 images = self.distort(images)
@@ -149,6 +174,13 @@ class Progress:
         """Return the percentage of the images so far that were recognised."""
         return 100 * int(self.hits) / self.seen
 
+    def totals(self) -> tuple[Tensor, int, int]:
+        """Return losses as ``loss_sums`` (float64), hits and images, over all ranks."""
+        counts = torch.tensor([int(self.hits), self.seen], dtype=torch.float64)
+        sums = ranks.total(torch.cat([self.loss_sums().double(), counts]))
+        hits, seen = sums[-2:].tolist()
+        return sums[:-2], int(hits), int(seen)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the figures as tensors and plain values."""
         return {
@@ -160,10 +192,12 @@ class Progress:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with figures that ``state_dict`` returned."""
+        """Go on with figures that ``state_dict`` returned; the first rank counts them for all."""
         self.earlier_losses = state_dict["losses"]
         self.hits, self.seen = state_dict["hits"], state_dict["seen"]
         self.learning_rate, self.seconds = state_dict["learning_rate"], state_dict["seconds"]
+        if not ranks.is_first():
+            self.earlier_losses, self.hits, self.seen = self.earlier_losses * 0, 0, 0
 
 
 class ValidationResult(NamedTuple):
@@ -222,11 +256,11 @@ def train_one_epoch(
                     f"lr {learning_rate:.2g}",
                     refresh=False,
                 )
-    loss_sums = progress.loss_sums().double()
+    loss_sums, hits, seen = progress.totals()
     _require_finite(loss_sums, epoch)
     return TrainingResult(
-        loss=loss_sums.sum().item() / progress.seen,
-        accuracy=progress.accuracy(),
+        loss=loss_sums.sum().item() / seen,
+        accuracy=100 * hits / seen,
         learning_rate=progress.learning_rate,
         seconds=time.perf_counter() - started,
     )

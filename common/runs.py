@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
+from common import ranks
 from common.calibration import fit_temperature
 from common.checkpoints import TrainingState, load_saved_state, save_checkpoint
-from common.environment import describe_environment, versions
+from common.environment import describe_environment, seed_rank, versions
 from common.errors import UserError
 from common.escaping import printable
 from common.files import read_json, readable, require_target, write_json
@@ -28,7 +29,7 @@ from common.recipes import differences
 from common.signals import DeferredSignals, Stopped
 
 # Where two runs that agree in these do the same arithmetic in the same order.
-_CONDITIONS = ("torch", "device", "device_name", "threads")
+_CONDITIONS = ("torch", "device", "device_name", "threads", "ranks")
 _STATE_KEYS = ("recipe", "data", "conditions", "history", "progress", "seconds")
 
 
@@ -36,7 +37,9 @@ class Run:
     """Keeps the history of a training run and writes it, so that the scripts stay recipes.
 
     Use it as a context manager: while it is entered no other run can use the folder, and a signal
-    ends the script after the step under way, with the state saved.
+    ends the script after the step under way, with the state saved. Of several ranks the first one
+    alone reads and writes files. They are never all at the same step when a signal comes, so it
+    ends them at once, and what is saved is the state at the end of the last epoch.
 
     Parameters
     ----------
@@ -78,6 +81,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.temperature: float | None = None
         self.is_finished = False
+        self.saved_epochs = 0
         self.signals = DeferredSignals()
         self.progress = Progress(after_step=self._stop_if_asked)
         self.started = time.perf_counter()
@@ -88,25 +92,37 @@ class Run:
 
     def __enter__(self) -> "Run":
         with contextlib.ExitStack() as entered:
-            entered.enter_context(folder_lock(self.folder, "name another --output-dir"))
-            if self.resume:
+            if ranks.is_first():
+                entered.enter_context(folder_lock(self.folder, "name another --output-dir"))
+            if self.resume or ranks.is_restarted():
                 self._take_up()
             elif self.state_path.exists():
                 _say(f"The unfinished run in {self.folder} is replaced; --resume would continue it")
-            entered.enter_context(self.signals)
+            if ranks.share().number == 1:
+                entered.enter_context(self.signals)
+            elif ranks.is_first() and not self.is_finished:
+                # So that a restart goes on with this run, whatever an earlier one left here.
+                self._save_state()
             self._entered = entered.pop_all()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type | None, exception: BaseException | None, trace: object) -> None:
         self._entered.close()
+        if isinstance(exception, Stopped) and ranks.share().number > 1:
+            exception.advice = (
+                f"the state after epoch {self.saved_epochs} is saved, and the same torchrun "
+                "command with --resume at its end goes on from there"
+            )
 
     def epochs(self) -> Iterator[int]:
         """Yield the number of each epoch that is left, from 1."""
         while not self.is_finished and len(self.history) < self.recipe["epochs"]:
-            yield len(self.history) + 1
+            epoch = len(self.history) + 1
+            seed_rank(self.recipe.get("seed", 0), epoch)
+            yield epoch
 
     def finish_epoch(self, training: TrainingResult, validation: ValidationResult | None) -> None:
-        """Record an epoch, print it as a line, and write all files.
+        """Record an epoch, write all files, and print it as a line.
 
         Raises
         ------
@@ -128,15 +144,16 @@ class Run:
             "seconds": training.seconds,
         }
         self.history.append(row)
-        print(_epoch_line(row, self.recipe["epochs"]), flush=True)
         self.progress = Progress(after_step=self._stop_if_asked)
-        self._save_state()
-        self._write_results()
+        if ranks.is_first():
+            self._save_state()
+            self._write_results()
+        print(_epoch_line(row, self.recipe["epochs"]), flush=True)
         self._stop_if_asked()
 
     def finish(self, val_batches: Batches) -> None:
         """Fit the temperature on the validation images, if there are any, and write the results."""
-        if self.is_finished:
+        if self.is_finished or not ranks.is_first():
             return
         if val_batches.num_samples > 0:
             logits = predict_logits(self.model, val_batches)
@@ -147,23 +164,35 @@ class Run:
         print(f"Wrote {self.folder / 'checkpoint.pth'} and {self.folder / 'metrics.json'}")
 
     def _take_up(self) -> None:
-        """Go on where an earlier run stands, if there is one in the folder."""
-        metrics = self.folder / "metrics.json"
-        if self.state_path.exists():
-            saved = load_saved_state(self.state_path, required=_STATE_KEYS)
-            self._require_same(saved)
+        """Go on where an earlier run stands, if there is one in the folder of the first rank."""
+        saved, self.is_finished = ranks.from_first(self._read_earlier)
+        if saved is not None:
             self.state.restore(self.state_path, saved)
             self.progress.load_state_dict(saved["progress"])
             self.history = saved["history"]
             self.started -= saved["seconds"]
             steps = len(self.progress.earlier_losses)
             _say(f"Resumed after epoch {len(self.history)}, step {steps} of the next")
-            if others := differences(saved["conditions"], self.conditions):
+            others = differences(saved["conditions"], self.conditions)
+            if ranks.share().number > 2:
+                # DDP lays gradients out anew after its first step, and a sum's order follows that.
+                others.append("more than two ranks add up their first gradients in another order")
+            if others:
                 _say(f"Equality to the bit is not promised: {', '.join(others)}")
-        elif metrics.exists() and (earlier := read_json(metrics)).get("complete"):
-            self._require_same(earlier)
-            self.is_finished = True
+        elif self.is_finished:
             print(f"The run in {self.folder} is finished: nothing to resume")
+
+    def _read_earlier(self) -> tuple[dict[str, Any] | None, bool]:
+        """Return the state that an earlier run saved, if any, and whether one is finished."""
+        metrics = self.folder / "metrics.json"
+        if self.state_path.exists():
+            saved = load_saved_state(self.state_path, required=_STATE_KEYS)
+            self._require_same(saved)
+            return saved, False
+        if metrics.exists() and (earlier := read_json(metrics)).get("complete"):
+            self._require_same(earlier)
+            return None, True
+        return None, False
 
     def _require_same(self, earlier: dict[str, Any]) -> None:
         found = differences(earlier.get("recipe"), self.recipe, "recipe")
@@ -192,6 +221,7 @@ class Run:
             "seconds": time.perf_counter() - self.started,
         }
         self.state.save(self.state_path, more)
+        self.saved_epochs = len(self.history)
 
     def _write_results(self) -> None:
         """Write the checkpoint, and the metrics that name it by its checksum."""

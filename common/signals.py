@@ -33,6 +33,12 @@ def _raise_stopped(number: int, frame: FrameType | None) -> NoReturn:
     raise Stopped(number)
 
 
+def ignore() -> None:
+    """Let both signals do nothing from here on."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class DeferredSignals:
     """While it is entered, the first signal is only noted; a second one ends the script at once."""
 

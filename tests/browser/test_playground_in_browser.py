@@ -17,7 +17,7 @@ from strokes import DIGITS
 
 from common.checkpoints import load_checkpoint
 from common.normalization import normalize
-from common.plots import digit_png
+from common.plots import image_png
 
 IMAGES = 1000
 
@@ -230,7 +230,7 @@ def test_finger_draws_and_does_not_scroll(browser, playground):
 @pytest.mark.parametrize("shades", ["dark on light", "light on dark"])
 def test_picture_is_taken_either_way_round(page, playground, test_images, way, shades):
     digit = first_image_of(test_images, playground.model, 3)
-    png = digit_png(digit if shades == "dark on light" else 255 - digit)
+    png = image_png(digit if shades == "dark on light" else 255 - digit)
     if way == "file":
         picture = {"name": "digit.png", "mimeType": "image/png", "buffer": png}
         page.set_input_files("#file", picture)
@@ -250,7 +250,7 @@ def test_what_is_no_picture_changes_nothing(page):
 
 
 def test_blank_picture_gets_no_answer(page):
-    buffer = digit_png(np.full((28, 28), 128, dtype=np.uint8))
+    buffer = image_png(np.full((28, 28), 128, dtype=np.uint8))
     page.set_input_files("#file", {"name": "b.png", "mimeType": "image/png", "buffer": buffer})
     expect(page.locator("#source")).to_contain_text("No ink")
     assert shown(page) == "–"
