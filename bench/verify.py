@@ -20,9 +20,9 @@ from common.arguments import ArgumentParser
 from common.checkpoints import load_checkpoint
 from common.errors import ALL_PASSED, SOME_FAILED, SubmissionError, UserError, run_script
 from common.files import read_json
-from common.image_sets import MNIST
+from common.image_sets import IMAGE_SETS, ImageSet
 from common.own_runs import batches_of, measure_run
-from common.reference import public_test_set
+from common.reference import public_test_set, resolve
 
 # Of each own run's row: what follows from the checkpoint and the test images alone.
 _MEASURED = ("status", "sha256", "metrics_sha256", "correct", "total", "confusion_matrix")
@@ -38,11 +38,13 @@ def checksum(path: Path) -> str:
         return str(error.strerror)
 
 
-def check_runs(evaluation: dict[str, Any], folder: Path, data_dir: Path) -> Iterator[Check]:
+def check_runs(
+    evaluation: dict[str, Any], folder: Path, image_set: ImageSet, data_dir: Path
+) -> Iterator[Check]:
     """Measure each run anew and compare with its row."""
-    reference = public_test_set(MNIST, data_dir)
+    reference = public_test_set(image_set, data_dir)
     if evaluation["dataset"].get("md5") != reference.md5:
-        raise UserError("the evaluation was made on other images than MNIST's test set")
+        raise UserError(f"the evaluation was made on other images than {reference.name}")
     batches = batches_of(reference, torch.device("cpu"))
     threshold = Fraction(str(evaluation["threshold"]))
     for row in evaluation["results"]:
@@ -55,14 +57,15 @@ def check_runs(evaluation: dict[str, Any], folder: Path, data_dir: Path) -> Iter
         yield f"{place} measured anew: {accuracy}", same
 
 
-def check_best(evaluation: dict[str, Any], folder: Path) -> Iterator[Check]:
+def check_best(evaluation: dict[str, Any], folder: Path, image_set: ImageSet) -> Iterator[Check]:
     """Compare the saved better model with the run that it was chosen from."""
-    path, name = folder / "mnist_classifier_best.pth", evaluation["best"]
+    path, name = folder / image_set.best_name, evaluation["best"]
     if name is None:
         yield f"{path} is not there, since no run was chosen", not path.exists()
         return
     try:
-        best, own = (load_checkpoint(p) for p in (path, folder / name / "checkpoint.pth"))
+        places = (path, folder / name / "checkpoint.pth")
+        best, own = (load_checkpoint(place, image_set.sizes) for place in places)
         pairs = zip(best.model.state_dict().items(), own.model.state_dict().items(), strict=True)
         same = all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
         row = next(row for row in evaluation["results"] if row["name"] == name)
@@ -90,13 +93,16 @@ def main() -> int:
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     args = parser.parse_args()
     evaluation = read_json(args.evaluation, required=("results", "best", "threshold", "dataset"))
-    folder = args.evaluation.parent
+    folder, key = args.evaluation.parent, evaluation["dataset"].get("key")
+    if key not in IMAGE_SETS:
+        raise UserError(f"{args.evaluation} does not name its data set: evaluate again")
+    image_set = resolve(IMAGE_SETS[key], args.data_dir)
     names = [row["name"] for row in evaluation["results"]]
     if not all(row["own"] for row in evaluation["results"]):
         raise UserError(f"{args.evaluation} is one of submissions: only one's own runs are checked")
     checks = [
-        *check_runs(evaluation, folder, args.data_dir),
-        *check_best(evaluation, folder),
+        *check_runs(evaluation, folder, image_set, args.data_dir),
+        *check_best(evaluation, folder, image_set),
         *check_report(args.evaluation, names),
     ]
     for what, holds in checks:

@@ -154,6 +154,14 @@ def test_report_speaks_of_fashion_and_not_of_digits(fashion):
     assert "Beside published results" not in text
 
 
+def test_there_is_nothing_to_draw_for_fashion(fashion):
+    completed = run("evaluate.py", *FASHION_ARGUMENTS, "--playground", cwd=fashion.folder)
+    assert completed.returncode == 2
+    assert completed.stderr.splitlines() == [
+        "evaluate.py: error: --playground is a page to draw digits on, not fashion-mnist"
+    ]
+
+
 def test_run_on_another_data_set_is_not_measured(fashion):
     completed = run("evaluate.py", *("--output", "other/evaluation.json"), cwd=fashion.folder)
     assert completed.returncode == 2
