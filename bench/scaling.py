@@ -12,7 +12,9 @@ The reckoning is for a ring over n ranks, one processor each, with nothing done 
 
     fixed + image * batch / n + 2 (n - 1) * latency + 2 (n - 1) / n * bytes / bandwidth
 
-``fixed`` and ``image`` are fitted to the steps of one rank, the others to the exchange alone.
+``fixed`` and ``image`` are fitted to the steps of one rank, ``latency`` is that of one number, and
+``bandwidth`` what makes the exchange as long as it was within a step of the smallest batch, which
+is longer than alone: gradients are copied, and the processors have the exchange itself to do.
 """
 
 import contextlib
@@ -40,7 +42,7 @@ from common.errors import ALL_PASSED, UserError, require_positive, run_script
 from common.loops import Batches
 from common.models import count_parameters
 
-BATCH_SIZES = (64, 512)  # the recipes', and a large one
+BATCH_SIZES = (64, 256, 512)  # the recipes', and larger ones
 FITTED = (8, 16, 32, 64, 256, 512)  # images in the steps that the line is fitted to
 ON_PAPER = (1, 2, 4, 8, 16)  # ranks
 
@@ -133,8 +135,10 @@ def reckon(seconds: Seconds, size: int) -> Reckoning:
     # Relative errors count: a small step's is as telling as a large one's.
     image, fixed = np.polyfit(FITTED, steps, deg=1, w=1 / np.array(steps))
     number = ranks.share().number
-    small, large = min(seconds["one number", 0]), min(seconds["the gradient", 0])
-    bandwidth = 2 * (number - 1) / number * size / (large - small)
+    together, apart = (min(seconds[way, BATCH_SIZES[0]]) for way in ("together", "apart"))
+    small, alone = min(seconds["one number", 0]), min(seconds["the gradient", 0])
+    exchange = max(together - apart, alone)
+    bandwidth = 2 * (number - 1) / number * size / (exchange - small)
     return Reckoning(float(fixed), float(image), small / 2 / (number - 1), bandwidth, size)
 
 
