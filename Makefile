@@ -23,7 +23,7 @@ report: runs/base/.trained runs/improved/.trained
 	exit $$status
 
 test: .venv/.installed-dev $(DATA) fashion-mnist
-	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # The report as a person meets it. One process: it holds the one browser that all pages share.
 test-browser: .venv/.installed-browser $(DATA)

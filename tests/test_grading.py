@@ -206,7 +206,7 @@ def test_killed_runs_end_with_the_same_rows(workspace, private_set):
     output = workspace / "killed/evaluation.json"
     chance = random.Random(11)
     progress = []
-    for _ in range(10):
+    for _ in range(5):
         process = subprocess.Popen(
             [sys.executable, REPO / "evaluate.py", *flags, "--output", output],
             cwd=workspace,

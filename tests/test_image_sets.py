@@ -163,9 +163,6 @@ def test_there_is_nothing_to_draw_for_fashion(fashion):
 
 
 def test_run_on_another_data_set_is_not_measured(fashion):
-    completed = run("evaluate.py", *("--output", "other/evaluation.json"), cwd=fashion.folder)
-    assert completed.returncode == 2
-    assert "no training run in runs/base" in completed.stderr
     (fashion.folder / "runs/base").symlink_to(fashion.folder / "runs/fashion-mnist/base")
     completed = run("evaluate.py", "--output", "other/evaluation.json", cwd=fashion.folder)
     assert completed.returncode == 1
