@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from processes import run_forked
 
 from common.data import LabelledImages, load_part
 from common.fetch import fetch
@@ -32,14 +33,12 @@ def pytest_collection_modifyitems(items):
 
 def run(script, *args, cwd, **options):
     """Run a script of the repository as a user would; nothing may end in a traceback."""
-    completed = subprocess.run(
-        [sys.executable, REPO / script, *args],
-        cwd=cwd,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        **options,
-    )
+    if options:
+        command = [sys.executable, REPO / script, *args]
+        shared = {"capture_output": True, "encoding": "utf-8", "timeout": 120}
+        completed = subprocess.run(command, cwd=cwd, **shared, **options)
+    else:
+        completed = run_forked(REPO / script, args, cwd)
     assert "Traceback" not in completed.stderr, completed.stderr
     return completed
 
