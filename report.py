@@ -260,13 +260,13 @@ def is_sound(row: object) -> bool:
 
 
 def find_metrics(evaluation: dict[str, Any], folder: Path) -> dict[str, Path]:
-    """Return where ``metrics.json`` of each of one's own runs in the evaluation is, by name.
+    """Return where ``metrics.json`` of each measured run of one's own is, by name.
 
     A run lies beside the evaluation, which may have been moved with it, or else where it was.
     """
     paths = {}
     for row in evaluation["results"]:
-        if row["own"] and Path(row["name"]).name == row["name"]:
+        if row["own"] and row["status"] != "error" and Path(row["name"]).name == row["name"]:
             places = [folder / row["name"], Path(row["source"])]
             found = [place / "metrics.json" for place in places]
             if existing := [path for path in found if path.exists()]:

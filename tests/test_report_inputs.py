@@ -29,6 +29,22 @@ def test_files_of_another_version_are_refused(finished, key, value):
         render({"runs": source})
 
 
+def test_run_that_was_not_measured_is_told_without_its_metrics(finished, tmp_path):
+    """It may be of another data set, or of an earlier version."""
+    shutil.copytree(finished.folder / "runs", tmp_path / "runs")
+    (tmp_path / "data").symlink_to(finished.folder / "data")
+    path = tmp_path / "runs/base/metrics.json"
+    metrics = read(path)
+    metrics["data"] = {"name": "Fashion-MNIST"}
+    path.write_text(json.dumps(metrics), encoding="utf-8")
+    assert run("evaluate.py", "--threshold", "80", cwd=tmp_path).returncode == 1
+    completed = run("report.py", cwd=tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    page = (tmp_path / "runs/report.html").read_text(encoding="utf-8")
+    assert "does not say what it was trained on: train again" in page
+    assert "Fashion" not in page
+
+
 def test_file_of_an_earlier_version_is_one_line(evaluation, tmp_path):
     del evaluation["results"][0]["confidence"]
     (tmp_path / "e.json").write_text(json.dumps(evaluation), encoding="utf-8")
