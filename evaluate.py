@@ -152,7 +152,9 @@ def measure_own_runs(
         else:
             best_path.unlink(missing_ok=True)  # an earlier one's would contradict this evaluation
         made = [f"Evaluation: {output}  (python report.py {output} renders it)"]
-        if args.playground and best:
+        if args.playground and not best:
+            playground_path.unlink(missing_ok=True)  # likewise
+        elif args.playground:
             made.append(write_playground(playground_path, best, reference, batches, args.data_dir))
     print(terminal.evaluation(document))
     if best:

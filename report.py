@@ -113,7 +113,8 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = ArgumentParser(description=__doc__.split("\n\n")[0])
     flag = parser.add_argument
-    flag(
+    alone = parser.add_mutually_exclusive_group().add_argument
+    alone(
         "evaluations",
         metavar="EVALUATION",
         nargs="*",
@@ -128,7 +129,6 @@ def parse_arguments() -> argparse.Namespace:
         help="page to write (default: report.html beside the evaluation, or comparison.html beside "
         "the first of several)",
     )
-    alone = parser.add_mutually_exclusive_group().add_argument
     alone(
         "--claims",
         metavar="STUDY",

@@ -156,13 +156,16 @@ class GrowingEvaluation:
 
     def save(self) -> None:
         """Write all rows so far."""
-        write_json(self.path, {**self.fields, "complete": False, "results": self.in_order()})
+        self._write(self.in_order(), complete=False)
 
     def write(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Write the finished evaluation, and return it."""
+        return self._write(rows, complete=True)
+
+    def _write(self, rows: list[dict[str, Any]], complete: bool) -> dict[str, Any]:
         document = {
             **self.fields,
-            "complete": True,
+            "complete": complete,
             "results": rows,
             "isolation": isolation_of(rows),
         }

@@ -66,6 +66,10 @@ class Batches:
                 f"--batch-size {batch_size} cannot be shared out equally over {share.number} "
                 "processes: give a multiple of their number"
             )
+        if 0 < len(data) < share.number:
+            raise UserError(
+                f"{len(data)} images cannot be shared out over {share.number} processes"
+            )
         self.share = share
         self.images = data.images.to(device)
         self.targets = data.targets.to(device)

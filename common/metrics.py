@@ -101,7 +101,8 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
     """Return the mean of -log p(target), in nats; the same measure whatever the training loss."""
-    return float(-log_softmax(logits)[np.arange(len(targets)), targets].mean())
+    # 0.0 is added so that a perfect answer has no loss of -0.0.
+    return float(-log_softmax(logits)[np.arange(len(targets)), targets].mean()) + 0.0
 
 
 def mcnemar_exact(correct_a: np.ndarray, correct_b: np.ndarray) -> dict[str, Any]:

@@ -85,12 +85,12 @@ def measure_run(
     try:
         if not path.exists():
             raise SubmissionError("the folder has no checkpoint.pth")
-        checkpoint = load_checkpoint(path, reference.image_set.sizes)
         row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         metrics_path = folder / "metrics.json"
         row["metrics_sha256"] = hashlib.sha256(metrics_path.read_bytes()).hexdigest()
         document = _metrics_of(row["sha256"], metrics_path)
         _require_same_data(document, metrics_path, reference)
+        checkpoint = load_checkpoint(path, reference.image_set.sizes)
         logits = predict_logits(checkpoint.model.to(batches.targets.device), batches).numpy()
         check_logits(logits)
         row["validation"] = _validation(document, metrics_path)

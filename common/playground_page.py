@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,13 @@ def data_of(document: Row) -> Row:
     joined = all(before[1] == after[0] for before, after in pairwise(sizes))
     if not joined or (sizes[0][0], sizes[-1][1]) != (_INPUT_SIZE, len(MNIST.classes)):
         raise ValueError(f"layers of sizes {sizes} are no network")
+    mean, std = float(network["pixel_mean"]), float(network["pixel_std"])
+    if not (math.isfinite(mean) and 0 < std < math.inf):
+        raise ValueError(f"pixels are normalised by {mean} and {std}")
     return {
         "network": {
-            "pixel_mean": float(network["pixel_mean"]),
-            "pixel_std": float(network["pixel_std"]),
+            "pixel_mean": mean,
+            "pixel_std": std,
             "layers": layers,
         },
         "test_digits": [
@@ -92,6 +96,8 @@ def _sound_layer(layer: Row) -> Row:
 
 def _sound_digit(digit: Row, label: str) -> Row:
     _decoded(digit["pixels"], _INPUT_SIZE)
+    if digit[label] not in range(len(MNIST.classes)):
+        raise ValueError(f"a digit is {digit[label]!r}")
     return {"index": int(digit["index"]), label: int(digit[label]), "pixels": digit["pixels"]}
 
 

@@ -188,6 +188,9 @@ TAMPERED = {
     "scales of no number": lambda d: d["network"]["layers"][-1].update(
         scales=base64.b64encode(np.full(10, np.nan, "<f4").tobytes()).decode()
     ),
+    "a deviation of zero": lambda d: d["network"].update(pixel_std=0),
+    "a mean that is no number": lambda d: d["network"].update(pixel_mean="nan"),
+    "a label of no digit": lambda d: d["test_digits"]["recognised"][0].update(truth=99),
     "no layers": lambda d: d["network"].update(layers=[]),
     "a layer left out": lambda d: d["network"]["layers"].pop(1),
     "an index in words": lambda d: d["test_digits"]["recognised"][0].update(index="<b>"),
@@ -237,6 +240,7 @@ def test_without_a_best_run_there_is_no_playground(finished, workspace):
     for epoch in metrics["history"]:
         epoch["val_accuracy"] = None
     path.write_text(json.dumps(metrics), encoding="utf-8")
+    (workspace / "runs/playground.json").write_text("of an earlier best run")
     completed = run("evaluate.py", "--playground", cwd=workspace)
     assert_one_line(completed, "no playground: no run that held out validation images")
     assert read(workspace / "runs/evaluation.json")["best"] is None

@@ -255,6 +255,11 @@ def test_rows_that_another_rank_had_graded_are_taken_over(submissions, workspace
     assert not list(path.parent.glob("*.rank-*"))
 
 
+def test_fewer_images_than_ranks_are_refused(train_images):
+    with pytest.raises(UserError, match="2 images cannot be shared out over 3 processes"):
+        Batches(train_images[torch.arange(2)], 63, CPU, share=Share(0, 3))
+
+
 def test_batches_say_what_number_they_cannot_be_shared_by(train_images):
     with pytest.raises(UserError, match="64 cannot be shared out equally over 3 processes"):
         Batches(train_images, 64, CPU, share=Share(0, 3))

@@ -6,9 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import read, run
+from states import STATES
 
 from common.dot_plots import accuracies
 from common.errors import UserError
+from common.evaluations import GrowingEvaluation
 from common.files import read_json
 from common.plots import learning_rates
 from report import read_sources, render, require_evaluation
@@ -43,6 +45,18 @@ def test_run_that_was_not_measured_is_told_without_its_metrics(finished, tmp_pat
     page = (tmp_path / "runs/report.html").read_text(encoding="utf-8")
     assert "does not say what it was trained on: train again" in page
     assert "Fashion" not in page
+
+
+def test_grading_that_was_cut_short_is_shown_as_far_as_it_came(evaluation, tmp_path):
+    graded, _ = STATES["submissions"](evaluation, {})
+    rows = dict(enumerate(graded.pop("results")[:20]))
+    fields = {key: graded[key] for key in graded.keys() - {"complete", "isolation"}}
+    GrowingEvaluation(tmp_path / "e.json", fields, rows).save()
+    completed = run("report.py", "e.json", cwd=tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    assert "Incomplete: the run was cut short" in completed.stdout
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "the grading was cut short" in page
 
 
 def test_file_of_an_earlier_version_is_one_line(evaluation, tmp_path):

@@ -20,7 +20,7 @@ const items = [];
 // What is to be seen of them. One can draw on a picture, but drawing ends the look at a test digit.
 function sheet() {
   const start = items.findLastIndex((item) => !item.points);
-  const stays = items[start]?.note || start === items.length - 1;
+  const stays = (items[start]?.note && items[start].image) || start === items.length - 1;
   return items.slice(stays ? start : start + 1);
 }
 

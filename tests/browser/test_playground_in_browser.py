@@ -254,6 +254,8 @@ def test_blank_picture_gets_no_answer(page):
     page.set_input_files("#file", {"name": "b.png", "mimeType": "image/png", "buffer": buffer})
     expect(page.locator("#source")).to_contain_text("No ink")
     assert shown(page) == "–"
+    draw(page, 1)
+    expect(page.locator("#source")).to_contain_text("Your drawing")
 
 
 def test_test_digits_are_picked_with_keys_alone(page, playground):
