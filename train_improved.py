@@ -118,7 +118,7 @@ def parse_arguments() -> argparse.Namespace:
     flag = parser.add_argument
     flag("--dataset", metavar="NAME", choices=IMAGE_SETS, default="mnist", help=DATASETS)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
-    flag("--output-dir", type=Path, help="folder of this run (default: in runs or runs/NAME)")
+    flag("--output-dir", type=Path, help="its folder (default: improved in runs or runs/NAME)")
     flag("--epochs", type=int, default=15, help="passes over the training images")
     flag("--batch-size", type=int, default=64, help="images per step")
     flag("--lr", type=float, default=0.01, help="learning rate at the peak of the cycle")

@@ -18,14 +18,13 @@ is longer than alone: gradients are copied, and the processors have the exchange
 """
 
 import contextlib
-import json
 import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -171,31 +170,24 @@ def lines(name: str, model: nn.Module, seconds: Seconds) -> list[str]:
 
 
 def main() -> int:
-    """Measure, print, and write what was measured."""
+    """Measure, and print what was measured and what follows from it."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each way")
     parser.add_argument("--data-dir", type=Path, default="data", help="folder of the data set")
-    parser.add_argument("--output", metavar="FILE", type=Path, help="where to write JSON as well")
     args = parser.parse_args()
     require_positive(rounds=args.rounds)
     if ranks.share().number == 1:
         raise UserError("start it with torchrun --standalone --nproc-per-node 2")
     images = load_part(args.data_dir, "train")
     environment = describe_environment(CPU)
-    load = os.getloadavg()[0]
     print(
         f"{environment['device_name']}, {environment['threads']} threads a rank, torch "
-        f"{torch.__version__}, gloo, load before: {load:.2f}\n"
+        f"{torch.__version__}, gloo, load before: {os.getloadavg()[0]:.2f}\n"
     )
-    found: dict[str, Any] = {}
     for recipe in (base, improved):
         seconds = measure(recipe, images, args.rounds)
         if ranks.is_first():
             print("\n".join(lines(recipe.__name__, recipe()[0], seconds)), flush=True)
-            found[recipe.__name__] = {f"{way} {n}": times for (way, n), times in seconds.items()}
-    if args.output and ranks.is_first():
-        text = json.dumps({"environment": environment, "load": load, "seconds": found}, indent=2)
-        args.output.write_text(f"{text}\n", encoding="utf-8")
     return ALL_PASSED
 
 

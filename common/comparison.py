@@ -6,7 +6,6 @@ from typing import Any
 from markupsafe import Markup
 
 from common import dot_plots
-from common.escaping import visible
 from common.pages import Section, flatten_recipe, jinja_environment, side_by_side
 
 _SECTIONS = (
@@ -47,7 +46,7 @@ def render_comparison(
             for label, evaluation in evaluations.items()
         },
         "same_images": len({str(e["dataset"]["md5"]) for e in evaluations.values()}) == 1,
-        "titles": " and ".join(dict.fromkeys(title_of(e) for e in evaluations.values())),
+        "titles": list(dict.fromkeys(e["dataset"]["title"] for e in evaluations.values())),
         "runs": measured,
         "trained": trained,
         "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in trained.values()]),
@@ -57,11 +56,6 @@ def render_comparison(
     }
     page["sections"] = [section for section in _SECTIONS if page[section.needs]]
     return jinja_environment().get_template("comparison.html").render(page)
-
-
-def title_of(evaluation: Row) -> str:
-    """Return the name of the data set, made safe to show."""
-    return visible(str(evaluation["dataset"]["title"]))
 
 
 def _submissions(evaluations: dict[str, Row]) -> list[Row]:
