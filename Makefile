@@ -1,19 +1,16 @@
 # From a fresh clone: `make report` ends with runs/report.html, `make test` with a passed test suite.
-# Both do again only what is out of date. Needed on the machine: Python 3.11 or newer, git, make.
+# Both repeat only what is out of date. Needed on the machine: Python 3.11 or newer, git, make.
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 
-# What a change of makes trained weights out of date: not how results are measured and shown.
-SHOWING := $(addprefix common/,answers.py boundary.py bubblewrap.py comparison.py confidence.py \
-	confinement.py dot_plots.py evaluations.py github.py gradebooks.py grading.py history.py \
-	metrics.py onnx_models.py own_runs.py pages.py parts.py platforms.py playground.py \
-	playground_page.py plots.py predictions.py quantization.py readers.py rosters.py study.py \
-	submissions.py svg.py terminal.py warm_server.py)
-TRAINING := $(filter-out $(SHOWING),$(wildcard common/*.py))
+# What trained weights depend on. How results are graded and shown does not change them.
+TRAINING := $(wildcard common/*.py common/data/*.py common/support/*.py)
+# What reads submissions needs Linux: mypy checks it for that system alone.
+LINUX_ALONE := common/grading/(sandbox/|submissions\.py)
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: report test fashion-mnist test-browser verify reproduce lint format bench screenshot
+.PHONY: report test bubblewrap fashion-mnist test-browser verify reproduce lint format bench screenshot
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
@@ -22,8 +19,10 @@ report: runs/base/.trained runs/improved/.trained
 	[ $$status -gt 1 ] || $(VENV_PYTHON) report.py || status=$$?; \
 	exit $$status
 
-test: .venv/.installed-dev $(DATA) fashion-mnist
+test: .venv/.installed-dev $(DATA) bubblewrap fashion-mnist
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@command -v bwrap >/dev/null || \
+		echo "Skipped: the tests in bubblewrap. Install it, and run make test again."
 
 # The report as a person meets it. One process: it holds the one browser that all pages share.
 test-browser: .venv/.installed-browser $(DATA)
@@ -32,30 +31,33 @@ test-browser: .venv/.installed-browser $(DATA)
 
 # Does what is in runs/ hang together? Takes seconds.
 verify: .venv/.installed $(DATA)
-	@$(VENV_PYTHON) bench/verify.py
+	@$(VENV_PYTHON) -m bench.checks.verify
 
-# Trains both recipes anew, into runs/reproduced/, and compares with docs/reproduction.json.
+# Trains both recipes anew, into runs/reproduced/, and compares with bench/results/reproduction.json.
 reproduce: .venv/.installed $(DATA)
-	$(VENV_PYTHON) bench/reproduce.py
+	$(VENV_PYTHON) -m bench.checks.reproduce
 
 lint: .venv/.installed-dev
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy --platform linux
+	for platform in win32 darwin; do $(VENV_PYTHON) -m mypy --platform $$platform \
+		--follow-imports silent --exclude '$(LINUX_ALONE)' || exit; done
 
 format: .venv/.installed-dev
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
 bench: .venv/.installed $(DATA)
-	$(VENV_PYTHON) bench/epoch_speed.py
-	$(VENV_PYTHON) bench/grading_speed.py
+	$(VENV_PYTHON) -m bench.speed.epoch
+	$(VENV_PYTHON) -m bench.speed.grading
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m torch.distributed.run --standalone --nproc-per-node 2 \
-		bench/scaling.py
+		-m bench.speed.scaling
 
 # The picture in the README: the first screen of the report in runs/.
 screenshot: .venv/.installed-browser
 	$(call require_command,chromium)
-	$(VENV_PYTHON) bench/screenshot.py runs/report.html docs/report.png
+	$(VENV_PYTHON) -m bench.checks.screenshot runs/report.html docs/report.png
 
 # A stamp, and not metrics.json, tells that a training came to its end: that file is there, and
 # worth keeping, from the first epoch on.
@@ -64,11 +66,15 @@ runs/%/.trained: train_%.py $(TRAINING) | .venv/.installed $(DATA)
 	@touch $@
 
 $(DATA): | .venv/.installed
-	@$(call fetch,mnist)
+	@$(call download,mnist)
+
+# Half of the tests of the sandbox need it. Where it cannot be installed, they are skipped.
+bubblewrap:
+	@command -v bwrap >/dev/null || { $(call install,bubblewrap); } || true
 
 # One of the tests trains on it. Where it cannot be downloaded, Debian has a package.
 fashion-mnist: | .venv/.installed
-	@$(call fetch,fashion-mnist) || { $(call install,dataset-fashion-mnist); }
+	@$(call download,fashion-mnist) || { $(call install,dataset-fashion-mnist); }
 
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or \
@@ -91,9 +97,9 @@ fashion-mnist: | .venv/.installed
 	@touch $@
 
 # Puts a data set under data/, if it is nowhere yet.
-fetch = $(VENV_PYTHON) -c "from common.errors import run_script; from common.fetch import fetch; \
-	from common.image_sets import IMAGE_SETS; \
-	run_script(lambda: fetch(IMAGE_SETS['$(1)'], 'data') or 0)"
+download = $(VENV_PYTHON) -c "from common.data.catalog import DATASETS; \
+	from common.data.download import download; from common.support.cli import run_script; \
+	run_script(lambda: download(DATASETS['$(1)'], 'data') or 0)"
 
 # What no Python package brings along comes from Debian: a command under its own name.
 require_command = @command -v $(1) >/dev/null || { $(call install,$(1)); }

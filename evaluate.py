@@ -19,27 +19,29 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from common import evaluations, github, parts, ranks, terminal
-from common.arguments import ArgumentParser
-from common.boundary import Boundary
-from common.errors import ALL_PASSED, SOME_FAILED, UserError, require_between, run_script
-from common.files import require_target, write_json
-from common.gradebooks import FORMATS, Gradebook
-from common.grading import grade_all, mark_duplicates, rank
-from common.image_sets import DATASETS, IMAGE_SETS
-from common.locks import folder_lock
-from common.reference import ReferenceSet, private_test_set, public_test_set
-from common.submissions import Submission, find_submissions, require_outside
+from common.data.arrays import LabelledImages, load_private_test_set, load_split
+from common.data.catalog import DATASET_HELP, DATASETS
+from common.grading import document
+from common.grading.grade import grade_all
+from common.grading.gradebooks.gradebook import FORMATS, Gradebook
+from common.grading.rows import assign_ranks, mark_duplicates
+from common.grading.sandbox.client import Sandbox
+from common.grading.submissions import Submission, find_submissions, require_outside
+from common.reporting import github, terminal
+from common.support import distributed
+from common.support.cli import ArgumentParser, run_script
+from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_between
+from common.support.files import folder_lock, require_target, write_json
 
 if TYPE_CHECKING:
+    from common.grading.own_runs import Measured
     from common.loops import Batches
-    from common.own_runs import Measured
 
 OWN_RUNS = ("base", "improved", "augmented")
 
 ANOTHER_OUTPUT = "name another --output"
 
-# GiB, seconds or jobs: more than anybody has, and less than any system call takes.
+# GiB, seconds or jobs: more than anyone has, and less than any system call accepts.
 MAX_LIMIT = 500
 
 
@@ -51,16 +53,17 @@ def main() -> int:
         raise UserError("--format, --roster, --leaderboard and --fresh need a PATH to grade")
     if args.paths and args.playground:
         raise UserError("--playground shows the best of one's own runs: leave out PATH")
-    if args.playground and IMAGE_SETS[args.dataset].noun != "digit":
+    spec = DATASETS[args.dataset]
+    if args.playground and not (spec.known and spec.known.noun == "digit"):
         raise UserError(f"--playground is a page to draw digits on, not {args.dataset}")
     require_between(0, MAX_LIMIT, memory=args.memory, timeout=args.timeout, jobs=args.jobs)
-    runs = IMAGE_SETS[args.dataset].runs
-    output = args.output or (runs / "grading" if args.paths else runs) / "evaluation.json"
+    folder = spec.runs / "grading" if args.paths else spec.runs
+    output = args.output or folder / "evaluation.json"
     measure = grade_submissions if args.paths else measure_own_runs
-    document = measure(args, threshold, output)
-    if document is None:
-        return ALL_PASSED  # the first rank says what came out
-    all_passed = all(row["status"] == "pass" for row in document["results"])
+    evaluation = measure(args, threshold, output)
+    if evaluation is None:
+        return ALL_PASSED  # rank 0 reports the result
+    all_passed = all(row["status"] == "pass" for row in evaluation["results"])
     return ALL_PASSED if all_passed or args.exit_zero else SOME_FAILED
 
 
@@ -74,9 +77,9 @@ def parse_arguments() -> argparse.Namespace:
     what = "submission, run folder, or folder of submissions"
     flag("paths", metavar="PATH", nargs="*", type=Path, help=what)
     flag("--output", metavar="FILE", type=Path, help="evaluation to write (default: see above)")
-    thresholds = ", ".join(f"{key} {s.threshold}" for key, s in IMAGE_SETS.items() if s.threshold)
+    thresholds = ", ".join(f"{key} {s.threshold}" for key, s in DATASETS.items() if s.threshold)
     flag("--threshold", metavar="PERCENT", help=f"accuracy that passes (default: {thresholds})")
-    flag("--dataset", metavar="NAME", choices=IMAGE_SETS, default="mnist", help=DATASETS)
+    flag("--dataset", metavar="NAME", choices=DATASETS, default="mnist", help=DATASET_HELP)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     flag("--test-set", metavar="DIR", type=Path, help="measure on the IDX pair in this folder")
     flag("--device", default="auto", help="where one's own runs are measured: cpu, cuda or mps")
@@ -87,7 +90,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--isolation", choices=choices, default="auto", help="what keeps submissions apart")
     flag("--memory", metavar="GIB", type=float, default=2.0, help="memory of each submission")
     flag("--timeout", metavar="SECONDS", type=float, default=30.0, help="time of each submission")
-    jobs = max(1, (os.cpu_count() or 1) // ranks.on_this_machine().number)
+    jobs = max(1, (os.cpu_count() or 1) // distributed.local_world_size())
     flag("--jobs", type=int, default=jobs, help="submissions under way at a time, in each process")
     flag("--fresh", action="store_true", help="grade again what an earlier run graded")
     flag("--leaderboard", action="store_true", help="rank the submissions")
@@ -99,7 +102,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def parse_threshold(args: argparse.Namespace) -> Fraction:
     """Read a percentage exactly: 97.1 means 971/10, not the nearest binary number."""
-    text = args.threshold or IMAGE_SETS[args.dataset].threshold
+    text = DATASETS[args.dataset].threshold if args.threshold is None else args.threshold
     if text is None:
         raise UserError(f"--dataset {args.dataset} has no threshold of its own: give --threshold")
     if not re.fullmatch(r"\d{1,3}(\.\d{1,9})?", text, re.ASCII) or Fraction(text) > 100:
@@ -107,74 +110,82 @@ def parse_threshold(args: argparse.Namespace) -> Fraction:
     return Fraction(text)
 
 
-def reference_set(args: argparse.Namespace) -> ReferenceSet:
+def load_test_set(args: argparse.Namespace) -> LabelledImages:
     """Return the images and labels to measure on."""
-    image_set = IMAGE_SETS[args.dataset]
+    spec = DATASETS[args.dataset]
     if args.test_set:
-        return private_test_set(image_set, args.data_dir, args.test_set)
-    return public_test_set(image_set, args.data_dir)
+        return load_private_test_set(spec, args.data_dir, args.test_set)
+    return load_split(spec, args.data_dir, "test")
 
 
 def measure_own_runs(
     args: argparse.Namespace, threshold: Fraction, output: Path
 ) -> dict[str, Any] | None:
     """Measure the runs that are there, choose one by validation accuracy, and save it."""
-    if not ranks.is_first():
-        return None  # it takes seconds, so the first rank does it alone
-    # Imported here, since it brings torch along: half a gigabyte that grading has no use for.
-    from common import environment, own_runs
+    if not distributed.is_main_process():
+        return None  # it takes seconds, so rank 0 does it alone
+    # Imported here, since it loads torch: half a gigabyte that grading has no use for.
+    from common.grading import own_runs
+    from common.loops import Batches
+    from common.support import environment
 
-    image_set = IMAGE_SETS[args.dataset]
-    folders = own_runs.find_own_runs([image_set.runs / name for name in OWN_RUNS])
+    spec = DATASETS[args.dataset]
+    folders = own_runs.find_own_runs([spec.runs / name for name in OWN_RUNS])
     device = environment.choose_device(args.device)
     require_target(output)
     playground_path = output.with_name("playground.json")
     if args.playground and playground_path == output:
         raise UserError(f"--output {output} is where the playground goes: name another file")
-    reference = reference_set(args)
+    test_set = load_test_set(args)
     with folder_lock(output.parent, ANOTHER_OUTPUT):
-        batches = own_runs.batches_of(reference, device)
-        measured = [
-            own_runs.measure_run(folder, reference, batches, threshold)
+        batches = Batches(test_set, batch_size=1000, device=device)
+        runs = [
+            own_runs.measure_run(folder, test_set, batches, threshold)
             for folder in tqdm(folders, unit="run", disable=None, leave=False)
         ]
+        measured = [run for run in runs if isinstance(run, own_runs.Measured)]
         best = own_runs.choose_best(measured)
-        document = {
-            **evaluations.header(reference, threshold, environment.versions(), output),
+        evaluation = {
+            **document.header(test_set, threshold, environment.versions(), output),
             "best": best.row["name"] if best else None,
-            "results": [item.row for item in measured],
-            "comparisons": own_runs.compare_runs(measured, reference),
+            "results": [run.row for run in runs],
+            "comparisons": own_runs.compare_runs(measured, test_set),
         }
-        write_json(output, document)
-        best_path = output.parent / image_set.best_name
+        write_json(output, evaluation)
+        best_path = output.parent / spec.best_name
         if best:
-            own_runs.save_best(best, best_path)
+            own_runs.save_best(best, test_set.dataset, best_path)
         else:
-            best_path.unlink(missing_ok=True)  # an earlier one's would contradict this evaluation
-        made = [f"Evaluation: {output}  (python report.py {output} renders it)"]
-        if args.playground and not best:
-            playground_path.unlink(missing_ok=True)  # likewise
+            best_path.unlink(missing_ok=True)  # an earlier one would contradict this evaluation
+        written = [f"Evaluation: {output}  (python report.py {output} renders it)"]
+        if args.playground and best:
+            written.append(write_playground(playground_path, best, test_set, batches, args))
         elif args.playground:
-            made.append(write_playground(playground_path, best, reference, batches, args.data_dir))
-    print(terminal.evaluation(document))
+            playground_path.unlink(missing_ok=True)  # likewise
+    print(terminal.evaluation(evaluation))
     if best:
         print(f"{terminal.choice(best.row)}, saved as {best_path}")
-    print("\n".join(made))
-    print(f"\n{terminal.verdict(document)}")
+    print("\n".join(written))
+    print(f"\n{terminal.verdict(evaluation)}")
     if args.playground and not best:
         raise UserError("no playground: no run that held out validation images could be measured")
-    return document
+    return evaluation
 
 
 def write_playground(
-    path: Path, best: "Measured", reference: ReferenceSet, batches: "Batches", data_dir: Path
+    path: Path,
+    best: "Measured",
+    test_set: LabelledImages,
+    batches: "Batches",
+    args: argparse.Namespace,
 ) -> str:
     """Write what the page to draw on is made from, and return a line that says so."""
-    from common import playground
+    from common.grading import playground
 
-    document = playground.describe_playground(best, reference, batches, data_dir)
-    write_json(path, document)
-    accuracy = document["quantized_network"]["accuracy"]
+    training_images = load_split(DATASETS[args.dataset], args.data_dir, "train")
+    content = playground.describe_playground(best, test_set, batches, training_images)
+    write_json(path, content)
+    accuracy = content["quantized_network"]["accuracy"]
     return (
         f"Playground: {path}, {accuracy:.2f} % with weights of 8 bits  (python report.py "
         f"--playground {path} renders it)"
@@ -186,63 +197,64 @@ def grade_submissions(
 ) -> dict[str, Any] | None:
     """Give every file and folder that is named one row, and write the rows in each form.
 
-    Of several ranks each grades a share, and the first one writes and returns the evaluation.
+    Under torchrun each rank grades its part, and rank 0 writes and returns the evaluation.
     """
     submissions = find_submissions(args.paths)
     require_outside(output, args.paths)
     gradebook = Gradebook(args.format, args.roster, args.assignment)
     require_target(output)
-    reference = reference_set(args)
+    test_set = load_test_set(args)
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
-    versions = evaluations.grading_versions()
-    fields = evaluations.header(reference, threshold, versions, output, limits=limits)
-    parts.require_agreement(submissions, fields)
+    versions = document.grading_versions()
+    fields = document.header(test_set, threshold, versions, output, limits=limits)
+    document.require_agreement(submissions, fields)
     lock = folder_lock(output.parent, ANOTHER_OUTPUT)
-    with lock if ranks.is_first() else contextlib.nullcontext():
-        growing = evaluations.GrowingEvaluation(parts.path_of_this_rank(output), fields, {})
-        take_over = (growing, submissions, threshold, args.isolation, args.fresh)
-        known = ranks.from_first(lambda: parts.take_over(*take_over))
-        left = parts.share_of(submissions, known)
+    with lock if distributed.is_main_process() else contextlib.nullcontext():
+        growing = document.GrowingEvaluation(document.path_of_this_rank(output), fields, {})
+        known = distributed.broadcast_from_main(
+            lambda: document.take_over(growing, submissions, threshold, args.isolation, args.fresh)
+        )
+        left = document.left_for_this_rank(submissions, known)
         with growing:
-            grade_the_rest(args, threshold, left, reference, growing)
-            parts.collect(growing)
-        if not ranks.is_first():
+            grade_the_rest(args, threshold, left, test_set, growing)
+            document.collect(growing)
+        if not distributed.is_main_process():
             return None
-        in_order = growing.in_order()
-        mark_duplicates(in_order)
+        rows = growing.in_order()
+        mark_duplicates(rows)
         if args.leaderboard:
-            rank(in_order)
-        document = growing.write(in_order)
-        parts.remove(output)
+            assign_ranks(rows)
+        evaluation = growing.write(rows)
+        document.remove_files_of_other_ranks(output)
         with github.commands_stopped():
-            print(terminal.evaluation(document))
-            print("\n".join(gradebook.write(document, output.parent)))
-    github.summarise(document)
+            print(terminal.evaluation(evaluation))
+            print("\n".join(gradebook.write(evaluation, output.parent)))
+    github.summarise(evaluation)
     print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
-    print(terminal.verdict(document))
-    return document
+    print(terminal.verdict(evaluation))
+    return evaluation
 
 
 def grade_the_rest(
     args: argparse.Namespace,
     threshold: Fraction,
     left: dict[int, Submission],
-    reference: ReferenceSet,
-    growing: evaluations.GrowingEvaluation,
+    test_set: LabelledImages,
+    growing: document.GrowingEvaluation,
 ) -> None:
-    """Grade the submissions that have no row yet, under a bar that counts verdicts."""
+    """Grade the submissions that have no row yet, with a progress bar that counts verdicts."""
 
-    def start_boundary() -> Boundary:
+    def start_sandbox() -> Sandbox:
         memory = round(args.memory * 2**30)
-        boundary = Boundary(reference, args.isolation, memory, args.timeout, args.jobs)
-        if boundary.fallback_reason:
-            reason = boundary.fallback_reason
+        sandbox = Sandbox(test_set, args.isolation, memory, args.timeout, args.jobs)
+        if sandbox.fallback_reason:
+            reason = sandbox.fallback_reason
             print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
-        return boundary
+        return sandbox
 
     known = len(growing.rows)
     with tqdm(total=known + len(left), initial=known, unit="file", disable=None) as bar:
-        for index, row in grade_all(left, reference, threshold, start_boundary):
+        for index, row in grade_all(left, test_set, threshold, start_sandbox):
             growing.add(index, row)
             counts = Counter(row["status"] for row in growing.rows.values())
             bar.set_postfix({s: counts[s] for s in ("pass", "fail", "error")}, refresh=False)
@@ -250,4 +262,4 @@ def grade_the_rest(
 
 
 if __name__ == "__main__":
-    run_script(ranks.together(main))
+    run_script(distributed.distributed_main(main))

@@ -11,40 +11,29 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import TemplateError
-
-from common.arguments import ArgumentParser
-from common.comparison import render_comparison
-from common.errors import ALL_PASSED, UserError, run_script
-from common.escaping import printable
-from common.files import read_json, readable, write_whole
-from common.pages import render_report
-from common.playground_page import render_playground
-from common.study import render_study
-
-EVALUATION_KEYS = ("best", "command", "comparisons", "dataset", "output", "results", "threshold")
-ROW_KEYS = {"name", "own", "reason", "source", "status"}
-METRICS_KEYS = ("data", "environment", "history", "recipe", "seconds", "temperature")
-
-# What rendering can stumble over in files that an older version, or something else, has written.
-UNLIKE_OURS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, TemplateError)
+from common.reporting.comparison import render_comparison
+from common.reporting.pages import render_report
+from common.reporting.playground_page import Playground, playground_problem, render_playground
+from common.reporting.study import Study, render_study
+from common.support.cli import ArgumentParser, run_script
+from common.support.errors import ALL_PASSED, UserError
+from common.support.files import atomic_write, read_json
+from common.support.text import accuracy_text, json_text, terminal_safe
+from common.support.validation import check, check_evaluation, check_metrics
 
 
 class PageOfItsOwn(NamedTuple):
     """A page that is made from one document."""
 
-    keys: tuple[str, ...]  # that the document must have
+    schema: type
+    problem: Callable[[dict[str, Any]], str | None]  # what else is wrong with the document
     render: Callable[[dict[str, Any], str], str]  # from the document and its checksum
-    script: str  # that writes the document
+    advice: str
 
 
-STUDY = PageOfItsOwn(
-    ("claims", "command", "environment", "images", "runs"), render_study, "bench/claims.py"
-)
+STUDY = PageOfItsOwn(Study, lambda _: None, render_study, "run bench.study.claims again")
 PLAYGROUND = PageOfItsOwn(
-    ("network", "run", "test_digits", "test_set", "training_digits"),
-    render_playground,
-    "evaluate.py --playground",
+    Playground, playground_problem, render_playground, "run evaluate.py --playground again"
 )
 
 
@@ -81,23 +70,21 @@ def main() -> int:
     several = len(sources) > 1
     output = args.output or paths[0].with_name("comparison.html" if several else "report.html")
     require_other(output, [path for source in sources.values() for path in source.paths.values()])
-    page = render(sources)
-    write_whole(output, page)
+    atomic_write(output, render(sources).encode())
     for label, source in sources.items():
-        title = f"{printable(label)}:\n" if several else ""
+        title = f"{terminal_safe(label)}:\n" if several else ""
         print(f"{title}{summary(source.evaluation)}")
     return announce(output, args.open)
 
 
 def render_page(kind: PageOfItsOwn, path: Path, output: Path, is_opened: bool) -> int:
     """Render a document that is a page of its own."""
-    document = read_json(path, required=kind.keys)
+    document = read_json(path)
+    check(document, kind.schema, path, kind.advice)
+    if problem := kind.problem(document):
+        raise UserError(f"{path}: {problem}: {kind.advice}")
     require_other(output, [path])
-    try:
-        page = kind.render(document, checksum_of(path)).encode()
-    except UNLIKE_OURS as error:
-        raise unlike_ours([path], error, f"run {kind.script} again") from error
-    write_whole(output, page)
+    atomic_write(output, kind.render(document, checksum_of(path)).encode())
     return announce(output, is_opened)
 
 
@@ -134,9 +121,9 @@ def parse_arguments() -> argparse.Namespace:
         metavar="STUDY",
         nargs="?",
         type=Path,
-        const=Path(__file__).with_name("docs") / "claims.json",
+        const=Path(__file__).with_name("bench") / "results/claims.json",
         help="render the study of the tutorial's claims into runs/claims.html (default: not; "
-        "without STUDY docs/claims.json beside this script)",
+        "without STUDY the one in bench/results)",
     )
     alone(
         "--playground",
@@ -154,7 +141,7 @@ def parse_arguments() -> argparse.Namespace:
 def label_of(path: Path) -> str:
     """Return what an evaluation is called on a page: its folder, or its path if that says more."""
     named_by_folder = path.name == "evaluation.json" and path.parent.name
-    return readable(path.parent if named_by_folder else path)
+    return json_text(path.parent if named_by_folder else path)
 
 
 def read_sources(path: Path) -> Sources:
@@ -165,10 +152,12 @@ def read_sources(path: Path) -> Sources:
     UserError
         If one of them is missing or is not what the scripts write.
     """
-    evaluation = read_json(path, required=EVALUATION_KEYS)
-    require_evaluation(evaluation, path)
+    evaluation = read_json(path)
+    check_evaluation(evaluation, path)
     found = find_metrics(evaluation, folder=path.parent)
-    runs = {name: read_json(place, required=METRICS_KEYS) for name, place in found.items()}
+    runs = {name: read_json(place) for name, place in found.items()}
+    for name, metrics in runs.items():
+        check_metrics(metrics, found[name])
     paths = {"the evaluation": path} | {f"run {name}": place for name, place in found.items()}
     return Sources(evaluation, runs, paths)
 
@@ -185,77 +174,19 @@ def require_other(output: Path, sources: list[Path]) -> None:
         raise UserError(f"--output {output} is what the page is made from: name another file")
 
 
-def render(sources: dict[str, Sources]) -> bytes:
-    """Return the page of one evaluation, or the one that compares several.
-
-    Raises
-    ------
-    UserError
-        If a file has the right keys but not what this version of the scripts puts under them.
-    """
-    try:
-        if len(sources) == 1:
-            (only,) = sources.values()
-            return render_report(only.evaluation, only.runs, only.checksums()).encode()
-        return render_comparison(
-            {label: source.evaluation for label, source in sources.items()},
-            {label: source.runs for label, source in sources.items()},
-            {
-                f"{label}: {name}": checksum
-                for label, source in sources.items()
-                for name, checksum in source.checksums().items()
-            },
-        ).encode()
-    except UNLIKE_OURS as error:
-        paths = [path for source in sources.values() for path in source.paths.values()]
-        raise unlike_ours(paths, error, "train and evaluate again") from error
-
-
-def unlike_ours(paths: list[Path], error: Exception, advice: str) -> UserError:
-    """Return the complaint about files that have the right keys, and something else under them."""
-    return UserError(
-        f"{', '.join(map(str, paths))}: not all as this version of the scripts writes it "
-        f"({type(error).__name__}: {str(error)[:80]}); {advice}"
-    )
-
-
-def require_evaluation(evaluation: dict[str, Any], path: Path) -> None:
-    """Refuse an evaluation whose verdicts cannot be ones that evaluate.py has reached.
-
-    Raises
-    ------
-    UserError
-        Naming the file.
-    """
-    rows, best, threshold = (evaluation[key] for key in ("results", "best", "threshold"))
-    sound = (
-        isinstance(rows, list)
-        and all(is_sound(row) for row in rows)
-        and isinstance(best, str | None)
-        and isinstance(threshold, int | float)
-        and 0 <= threshold <= 100
-    )
-    names = [row["name"] for row in rows if row["own"]] if sound else []
-    if not sound or len(set(names)) < len(names):
-        raise UserError(f"{path} has rows that evaluate.py did not write: run it again")
-
-
-def is_sound(row: object) -> bool:
-    """Tell whether a row of an evaluation has what decides, and has it right."""
-    if not isinstance(row, dict) or not row.keys() >= ROW_KEYS:
-        return False
-    if not all(isinstance(row[key], str) for key in ("name", "source", "status")):
-        return False
-    if row["own"] not in (True, False):
-        return False
-    if row["status"] == "error":
-        return isinstance(row["reason"], str)
-    correct, total = row.get("correct"), row.get("total")
-    counts = type(correct) is type(total) is int and 0 <= correct <= total and total > 0
-    return (
-        row["status"] in ("pass", "fail")
-        and counts
-        and row.get("accuracy") == 100 * correct / total
+def render(sources: dict[str, Sources]) -> str:
+    """Return the page of one evaluation, or the one that compares several."""
+    if len(sources) == 1:
+        (only,) = sources.values()
+        return render_report(only.evaluation, only.runs, only.checksums())
+    return render_comparison(
+        {label: source.evaluation for label, source in sources.items()},
+        {label: source.runs for label, source in sources.items()},
+        {
+            f"{label}: {name}": checksum
+            for label, source in sources.items()
+            for name, checksum in source.checksums().items()
+        },
     )
 
 
@@ -276,20 +207,24 @@ def find_metrics(evaluation: dict[str, Any], folder: Path) -> dict[str, Path]:
 
 def summary(evaluation: dict[str, Any]) -> str:
     """Return the accuracies and the verdict in a few lines."""
-    lines = []
+    lines, threshold = [], evaluation["threshold"]
     for row in evaluation["results"]:
         if row["own"] and row["status"] != "error":
             low, high = row["accuracy_ci95"]
             lines.append(
-                f"{printable(row['name'])}: {row['accuracy']:.2f} % of {row['total']:,} images "
-                f"(95 % interval {low:.2f} - {high:.2f})"
+                f"{terminal_safe(row['name'])}: {accuracy_text(row['accuracy'], threshold)} % of "
+                f"{row['total']:,} images (95 % interval {low:.2f} - {high:.2f})"
             )
     if evaluation.get("complete") is False:
         lines.append("Incomplete: the run was cut short; the same command of evaluate.py ends it")
     passed = sum(row["status"] == "pass" for row in evaluation["results"])
     lines.append(
-        f"Verdict: {passed} of {len(evaluation['results'])} reached {evaluation['threshold']:g} %"
-        + (f"; the better model is {printable(evaluation['best'])}" if evaluation["best"] else "")
+        f"Verdict: {passed} of {len(evaluation['results'])} reached {threshold:.12g} %"
+        + (
+            f"; the better model is {terminal_safe(evaluation['best'])}"
+            if evaluation["best"]
+            else ""
+        )
     )
     return "\n".join(lines)
 

@@ -10,18 +10,17 @@ from pathlib import Path
 import torch
 from torch import nn, optim
 
-from common import ranks
-from common.arguments import ArgumentParser
 from common.checkpoints import TrainingState
-from common.data import load_training_data
-from common.environment import choose_device, seed_everything
-from common.errors import ALL_PASSED, require_positive, run_script
-from common.image_sets import DATASETS, IMAGE_SETS
+from common.data.catalog import DATASET_HELP, DATASETS
+from common.data.splits import load_training_data
 from common.loops import Batches, evaluate, train_one_epoch
 from common.models import MNISTClassifier
-from common.recipes import describe_recipe
+from common.reporting.terminal import exploration
 from common.runs import Run
-from common.terminal import exploration
+from common.support import distributed
+from common.support.cli import ArgumentParser, run_script
+from common.support.environment import choose_device, seed_everything
+from common.support.errors import ALL_PASSED, require_positive
 
 
 def main() -> int:
@@ -34,23 +33,27 @@ def main() -> int:
     device = choose_device(args.device)
 
     # 60,000 training images: 55,000 to learn from and 5,000 to choose by, stratified by class.
-    image_set = IMAGE_SETS[args.dataset]
-    data = load_training_data(args.data_dir, args.val_size, args.seed, image_set)
+    spec = DATASETS[args.dataset]
+    data = load_training_data(spec, args.data_dir, args.val_size, args.seed)
+    sizes = data.train.dataset.sizes
     print(exploration(data.summary))
     shuffle = torch.Generator().manual_seed(args.seed)
-    train_batches = Batches(data.train, args.batch_size, device, shuffle, share=ranks.share())
+    rank, world_size = distributed.rank(), distributed.world_size()
+    train_batches = Batches(
+        data.train, args.batch_size, device, shuffle, rank=rank, world_size=world_size
+    )
     val_batches = Batches(data.val, batch_size=1000, device=device)
 
     # Each layer has half the units of the one before; dropout keeps units from relying on others.
     model = MNISTClassifier(
-        data.input_size,
+        sizes.input_size,
         hidden_sizes=(512, 256, 128),
-        num_classes=data.num_classes,
+        num_classes=sizes.num_classes,
         dropout_rate=0.3,
     ).to(device)
 
-    # Under torchrun each process has a share of every batch, and the gradients are averaged.
-    net = ranks.parallel(model)
+    # Under torchrun each process has its part of every batch, and the gradients are averaged.
+    net = distributed.data_parallel(model)
 
     # Cross entropy takes logits: the softmax is inside, where it is numerically safe.
     criterion = nn.CrossEntropyLoss()
@@ -61,19 +64,11 @@ def main() -> int:
     # Large steps first, then smaller ones: 30 % smaller after every 10 epochs.
     scheduler = optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.7)
 
-    recipe = describe_recipe(
-        model,
-        criterion,
-        optimizer,
-        scheduler,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        val_size=args.val_size,
-    )
     state = TrainingState(model, optimizer, scheduler, train_batches)
-    output_dir = args.output_dir or image_set.runs / "base"
-    with Run(output_dir, state, recipe, data.summary, device, args.resume) as run:
+    output_dir = args.output_dir or spec.runs / "base"
+    with Run(
+        output_dir, state, criterion, data.summary, args.epochs, args.seed, args.resume
+    ) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
                 net, train_batches, criterion, optimizer, epoch, progress=run.progress
@@ -89,7 +84,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line; the defaults are the recipe's."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     flag = parser.add_argument
-    flag("--dataset", metavar="NAME", choices=IMAGE_SETS, default="mnist", help=DATASETS)
+    flag("--dataset", metavar="NAME", choices=DATASETS, default="mnist", help=DATASET_HELP)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     flag("--output-dir", type=Path, help="its folder (default: base in runs or runs/NAME)")
     flag("--epochs", type=int, default=20, help="passes over the training images")
@@ -103,4 +98,4 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_script(ranks.together(main))
+    run_script(distributed.distributed_main(main))

@@ -11,20 +11,18 @@ from pathlib import Path
 import torch
 from torch import nn, optim
 
-from common import ranks
-from common.arguments import ArgumentParser
-from common.augment import Distortions
-from common.averaging import WeightAverage
 from common.checkpoints import TrainingState
-from common.data import distorted_samples, load_training_data
-from common.environment import choose_device, seed_everything
-from common.errors import ALL_PASSED, UserError, require_positive, run_script
-from common.image_sets import DATASETS, IMAGE_SETS
+from common.data.catalog import DATASET_HELP, DATASETS
+from common.data.splits import load_training_data
 from common.loops import Batches, evaluate, train_one_epoch
-from common.models import ImprovedMNISTClassifier
-from common.recipes import describe_recipe
+from common.models import ExponentialMovingAverage, ImprovedMNISTClassifier
+from common.reporting.terminal import exploration
 from common.runs import Run
-from common.terminal import exploration
+from common.support import distributed
+from common.support.cli import ArgumentParser, run_script
+from common.support.environment import choose_device, seed_everything
+from common.support.errors import ALL_PASSED, UserError, require_positive
+from common.transforms import Distortions, distorted_samples
 
 # The defaults of the flags with --augment.
 AUGMENTED = {"epochs": 100, "batch_size": 256, "lr": 0.006}
@@ -40,8 +38,9 @@ def main() -> int:
     device = choose_device(args.device)
 
     # 60,000 training images: 55,000 to learn from and 5,000 to choose by, stratified by class.
-    image_set = IMAGE_SETS[args.dataset]
-    data = load_training_data(args.data_dir, args.val_size, args.seed, image_set)
+    spec = DATASETS[args.dataset]
+    data = load_training_data(spec, args.data_dir, args.val_size, args.seed)
+    sizes = data.train.dataset.sizes
     print(exploration(data.summary))
     shuffle = torch.Generator().manual_seed(args.seed)
     # A digit that is moved, turned or bent a little stays the same digit: seen once an epoch, each
@@ -49,11 +48,13 @@ def main() -> int:
     distort = Distortions() if args.augment else None
     if distort:
         data.summary["distorted"] = distorted_samples(data.summary, distort, count=4)
-    train_batches = Batches(data.train, args.batch_size, device, shuffle, distort, ranks.share())
+    rank, world_size = distributed.rank(), distributed.world_size()
+    train_batches = Batches(data.train, args.batch_size, device, shuffle, distort, rank, world_size)
     if train_batches.smallest == 1:
         raise UserError(
-            f"--batch-size {args.batch_size} makes a batch, or a share of one, of one image, which "
-            "has no variance to normalise by: change --batch-size or --val-size by a few"
+            f"--batch-size {args.batch_size} leaves a single image in the last batch, or to a rank "
+            "of it, and one image has no variance to normalise by: change --batch-size or "
+            "--val-size by a few"
         )
     val_batches = Batches(data.val, batch_size=1000, device=device)
 
@@ -62,14 +63,14 @@ def main() -> int:
     # Against distorted images the network has no units to spare: there dropout is weak.
     dropout = 0.05 if args.augment else 0.4
     model = ImprovedMNISTClassifier(
-        data.input_size,
+        sizes.input_size,
         hidden_sizes=(1024, 512, 256, 128),
-        num_classes=data.num_classes,
+        num_classes=sizes.num_classes,
         dropout_rate=dropout,
     ).to(device)
 
-    # Under torchrun each process has a share of every batch, and the gradients are averaged.
-    net = ranks.parallel(model)
+    # Under torchrun each process has its part of every batch, and the gradients are averaged.
+    net = distributed.data_parallel(model)
 
     # Aim for 91 % on the true class and 1 % on each other one: less overconfidence than 100 and 0.
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -84,24 +85,14 @@ def main() -> int:
         optimizer, max_lr=args.lr, epochs=args.epochs, steps_per_epoch=len(train_batches)
     )
 
-    # The weights go on trembling with each batch of distortions; their running average is calmer.
-    average = WeightAverage(model, decay=0.998) if args.augment else None
+    # The distortions keep the weights moving until the end; their running average is steadier.
+    average = ExponentialMovingAverage(model, decay=0.998) if args.augment else None
 
-    recipe = describe_recipe(
-        model,
-        criterion,
-        optimizer,
-        scheduler,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        val_size=args.val_size,
-        distortions=distort,
-        average=average,
-    )
     state = TrainingState(model, optimizer, scheduler, train_batches, average)
-    output_dir = args.output_dir or image_set.runs / ("augmented" if args.augment else "improved")
-    with Run(output_dir, state, recipe, data.summary, device, args.resume) as run:
+    output_dir = args.output_dir or spec.runs / ("augmented" if args.augment else "improved")
+    with Run(
+        output_dir, state, criterion, data.summary, args.epochs, args.seed, args.resume
+    ) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
                 net, train_batches, criterion, optimizer, epoch, scheduler, run.progress, average
@@ -116,7 +107,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line; the defaults are the recipe's."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     flag = parser.add_argument
-    flag("--dataset", metavar="NAME", choices=IMAGE_SETS, default="mnist", help=DATASETS)
+    flag("--dataset", metavar="NAME", choices=DATASETS, default="mnist", help=DATASET_HELP)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     flag("--output-dir", type=Path, help="its folder (default: improved in runs or runs/NAME)")
     flag("--epochs", type=int, default=15, help="passes over the training images")
@@ -133,4 +124,4 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_script(ranks.together(main))
+    run_script(distributed.distributed_main(main))

@@ -1,4 +1,4 @@
-"""The loops over batches: training for one epoch, measuring, predicting."""
+"""The loops over batches: train for one epoch, evaluate, predict."""
 
 import math
 import time
@@ -11,45 +11,41 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from common import ranks
-from common.augment import Distortions
-from common.averaging import WeightAverage
-from common.data import LabelledImages
-from common.errors import UserError
-from common.normalization import normalize
-from common.ranks import ALL, Share
+from common.data.arrays import LabelledImages
+from common.models import ExponentialMovingAverage
+from common.support.distributed import is_main_process, sum_over_ranks
+from common.support.errors import UserError
+from common.transforms import Distortions, normalize
 
 # (logits [N, C], targets [N]) -> mean loss, a scalar.
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 class Batches:
-    """Mini-batches of a data set that lies in memory as a whole, on the device that computes.
+    """Mini-batches of images that are held in memory, on the training device.
 
-    A tutorial's ``DataLoader`` decodes, converts and collates image by image, which costs several
-    times the arithmetic of a small network. Here a batch is one indexing operation on the uint8
-    images and one normalisation.
+    A tutorial's ``DataLoader`` works image by image, which costs several times the arithmetic of a
+    small network. Here a batch is one indexing operation on uint8 images and one normalisation.
 
     Parameters
     ----------
     data : LabelledImages
     batch_size : int
-        Images per batch; the last batch of a pass may be smaller.
+        Images per batch, over all ranks; the last batch of a pass may be smaller.
     device : torch.device
-        Where the data set is kept and the batches are made.
     generator : torch.Generator, optional
-        Shuffles anew at each pass. Without it the order is that of the data.
+        Shuffles anew for each pass. Without it the order is that of the data.
     distort : Distortions, optional
         Distorts the images of each batch before they are normalised.
-    share : Share
-        What of each batch is yielded. All shares of a batch are equal, so that the mean of their
-        gradients is the gradient of the batch: up to ``number - 1`` images of a pass, others each
-        time, are left out for that.
+    rank, world_size : int
+        Yield every ``world_size``-th image of each batch, from the one at ``rank``. All ranks get
+        equally many, so that the mean of their gradients is the gradient of the batch: up to
+        ``world_size - 1`` images of a pass, others each time, are left out for that.
 
     Raises
     ------
     UserError
-        If a batch cannot be shared out equally.
+        If a batch cannot be divided equally over the ranks.
     """
 
     def __init__(
@@ -59,41 +55,42 @@ class Batches:
         device: torch.device,
         generator: torch.Generator | None = None,
         distort: Distortions | None = None,
-        share: Share = ALL,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
-        if batch_size % share.number:
+        if batch_size % world_size:
             raise UserError(
-                f"--batch-size {batch_size} cannot be shared out equally over {share.number} "
+                f"--batch-size {batch_size} cannot be divided equally over {world_size} "
                 "processes: give a multiple of their number"
             )
-        if 0 < len(data) < share.number:
-            raise UserError(
-                f"{len(data)} images cannot be shared out over {share.number} processes"
-            )
-        self.share = share
-        self.images = data.images.to(device)
-        self.targets = data.targets.to(device)
-        self.normalization = data.normalization
-        self.distort = distort
-        # A larger batch is the same batch, and torch takes no number beyond 64 bits.
-        self.batch_size = min(batch_size, max(1, self.num_samples))
+        if 0 < len(data) < world_size:
+            raise UserError(f"{len(data)} images cannot be divided over {world_size} processes")
+        self.rank, self.world_size = rank, world_size
+        self.images = torch.tensor(data.images, device=device)
+        self.targets = torch.tensor(data.targets, device=device)
+        self.normalization = data.dataset.normalization
+        self.classes = data.dataset.classes
+        self.batch_size = batch_size
         self.generator = generator
-        self._position = 0  # batches of the pass under way that were yielded
-        self._skip = 0  # batches of the next pass that an earlier process has had
-        self._order_from: Tensor | None = None  # the generator's state before that pass
+        self.distort = distort
+        # torch takes no number beyond 64 bits, and a larger batch is the same batch.
+        self._step = min(batch_size, max(1, self.num_samples))
+        self._position = 0  # batches of this pass that were yielded
+        self._skip = 0  # batches of the next pass that an earlier process has trained on
+        self._order_from: Tensor | None = None  # the generator's state before this pass
 
     @property
     def num_samples(self) -> int:
-        """Images in a pass, over all shares."""
-        return len(self.targets) // self.share.number * self.share.number
+        """Images in a pass, over all ranks."""
+        return len(self.targets) // self.world_size * self.world_size
 
     @property
     def smallest(self) -> int:
-        """Images in the smallest batch or share of one that is yielded."""
-        return (self.num_samples % self.batch_size or self.batch_size) // self.share.number
+        """Images of one rank in the smallest batch."""
+        return (self.num_samples % self._step or self._step) // self.world_size
 
     def __len__(self) -> int:
-        return -(-self.num_samples // self.batch_size)
+        return -(-self.num_samples // self._step)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (float32, [N, 1, side, side], normalised) and targets (int64, [N])."""
@@ -104,9 +101,9 @@ class Batches:
             self._order_from = self.generator.get_state()
             order = torch.randperm(len(self.targets), generator=self.generator)
         order = order[: self.num_samples].to(self.targets.device)
-        indices_of_batches = order.split(self.batch_size)[start:]
+        indices_of_batches = order.split(self._step)[start:]
         for self._position, batch in enumerate(indices_of_batches, start=start + 1):
-            indices = batch[self.share.rank :: self.share.number]
+            indices = batch[self.rank :: self.world_size]
             images = self.images[indices]
             if self.distort is not None:
                 images = self.distort(images)
@@ -114,11 +111,7 @@ class Batches:
         self._position, self._order_from = 0, None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the pass under way stands; between two passes, at the start of the next.
-
-        The order is a function of the generator's state before the pass, so that and a number say
-        it all.
-        """
+        """Return the position in this pass, and the generator's state that fixes its order."""
         generator = self.generator.get_state() if self.generator else None
         return {
             "position": self._position,
@@ -126,7 +119,7 @@ class Batches:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next pass be the rest of the one that ``state_dict`` stands in."""
+        """Let the next pass be the rest of the one that ``state_dict`` was taken in."""
         if self.generator is not None:
             self.generator.set_state(state_dict["generator"])
         self._skip = self._position = state_dict["position"]
@@ -137,78 +130,73 @@ class TrainingResult(NamedTuple):
     """One pass over the training images, measured while the weights changed and dropout was on."""
 
     loss: float
-    accuracy: float  # percent
+    correct: int
+    total: int
     learning_rate: float  # of the last step
     seconds: float
 
 
-class Progress:
-    """What the steps of the epoch under way have measured so far.
+class ValidationResult(NamedTuple):
+    """One pass over other images, with fixed weights."""
 
-    ``after_step`` is called at the end of each of them: the moment to save, or to stop.
+    loss: float
+    correct: int
+    total: int
+
+
+class Progress:
+    """What the steps of an epoch have measured so far.
+
+    ``after_step`` is called at the end of each step: the moment to save, or to stop.
     """
 
     def __init__(self, after_step: Callable[[], None] | None = None) -> None:
         self.after_step = after_step
         self.earlier_losses = torch.empty(0)  # of steps that an earlier process did
-        self.losses: list[Tensor] = []  # per step: the sum over the images of the batch
-        self.hits: Tensor | int = 0
+        self.losses: list[Tensor] = []  # of each step, summed over the images of the batch
+        self.correct: Tensor | int = 0
         self.seen = 0
-        self.learning_rate = 0.0
-        self.seconds = 0.0
+        self.learning_rate = self.seconds = 0.0
 
-    def finish_step(
-        self, loss: Tensor, logits: Tensor, targets: Tensor, learning_rate: float
-    ) -> None:
-        """Count a step, without waiting for the device that computes it."""
+    def count(self, loss: Tensor, logits: Tensor, targets: Tensor, learning_rate: float) -> None:
+        """Count a step, without waiting for the device to finish it."""
         self.losses.append(loss.detach() * len(targets))
-        self.hits += (logits.argmax(dim=1) == targets).sum()
+        self.correct += (logits.argmax(dim=1) == targets).sum()
         self.seen += len(targets)
         self.learning_rate = learning_rate
         if self.after_step is not None:
             self.after_step()
 
     def loss_sums(self) -> Tensor:
-        """Return the losses of all steps so far: float32 [steps], on the CPU."""
+        """Return the loss sums of all steps so far: float32 [steps], on the CPU."""
         if not self.losses:
             return self.earlier_losses
         return torch.cat([self.earlier_losses, torch.stack(self.losses).cpu()])
 
-    def accuracy(self) -> float:
-        """Return the percentage of the images so far that were recognised."""
-        return 100 * int(self.hits) / self.seen
-
     def totals(self) -> tuple[Tensor, int, int]:
-        """Return losses as ``loss_sums`` (float64), hits and images, over all ranks."""
-        counts = torch.tensor([int(self.hits), self.seen], dtype=torch.float64)
-        sums = ranks.total(torch.cat([self.loss_sums().double(), counts]))
-        hits, seen = sums[-2:].tolist()
-        return sums[:-2], int(hits), int(seen)
+        """Return loss sums (float64 [steps]), correct answers and images, over all ranks."""
+        counts = torch.tensor([int(self.correct), self.seen], dtype=torch.float64)
+        sums = sum_over_ranks(torch.cat([self.loss_sums().double(), counts]))
+        correct, seen = sums[-2:].tolist()
+        return sums[:-2], int(correct), int(seen)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the figures as tensors and plain values."""
+        """Return the measurements as tensors and plain values."""
         return {
             "losses": self.loss_sums(),
-            "hits": int(self.hits),
+            "correct": int(self.correct),
             "seen": self.seen,
             "learning_rate": self.learning_rate,
             "seconds": self.seconds,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with figures that ``state_dict`` returned; the first rank counts them for all."""
-        self.earlier_losses = state_dict["losses"]
-        self.hits, self.seen = state_dict["hits"], state_dict["seen"]
-        self.learning_rate, self.seconds = state_dict["learning_rate"], state_dict["seconds"]
-        if not ranks.is_first():
-            self.earlier_losses, self.hits, self.seen = self.earlier_losses * 0, 0, 0
-
-
-class ValidationResult(NamedTuple):
-    """One pass over other images, with the weights at rest."""
-
-    loss: float
-    accuracy: float  # percent
+        """Continue from a saved state, which rank 0 counts for all ranks."""
+        self.earlier_losses, self.seconds = state_dict["losses"], state_dict["seconds"]
+        self.correct, self.seen = state_dict["correct"], state_dict["seen"]
+        self.learning_rate = state_dict["learning_rate"]
+        if not is_main_process():
+            self.earlier_losses, self.correct, self.seen = self.earlier_losses * 0, 0, 0
 
 
 def train_one_epoch(
@@ -219,14 +207,21 @@ def train_one_epoch(
     epoch: int,
     scheduler_per_batch: LRScheduler | None = None,
     progress: Progress | None = None,
-    average: WeightAverage | None = None,
+    average: ExponentialMovingAverage | None = None,
 ) -> TrainingResult:
     """Update the weights once per batch, for one pass over the training images.
 
-    Losses and hits stay tensors until the end of the pass: reading one (``loss.item()``) makes the
-    processor wait for a GPU. The progress bar reads them only when it redraws, ten times a second.
-    With the ``progress`` that an interrupted pass has made, this one does the rest of it. An
-    ``average`` takes the weights in after each step.
+    Losses and counts stay tensors until the end of the pass, since reading one makes the processor
+    wait for a GPU. The progress bar reads them when it redraws, ten times a second.
+
+    Parameters
+    ----------
+    scheduler_per_batch : LRScheduler, optional
+        Stepped after each batch.
+    progress : Progress, optional
+        Of an interrupted pass; this one does the rest.
+    average : ExponentialMovingAverage, optional
+        Updated after each step.
 
     Raises
     ------
@@ -253,27 +248,20 @@ def train_one_epoch(
             if scheduler_per_batch is not None:
                 scheduler_per_batch.step()
             progress.seconds = time.perf_counter() - started
-            progress.finish_step(loss, logits, targets, learning_rate)
+            progress.count(loss, logits, targets, learning_rate)
             if bar.update():
-                bar.set_postfix_str(
-                    f"loss {loss.item():.4f}, accuracy {progress.accuracy():.2f} %, "
-                    f"lr {learning_rate:.2g}",
-                    refresh=False,
-                )
-    loss_sums, hits, seen = progress.totals()
+                accuracy = 100 * int(progress.correct) / progress.seen
+                text = f"loss {loss.item():.4f}, accuracy {accuracy:.2f} %, lr {learning_rate:.2g}"
+                bar.set_postfix_str(text, refresh=False)
+    loss_sums, correct, total = progress.totals()
     _require_finite(loss_sums, epoch)
-    return TrainingResult(
-        loss=loss_sums.sum().item() / seen,
-        accuracy=100 * hits / seen,
-        learning_rate=progress.learning_rate,
-        seconds=time.perf_counter() - started,
-    )
+    mean_loss, seconds = loss_sums.sum().item() / total, time.perf_counter() - started
+    return TrainingResult(mean_loss, correct, total, progress.learning_rate, seconds)
 
 
 def _require_finite(loss_sums: Tensor, epoch: int) -> None:
-    broken = (~loss_sums.isfinite()).nonzero()
-    if len(broken) > 0:
-        step = int(broken[0]) + 1
+    if not loss_sums.isfinite().all():
+        step = int((~loss_sums.isfinite()).nonzero()[0]) + 1
         raise UserError(
             f"the loss is {loss_sums[step - 1].item()} at epoch {epoch}, step {step} of "
             f"{len(loss_sums)}: training diverged, try a lower --lr (the epochs before are saved)"
@@ -282,7 +270,7 @@ def _require_finite(loss_sums: Tensor, epoch: int) -> None:
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, batches: Batches, criterion: Criterion) -> ValidationResult:
-    """Measure loss and accuracy without changing the model (dropout off, running statistics).
+    """Measure loss and accuracy with dropout off and batch normalisation by running statistics.
 
     Raises
     ------
@@ -291,18 +279,18 @@ def evaluate(model: nn.Module, batches: Batches, criterion: Criterion) -> Valida
     """
     model.eval()
     losses: list[Tensor] = []
-    hits = torch.zeros((), dtype=torch.int64, device=batches.targets.device)
+    correct = torch.zeros((), dtype=torch.int64, device=batches.targets.device)
     for images, targets in batches:
         logits = model(images)
         losses.append(criterion(logits, targets) * len(targets))
-        hits += (logits.argmax(dim=1) == targets).sum()
+        correct += (logits.argmax(dim=1) == targets).sum()
     loss = torch.stack(losses).cpu().double().sum().item() / batches.num_samples
     if not math.isfinite(loss):
         raise UserError(
             f"the validation loss is {loss}: training diverged, try a lower --lr "
             "(the epochs before are saved)"
         )
-    return ValidationResult(loss=loss, accuracy=100 * hits.item() / batches.num_samples)
+    return ValidationResult(loss, int(correct), batches.num_samples)
 
 
 @torch.inference_mode()

@@ -1,16 +1,26 @@
-"""The statistics of a classifier's answers. numpy arrays in, JSON values out; no torch."""
+"""The statistics of a classifier's answers. numpy arrays in, JSON values out; no torch.
 
-import math
+The confidence of an answer is the probability that the network gives it: the largest softmax value.
+"""
+
 from collections.abc import Sequence
 from fractions import Fraction
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
-# Two-sided 95 %: 1.96 standard deviations on either side.
-_Z95 = NormalDist().inv_cdf(0.975)
+# Guo et al. 2017 (ICML), section 2: bins of equal width; 15 of them in their table 1.
+BINS = 15
+
+# Percent of the images that are answered, those of the highest confidence.
+_COVERAGES = (100, 99.5, 99, 98, 97, 96, 95, 94, 92, 90, 85, 80)
+
+# The temperature is searched for between e^-7 and e^7, about 1/1000 and 1000.
+_LOG_TEMPERATURE = (-7.0, 7.0)
 
 
 def accuracy_percent(correct: int, total: int) -> float:
@@ -29,18 +39,10 @@ def wilson_ci95(correct: int, total: int) -> list[float]:
     ValueError
         If ``total`` is not positive or ``correct`` is not between 0 and ``total``.
     """
-    if not 0 <= correct <= total or total == 0:
-        raise ValueError(f"correct={correct} of total={total} is no proportion")
-    proportion = correct / total
-    z2 = _Z95**2
-    centre = proportion + z2 / (2 * total)
-    half = _Z95 * math.sqrt(proportion * (1 - proportion) / total + z2 / (4 * total**2))
-    scale = 1 + z2 / total
-    # With none or all correct an end is exactly 0 or 100, which rounding would miss by a hair.
-    return [
-        0.0 if correct == 0 else 100 * (centre - half) / scale,
-        100.0 if correct == total else 100 * (centre + half) / scale,
-    ]
+    interval = binomtest(correct, total).proportion_ci(0.95, method="wilson")
+    # Rounding can leave the ends for none or all correct a hair away from 0 and 100.
+    low = 0.0 if correct == 0 else 100 * float(interval.low)
+    return [low, 100.0 if correct == total else 100 * float(interval.high)]
 
 
 def passes(correct: int, total: int, threshold: Fraction) -> bool:
@@ -49,7 +51,7 @@ def passes(correct: int, total: int, threshold: Fraction) -> bool:
 
 
 def count_confusions(targets: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the confusion matrix: int64, [num_classes, num_classes]; row truth, column answer."""
+    """Return the confusion matrix, int64 [classes, classes]: rows true, columns predicted."""
     return confusion_matrix(targets, predictions, labels=range(num_classes))
 
 
@@ -58,29 +60,25 @@ def per_class(matrix: np.ndarray) -> list[dict[str, Any]]:
 
     ``accuracy`` and ``accuracy_ci95`` are null for a class without images.
     """
-    rows = []
-    for label, (correct, total) in enumerate(
-        zip(matrix.diagonal(), matrix.sum(axis=1), strict=True)
-    ):
-        known = total > 0
-        rows.append(
-            {
-                "class": label,
-                "correct": int(correct),
-                "total": int(total),
-                "accuracy": accuracy_percent(int(correct), int(total)) if known else None,
-                "accuracy_ci95": wilson_ci95(int(correct), int(total)) if known else None,
-            }
-        )
-    return rows
+    counts = zip(matrix.diagonal().tolist(), matrix.sum(axis=1).tolist(), strict=True)
+    return [
+        {
+            "class": label,
+            "correct": correct,
+            "total": total,
+            "accuracy": accuracy_percent(correct, total) if total else None,
+            "accuracy_ci95": wilson_ci95(correct, total) if total else None,
+        }
+        for label, (correct, total) in enumerate(counts)
+    ]
 
 
 def most_confused(matrix: np.ndarray, count: int) -> list[dict[str, int]]:
-    """Return the ``count`` most frequent errors, as truth, answer and how often."""
+    """Return the ``count`` most frequent errors: true class, predicted class, how often."""
     errors = [
-        {"truth": truth, "answer": answer, "count": int(matrix[truth, answer])}
-        for truth, answer in np.ndindex(*matrix.shape)
-        if truth != answer and matrix[truth, answer] > 0
+        {"true": true, "predicted": predicted, "count": int(matrix[true, predicted])}
+        for true, predicted in np.ndindex(*matrix.shape)
+        if true != predicted and matrix[true, predicted] > 0
     ]
     return sorted(errors, key=lambda error: -error["count"])[:count]
 
@@ -88,21 +86,16 @@ def most_confused(matrix: np.ndarray, count: int) -> list[dict[str, int]]:
 def named_confusions(
     matrix: np.ndarray, named_pairs: Sequence[tuple[int, int]]
 ) -> list[dict[str, int]]:
-    """Return the errors of ``named_pairs`` in both directions."""
+    """Return the errors between ``named_pairs``, in both directions."""
     both_ways = [pair for a, b in named_pairs for pair in ((a, b), (b, a))]
-    return [{"truth": t, "answer": a, "count": int(matrix[t, a])} for t, a in both_ways]
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Return log probabilities, float64 [N, C], of ``logits`` [N, C]."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return [{"true": t, "predicted": p, "count": int(matrix[t, p])} for t, p in both_ways]
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Return the mean of -log p(target), in nats; the same measure whatever the training loss."""
+    """Return the mean of -log p(target), in nats, whatever loss a model was trained with."""
+    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     # 0.0 is added so that a perfect answer has no loss of -0.0.
-    return float(-log_softmax(logits)[np.arange(len(targets)), targets].mean()) + 0.0
+    return float(-log_probabilities[np.arange(len(targets)), targets].mean()) + 0.0
 
 
 def mcnemar_exact(correct_a: np.ndarray, correct_b: np.ndarray) -> dict[str, Any]:
@@ -120,9 +113,115 @@ def mcnemar_exact(correct_a: np.ndarray, correct_b: np.ndarray) -> dict[str, Any
     only_a = int((correct_a & ~correct_b).sum())
     only_b = int((correct_b & ~correct_a).sum())
     discordant = only_a + only_b
-    tail = sum(math.comb(discordant, k) for k in range(min(only_a, only_b) + 1))
+    p_value = float(binomtest(only_a, discordant).pvalue) if discordant else 1.0
+    return {"only_a": only_a, "only_b": only_b, "p_value": p_value}
+
+
+def confidence_and_correct(
+    logits: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the confidence of each answer (float64 [N]), and whether it is right (bool [N])."""
+    probabilities = np.exp(log_softmax(logits.astype(np.float64), axis=1))
+    return probabilities.max(axis=1), logits.argmax(axis=1) == targets
+
+
+def describe_confidence(
+    logits: np.ndarray, targets: np.ndarray, temperature: float | None
+) -> dict[str, Any]:
+    """Return calibration before and after temperature scaling, and accuracy at each coverage.
+
+    Parameters
+    ----------
+    logits : array of float, shape [N, C]
+    targets : array of int, shape [N]
+    temperature : float or None
+        Fitted on other images than these; without it there is no ``after``.
+    """
+    scaled = None if temperature is None else logits.astype(np.float64) / temperature
     return {
-        "only_a": only_a,
-        "only_b": only_b,
-        "p_value": float(min(Fraction(1), Fraction(2 * tail, 2**discordant))),
+        "bins": BINS,
+        "temperature": temperature,
+        "before": calibration(logits, targets),
+        "after": None if scaled is None else calibration(scaled, targets),
+        "coverage": accuracy_at_coverage(logits, targets),
     }
+
+
+def calibration(logits: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """Compare confidence with accuracy in ``BINS`` bins of equal width over (0, 1].
+
+    Returns
+    -------
+    dict
+        ``expected_calibration_error``, in percentage points: the mean over the images of the
+        distance between accuracy and mean confidence of their bin (Naeini et al. 2015, AAAI; Guo et
+        al. 2017, equation 3). ``loss``, the cross entropy. ``reliability``, for each bin with an
+        image: ``low``, ``high`` (its ends), ``confidence``, ``accuracy``, ``accuracy_ci95``, in
+        percent, and ``total``.
+    """
+    confidence, correct = confidence_and_correct(logits, targets)
+    # A bin includes its upper end, as in the paper: (0, 1/15], (1/15, 2/15], ...
+    bin_of = np.clip(np.ceil(confidence * BINS).astype(int), 1, BINS)
+    reliability, error = [], 0.0
+    for number in np.unique(bin_of).tolist():
+        inside = bin_of == number
+        correct_inside, total = int(correct[inside].sum()), int(inside.sum())
+        mean_confidence = 100 * float(confidence[inside].mean())
+        accuracy = accuracy_percent(correct_inside, total)
+        error += total / len(targets) * abs(accuracy - mean_confidence)
+        reliability.append(
+            {
+                "low": 100 * (number - 1) / BINS,
+                "high": 100 * number / BINS,
+                "confidence": mean_confidence,
+                "accuracy": accuracy,
+                "accuracy_ci95": wilson_ci95(correct_inside, total),
+                "total": total,
+            }
+        )
+    return {
+        "expected_calibration_error": error,
+        "loss": cross_entropy(logits, targets),
+        "reliability": reliability,
+    }
+
+
+def accuracy_at_coverage(logits: np.ndarray, targets: np.ndarray) -> list[dict[str, Any]]:
+    """Return the accuracy on what is answered if the least certain images are left to a person.
+
+    El-Yaniv and Wiener 2010 (JMLR 11) call this selective classification. Rows: ``coverage`` and
+    ``accuracy``, in percent, ``correct`` and ``total``. Of equal confidences the earlier image
+    counts as the more certain.
+    """
+    confidence, correct = confidence_and_correct(logits, targets)
+    correct_so_far = correct[np.argsort(-confidence, kind="stable")].cumsum()
+    rows = []
+    for coverage in _COVERAGES:
+        total = max(1, round(coverage / 100 * len(targets)))
+        right = int(correct_so_far[total - 1])
+        accuracy = accuracy_percent(right, total)
+        rows.append({"coverage": coverage, "accuracy": accuracy, "correct": right, "total": total})
+    return rows
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Return the temperature T > 0 that minimises the cross entropy of ``logits / T``.
+
+    Guo et al. 2017 (ICML, section 4.2). T above 1 says that the network was too confident, T below
+    1 that it was too timid. It never changes which class is largest, so accuracy stays the same.
+
+    Parameters
+    ----------
+    logits : array of float, shape [N, C]
+        Of images that the network was not trained on.
+    targets : array of int, shape [N]
+    """
+    logits = logits.astype(np.float64)
+    # Over log T, T stays positive.
+    found = minimize_scalar(
+        lambda log_temperature: cross_entropy(logits / np.exp(log_temperature), targets),
+        bounds=_LOG_TEMPERATURE,
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return float(np.exp(found.x))

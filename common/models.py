@@ -1,12 +1,34 @@
-"""The two networks: multilayer perceptrons on flattened images."""
+"""The two networks, their initialisation, and the registry by which checkpoints find a class.
 
-from collections.abc import Sequence
+A network of your own needs three things:
+
+- ``forward`` takes images [N, 1, side, side] (float32, normalised) and returns logits
+  [N, classes];
+- ``@register`` above the class, which stands in this file, so that ``evaluate.py`` can rebuild it
+  from a checkpoint by its name;
+- if the class cannot be built without arguments, ``self.model_args``: a dictionary of the
+  arguments to build it with, numbers and lists only.
+"""
+
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+# Classes by name.
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {}
+
+Network = TypeVar("Network", bound=type[nn.Module])
+
+
+def register(architecture: Network) -> Network:
+    """Let checkpoints find a class by its name. Use it as a decorator."""
+    ARCHITECTURES[architecture.__name__] = architecture
+    return architecture
 
 
 class Dropout(nn.Dropout):
@@ -15,7 +37,7 @@ class Dropout(nn.Dropout):
     Sets each value to zero with probability ``p`` in training, and divides the others by 1 - p so
     that their sum keeps its expectation (Srivastava et al. 2014, JMLR 15). ``nn.Dropout`` draws
     its mask with ``bernoulli_``; comparing uniform numbers with ``p`` gives the same distribution
-    in a third of the time (the README, under "Speed", has the command that shows it).
+    in a third of the time (docs/results.md, "Speed", has the command that shows it).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,10 +48,11 @@ class Dropout(nn.Dropout):
         return x * keep.div_(1 - self.p)
 
 
+@register
 class MNISTClassifier(nn.Module):
     """A multilayer perceptron whose hidden layers are Linear, ReLU, Dropout.
 
-    The layers are named ``fc1``, ``dropout1``, ``fc2``, ...; the last ``fc`` is the output layer.
+    The layers are called ``fc1``, ``dropout1``, ``fc2``, ...; the last ``fc`` is the output layer.
 
     Parameters
     ----------
@@ -41,8 +64,10 @@ class MNISTClassifier(nn.Module):
     num_classes : int
         Logits per image.
     dropout_rate : float
-        Share of hidden units set to zero at each training step.
+        Share of the hidden units that each training step sets to zero.
     """
+
+    batch_norm = False
 
     def __init__(
         self,
@@ -52,32 +77,43 @@ class MNISTClassifier(nn.Module):
         dropout_rate: float = 0.3,
     ) -> None:
         super().__init__()
-        self.model_args = _plain_args(input_size, hidden_sizes, num_classes, dropout_rate)
+        self.model_args = {
+            "input_size": input_size,
+            "hidden_sizes": list(hidden_sizes),
+            "num_classes": num_classes,
+            "dropout_rate": dropout_rate,
+        }
         self.num_hidden = len(hidden_sizes)
-        self.flatten = nn.Flatten()
-        for layer, (fan_in, fan_out) in enumerate(pairwise([input_size, *hidden_sizes]), start=1):
+        sizes = [input_size, *hidden_sizes]
+        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
             self.add_module(f"fc{layer}", nn.Linear(fan_in, fan_out))
+            if self.batch_norm:
+                self.add_module(f"bn{layer}", nn.BatchNorm1d(fan_out))
             self.add_module(f"dropout{layer}", Dropout(dropout_rate))
-        last_size = [input_size, *hidden_sizes][-1]
-        self.add_module(f"fc{self.num_hidden + 1}", nn.Linear(last_size, num_classes))
+        self.add_module(f"fc{self.num_hidden + 1}", nn.Linear(sizes[-1], num_classes))
         initialize_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [N, num_classes] for images [N, 1, 28, 28] or [N, 784], float32."""
-        x = self.flatten(images)
+        x = images.flatten(start_dim=1)
         for layer in range(1, self.num_hidden + 1):
-            x = F.relu(getattr(self, f"fc{layer}")(x))
-            x = getattr(self, f"dropout{layer}")(x)
+            x = getattr(self, f"fc{layer}")(x)
+            if self.batch_norm:
+                x = getattr(self, f"bn{layer}")(x)
+            x = getattr(self, f"dropout{layer}")(F.relu(x))
         return getattr(self, f"fc{self.num_hidden + 1}")(x)
 
 
-class ImprovedMNISTClassifier(nn.Module):
+@register
+class ImprovedMNISTClassifier(MNISTClassifier):
     """A deeper multilayer perceptron whose hidden layers are Linear, BatchNorm1d, ReLU, Dropout.
 
-    Named as in ``MNISTClassifier``, with ``bn1``, ``bn2``, ... for the batch normalisation (Ioffe
-    and Szegedy 2015), which keeps each layer's inputs at mean 0 and variance 1 over the batch and
-    so bears a learning rate ten times that of the base network. Parameters: as there.
+    Called as in ``MNISTClassifier``, with ``bn1``, ``bn2``, ... for the batch normalisation (Ioffe
+    and Szegedy 2015). It keeps each layer's inputs at mean 0 and variance 1 over the batch, and so
+    allows ten times the learning rate of the base network. Parameters: as there.
     """
+
+    batch_norm = True
 
     def __init__(
         self,
@@ -86,49 +122,26 @@ class ImprovedMNISTClassifier(nn.Module):
         num_classes: int = 10,
         dropout_rate: float = 0.4,
     ) -> None:
-        super().__init__()
-        self.model_args = _plain_args(input_size, hidden_sizes, num_classes, dropout_rate)
-        self.num_hidden = len(hidden_sizes)
-        self.flatten = nn.Flatten()
-        for layer, (fan_in, fan_out) in enumerate(pairwise([input_size, *hidden_sizes]), start=1):
-            self.add_module(f"fc{layer}", nn.Linear(fan_in, fan_out))
-            self.add_module(f"bn{layer}", nn.BatchNorm1d(fan_out))
-            self.add_module(f"dropout{layer}", Dropout(dropout_rate))
-        last_size = [input_size, *hidden_sizes][-1]
-        self.add_module(f"fc{self.num_hidden + 1}", nn.Linear(last_size, num_classes))
-        initialize_weights(self)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits [N, num_classes] for images [N, 1, 28, 28] or [N, 784], float32."""
-        x = self.flatten(images)
-        for layer in range(1, self.num_hidden + 1):
-            x = getattr(self, f"bn{layer}")(getattr(self, f"fc{layer}")(x))
-            x = getattr(self, f"dropout{layer}")(F.relu(x))
-        return getattr(self, f"fc{self.num_hidden + 1}")(x)
+        super().__init__(input_size, hidden_sizes, num_classes, dropout_rate)
 
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {
-    "MNISTClassifier": MNISTClassifier,
-    "ImprovedMNISTClassifier": ImprovedMNISTClassifier,
-}
+class ExponentialMovingAverage(AveragedModel):
+    """A copy of a network whose weights and batch statistics are a running average of its own.
 
-
-def build_model(architecture: str, model_args: dict[str, Any]) -> nn.Module:
-    """Rebuild a network from what a checkpoint says of it.
+    Polyak and Juditsky 1992 (SIAM Journal on Control and Optimization 30(4)) average the iterates
+    of stochastic approximation; the exponential form forgets the early ones.
 
     Parameters
     ----------
-    architecture : str
-        A class name among ``ARCHITECTURES``.
-    model_args : dict
-        Keyword arguments of that class; what is left out takes its default.
-
-    Raises
-    ------
-    KeyError
-        If ``architecture`` is not registered.
+    model : nn.Module
+        Is copied; ``module`` is the averaged network.
+    decay : float
+        What each step leaves of the average; it looks back over about 1 / (1 - decay) steps.
     """
-    return ARCHITECTURES[architecture](**model_args)
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self.decay = decay
 
 
 def initialize_weights(model: nn.Module) -> None:
@@ -145,18 +158,29 @@ def initialize_weights(model: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+def model_args(model: nn.Module) -> dict[str, Any]:
+    """Return the arguments to build a network with: its ``model_args``, or none."""
+    return getattr(model, "model_args", {})
+
+
+def build_model(architecture: str, model_args: dict[str, Any]) -> nn.Module:
+    """Build a network from what a checkpoint says of it.
+
+    Parameters
+    ----------
+    architecture : str
+        A class name in ``ARCHITECTURES``.
+    model_args : dict
+        Keyword arguments of that class; what is left out takes its default.
+
+    Raises
+    ------
+    KeyError
+        If ``architecture`` is not registered.
+    """
+    return ARCHITECTURES[architecture](**model_args)
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trained values."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _plain_args(
-    input_size: int, hidden_sizes: Sequence[int], num_classes: int, dropout_rate: float
-) -> dict[str, Any]:
-    # Plain types: they go into JSON and into checkpoints that load with weights_only=True.
-    return {
-        "input_size": input_size,
-        "hidden_sizes": list(hidden_sizes),
-        "num_classes": num_classes,
-        "dropout_rate": dropout_rate,
-    }

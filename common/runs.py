@@ -1,7 +1,7 @@
 """A training run's folder: ``metrics.json`` and ``checkpoint.pth``, written after each epoch.
 
-Until the run is finished ``training_state.pth`` lies beside them, with all that ``--resume`` needs.
-It is removed at the end: it is three times as large as the checkpoint, and its work is done.
+Until the run is finished ``training_state.pth`` is there as well, with all that ``--resume`` needs.
+It is removed at the end, since it is three times as large as the checkpoint.
 """
 
 import contextlib
@@ -13,70 +13,76 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
-from common import ranks
-from common.calibration import fit_temperature
-from common.checkpoints import TrainingState, load_saved_state, save_checkpoint
-from common.environment import describe_environment, seed_rank, versions
-from common.errors import UserError
-from common.escaping import printable
-from common.files import read_json, readable, require_target, write_json
-from common.locks import folder_lock
+from common.checkpoints import (
+    TrainingState,
+    describe_model,
+    describe_recipe,
+    load_saved_state,
+    save_checkpoint,
+)
 from common.loops import Batches, Progress, TrainingResult, ValidationResult, predict_logits
+from common.metrics import accuracy_percent, fit_temperature
 from common.models import count_parameters
-from common.recipes import differences
-from common.signals import DeferredSignals, Stopped
+from common.support import distributed
+from common.support.cli import DeferredSignals, Stopped
+from common.support.environment import describe_environment, seed_rank, versions
+from common.support.errors import UserError
+from common.support.files import folder_lock, read_json, require_target, write_json
+from common.support.text import json_text, shorten, terminal_safe
 
-# Where two runs that agree in these do the same arithmetic in the same order.
-_CONDITIONS = ("torch", "device", "device_name", "threads", "ranks")
+# Two runs that agree in these do the same arithmetic in the same order.
+_CONDITIONS = ("torch", "device", "device_name", "threads", "world_size")
 _STATE_KEYS = ("recipe", "data", "conditions", "history", "progress", "seconds")
 
 
 class Run:
-    """Keeps the history of a training run and writes it, so that the scripts stay recipes.
+    """Keeps the history of a training run and writes its files, so that the scripts stay recipes.
 
-    Use it as a context manager: while it is entered no other run can use the folder, and a signal
-    ends the script after the step under way, with the state saved. Of several ranks the first one
-    alone reads and writes files. They are never all at the same step when a signal comes, so it
-    ends them at once, and what is saved is the state at the end of the last epoch.
+    Use it as a context manager: no other run can then use the folder, and a signal ends the script
+    after the current step, with the state saved. Under torchrun rank 0 alone reads and writes
+    files. Ranks are never all at the same step when a signal comes, so it ends them at once, and
+    the saved state is that of the end of the last epoch.
 
     Parameters
     ----------
     folder : Path
         Gets ``metrics.json`` and ``checkpoint.pth``; made if it is not there.
     state : TrainingState
-        Its model is one of ``common.models``.
-    recipe : dict
-        What ``describe_recipe`` returns.
+        Before the first step.
+    criterion : nn.Module
+        The loss.
     data : dict
-        ``TrainingData.summary``.
-    device : torch.device
+        The summary of the data set, as ``common.data.summary`` describes it.
+    epochs, seed : int
+        Of the recipe.
     resume : bool
-        Go on where an earlier run into the folder was interrupted, if there is one.
+        Continue an interrupted run in the folder, if there is one.
 
     Attributes
     ----------
     progress : Progress
-        Of the epoch under way.
+        Of the current epoch.
     """
 
     def __init__(
         self,
         folder: Path,
         state: TrainingState,
-        recipe: dict[str, Any],
+        criterion: nn.Module,
         data: dict[str, Any],
-        device: torch.device,
+        epochs: int,
+        seed: int,
         resume: bool = False,
     ) -> None:
         self.folder = Path(folder)
-        self.state, self.model = state, state.result
+        self.state, self.model, self.batches = state, state.result, state.batches
+        self.data, self.num_epochs, self.seed, self.resume = data, epochs, seed, resume
+        recipe = describe_recipe(state, criterion, epochs, seed, data["val_size"])
         # As JSON has it, so that it can be compared with what an earlier run wrote.
         self.recipe = json.loads(json.dumps(recipe))
-        self.data = data
-        self.resume = resume
-        self.environment = describe_environment(device)
+        self.environment = describe_environment(self.batches.targets.device)
         self.conditions = {key: self.environment[key] for key in _CONDITIONS}
         self.history: list[dict[str, Any]] = []
         self.temperature: float | None = None
@@ -86,29 +92,29 @@ class Run:
         self.progress = Progress(after_step=self._stop_if_asked)
         self.started = time.perf_counter()
         self.state_path = self.folder / "training_state.pth"
-        # A folder that cannot take the files is better known before the first epoch than after it.
+        # Better to know before the first epoch than after it that the folder cannot take the files.
         for name in ("checkpoint.pth", "metrics.json", self.state_path.name):
             require_target(self.folder / name)
 
     def __enter__(self) -> "Run":
         with contextlib.ExitStack() as entered:
-            if ranks.is_first():
+            if distributed.is_main_process():
                 entered.enter_context(folder_lock(self.folder, "name another --output-dir"))
-            if self.resume or ranks.is_restarted():
-                self._take_up()
+            if self.resume or distributed.is_restarted():
+                self._restore()
             elif self.state_path.exists():
                 _say(f"The unfinished run in {self.folder} is replaced; --resume would continue it")
-            if ranks.share().number == 1:
+            if distributed.world_size() == 1:
                 entered.enter_context(self.signals)
-            elif ranks.is_first() and not self.is_finished:
-                # So that a restart goes on with this run, whatever an earlier one left here.
+            elif distributed.is_main_process() and not self.is_finished:
+                # So that a restart continues this run, whatever an earlier one left here.
                 self._save_state()
             self._entered = entered.pop_all()
         return self
 
     def __exit__(self, kind: type | None, exception: BaseException | None, trace: object) -> None:
         self._entered.close()
-        if isinstance(exception, Stopped) and ranks.share().number > 1:
+        if isinstance(exception, Stopped) and distributed.world_size() > 1:
             exception.advice = (
                 f"the state after epoch {self.saved_epochs} is saved, and the same torchrun "
                 "command with --resume at its end goes on from there"
@@ -116,9 +122,9 @@ class Run:
 
     def epochs(self) -> Iterator[int]:
         """Yield the number of each epoch that is left, from 1."""
-        while not self.is_finished and len(self.history) < self.recipe["epochs"]:
+        while not self.is_finished and len(self.history) < self.num_epochs:
             epoch = len(self.history) + 1
-            seed_rank(self.recipe.get("seed", 0), epoch)
+            seed_rank(self.seed, epoch)
             yield epoch
 
     def finish_epoch(self, training: TrainingResult, validation: ValidationResult | None) -> None:
@@ -129,43 +135,53 @@ class Run:
         UserError
             If a weight is not finite; the files are then still those of the epoch before.
         """
+        epoch = len(self.history) + 1
         if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
             raise UserError(
-                f"weights are not finite after epoch {len(self.history) + 1}: training diverged, "
-                "try a lower --lr (the epochs before are saved)"
+                f"weights are not finite after epoch {epoch}: training diverged, try a lower --lr "
+                "(the epochs before are saved)"
             )
         row = {
-            "epoch": len(self.history) + 1,
+            "epoch": epoch,
             "learning_rate": training.learning_rate,
             "train_loss": training.loss,
-            "train_accuracy": training.accuracy,
-            "val_loss": validation.loss if validation else None,
-            "val_accuracy": validation.accuracy if validation else None,
+            "train_accuracy": accuracy_percent(training.correct, training.total),
+            "val_loss": None,
+            "val_accuracy": None,
+            "val_correct": None,
+            "val_total": None,
             "seconds": training.seconds,
         }
+        if validation:
+            row |= {
+                "val_loss": validation.loss,
+                "val_accuracy": accuracy_percent(validation.correct, validation.total),
+                "val_correct": validation.correct,
+                "val_total": validation.total,
+            }
         self.history.append(row)
         self.progress = Progress(after_step=self._stop_if_asked)
-        if ranks.is_first():
+        if distributed.is_main_process():
             self._save_state()
             self._write_results()
-        print(_epoch_line(row, self.recipe["epochs"]), flush=True)
+        print(_epoch_line(row, self.num_epochs), flush=True)
         self._stop_if_asked()
 
     def finish(self, val_batches: Batches) -> None:
         """Fit the temperature on the validation images, if there are any, and write the results."""
-        if self.is_finished or not ranks.is_first():
+        if self.is_finished or not distributed.is_main_process():
             return
         if val_batches.num_samples > 0:
             logits = predict_logits(self.model, val_batches)
-            self.temperature = fit_temperature(logits, val_batches.targets.cpu())
+            self.temperature = fit_temperature(logits.numpy(), val_batches.targets.cpu().numpy())
         self.is_finished = True
         self._write_results()
         self.state_path.unlink(missing_ok=True)
         print(f"Wrote {self.folder / 'checkpoint.pth'} and {self.folder / 'metrics.json'}")
 
-    def _take_up(self) -> None:
-        """Go on where an earlier run stands, if there is one in the folder of the first rank."""
-        saved, self.is_finished = ranks.from_first(self._read_earlier)
+    def _restore(self) -> None:
+        """Continue from what an earlier run has saved, if rank 0 finds one in the folder."""
+        saved, self.is_finished = distributed.broadcast_from_main(self._read_earlier)
         if saved is not None:
             self.state.restore(self.state_path, saved)
             self.progress.load_state_dict(saved["progress"])
@@ -173,12 +189,12 @@ class Run:
             self.started -= saved["seconds"]
             steps = len(self.progress.earlier_losses)
             _say(f"Resumed after epoch {len(self.history)}, step {steps} of the next")
-            others = differences(saved["conditions"], self.conditions)
-            if ranks.share().number > 2:
-                # DDP lays gradients out anew after its first step, and a sum's order follows that.
-                others.append("more than two ranks add up their first gradients in another order")
-            if others:
-                _say(f"Equality to the bit is not promised: {', '.join(others)}")
+            changed = differences(saved["conditions"], self.conditions)
+            if distributed.world_size() > 2:
+                # DDP regroups the gradients after its first step, which changes a sum's order.
+                changed.append("more than two ranks add up their first gradients in another order")
+            if changed:
+                _say(f"The result may differ in its last bits: {', '.join(changed)}")
         elif self.is_finished:
             print(f"The run in {self.folder} is finished: nothing to resume")
 
@@ -207,8 +223,10 @@ class Run:
     def _stop_if_asked(self) -> None:
         if self.signals.received is not None:
             self._save_state()
+            words = [word for word in sys.argv if word != "--resume"]
+            command = shlex.join(["python", *words, "--resume"])
             stopped = Stopped(self.signals.received)
-            stopped.advice = f"the state is saved, and this continues: {_continuing_command()}"
+            stopped.advice = f"the state is saved, and this continues: {command}"
             raise stopped
 
     def _save_state(self) -> None:
@@ -226,16 +244,14 @@ class Run:
     def _write_results(self) -> None:
         """Write the checkpoint, and the metrics that name it by its checksum."""
         checkpoint = {
-            "model_state_dict": {k: v.cpu() for k, v in self.model.state_dict().items()},
-            "model_architecture": type(self.model).__name__,
-            "model_args": self.model.model_args,
+            **describe_model(self.model, self.batches.normalization, self.batches.classes),
             "accuracy": self.history[-1]["val_accuracy"],
             "epoch": self.history[-1]["epoch"],
             "recipe": self.recipe,
             "versions": versions(),
         }
         metrics = {
-            "name": readable(self.folder.name),
+            "name": json_text(self.folder.name),
             "architecture": type(self.model).__name__,
             "parameters": count_parameters(self.model),
             "recipe": self.recipe,
@@ -250,13 +266,20 @@ class Run:
         write_json(self.folder / "metrics.json", metrics)
 
 
+def differences(then: object, now: object, name: str = "") -> list[str]:
+    """Return where two JSON documents differ, with the names of nested keys joined by dots."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        found = []
+        for key in sorted(then.keys() | now.keys()):
+            found += differences(then.get(key), now.get(key), f"{name}.{key}" if name else key)
+        return found
+    if then == now:
+        return []
+    return [f"{name} is {shorten(repr(now), 40)}, and was {shorten(repr(then), 40)}"]
+
+
 def _say(line: str) -> None:
-    print(printable(line), file=sys.stderr)
-
-
-def _continuing_command() -> str:
-    words = [word for word in sys.argv if word != "--resume"]
-    return shlex.join(["python", *words, "--resume"])
+    print(terminal_safe(line), file=sys.stderr)
 
 
 def _epoch_line(row: dict[str, Any], epochs: int) -> str:

@@ -1,18 +1,182 @@
-"""MNIST's reference transforms, for who has a PIL image; the loops use their fast equal.
+"""From pixels to the networks' inputs: for one PIL image, for a batch, and with distortions.
 
->>> logits = model(train_transform(image).unsqueeze(0))
+A network without convolutions has to be shown that a digit stays the same when it is moved, turned,
+slanted or written a little differently. Simard, Steinkraus and Platt 2003 (ICDAR, section 2)
+distort images with affine maps and smooth random displacements; Ciresan et al. 2010 (Neural
+Computation 22(12)) train plain networks on images that are distorted anew for every epoch.
 """
 
-from torchvision import transforms
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from common.image_sets import MNIST
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-_MEAN, _STD = MNIST.normalization
+from common.data.catalog import MNIST, Normalization
+from common.data.pixels import decode_pixels, encode_pixels
 
-# From a PIL image (or an array of shape [28, 28], uint8) to float32, shape [1, 28, 28].
-train_transform = transforms.Compose(
-    [transforms.ToTensor(), transforms.Normalize((_MEAN,), (_STD,))]
-)
 
-# For showing an image to a person: scaled to [0, 1] and not normalised.
-viz_transform = transforms.Compose([transforms.ToTensor()])
+def train_transform(image: Any, normalization: Normalization = MNIST.normalization) -> Tensor:  # noqa: ANN401
+    """Turn one image into a network's input by torchvision's transforms.
+
+    >>> logits = model(train_transform(image).unsqueeze(0))
+
+    Parameters
+    ----------
+    image : PIL.Image.Image or array of uint8, shape [side, side]
+        Greys, light ink on a dark background.
+    normalization : Normalization
+        That of the network's checkpoint, if it was not trained on MNIST.
+
+    Returns
+    -------
+    Tensor of float32, shape [1, side, side]
+    """
+    # Imported here: torchvision takes a second to load, and training has no use for it.
+    from torchvision.transforms import functional
+
+    scaled = functional.to_tensor(image)
+    return functional.normalize(scaled, [normalization.mean], [normalization.std])
+
+
+def viz_transform(image: Any) -> Tensor:  # noqa: ANN401
+    """Turn one image, as above, into pixels to show: scaled to [0, 1] and not normalised."""
+    from torchvision.transforms import functional
+
+    return functional.to_tensor(image)
+
+
+def normalize(images: Tensor, normalization: Normalization = MNIST.normalization) -> Tensor:
+    """Turn a batch into a network's input, to the bit as ``train_transform`` does each image.
+
+    Parameters
+    ----------
+    images : Tensor of uint8 or float32, shape [N, side, side]
+        Greys from 0 to 255. A float32 tensor is overwritten.
+    normalization : Normalization
+
+    Returns
+    -------
+    Tensor of float32, shape [N, 1, side, side], on the same device
+    """
+    scaled = images.unsqueeze(1).to(torch.float32).div_(255)
+    return scaled.sub_(normalization.mean).div_(normalization.std)
+
+
+@dataclass(frozen=True)
+class Distortions:
+    """Affine and elastic distortions of each image, in one resampling.
+
+    Random numbers come from torch's global generator of the images' device, unless one is given.
+
+    Parameters
+    ----------
+    rotation : float
+        Standard deviation of the angle, degrees.
+    shift : float
+        Standard deviation of the displacement along each axis, pixels.
+    scale : float
+        Standard deviation of the logarithm of the factor along each axis.
+    shear : float
+        Standard deviation of the horizontal shear (the tangent of the slant).
+    elasticity : float
+        Standard deviation of the displacements at the points of the elastic grid, pixels.
+    grid_size : int
+        Points of that grid along each side; the fewer there are, the smoother it is.
+    """
+
+    rotation: float = 7.0
+    shift: float = 0.7
+    scale: float = 0.07
+    shear: float = 0.1
+    elasticity: float = 0.8
+    grid_size: int = 5
+
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return distorted copies of ``images``.
+
+        Parameters
+        ----------
+        images : Tensor of uint8, shape [N, H, W]
+            0 is background.
+        generator : torch.Generator, optional
+            Of the images' device.
+
+        Returns
+        -------
+        Tensor of float32, shape [N, H, W]
+            Greys from 0 to 255, interpolated. What comes in from outside the frame is background.
+        """
+        count, height, width = images.shape
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(count, *shape, device=images.device, generator=generator)
+
+        # The place that a pixel is taken from is linear in the random numbers: an affine map of its
+        # own place, plus bumps around the grid points. So one matrix product does all images.
+        affine = self._affine_maps(normal, height, width)
+        pixel = _pixel_size(height, width, images.device)
+        bumps = normal(self.grid_size**2, 2) * self.elasticity * pixel
+        basis = _basis(height, width, self.grid_size, images.device)
+        grid = (basis @ torch.cat([affine, bumps], dim=1)).view(count, height, width, 2)
+        return F.grid_sample(images.unsqueeze(1).float(), grid, align_corners=False).squeeze(1)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the numbers for the recipe in ``metrics.json``."""
+        return {"name": type(self).__name__, **asdict(self)}
+
+    def _affine_maps(self, normal: Callable[..., Tensor], height: int, width: int) -> Tensor:
+        """Draw the maps from (x, y, 1) to (x, y): [N, 3, 2].
+
+        A rotation, a shear and a scaling, in the direction that resampling needs: from a pixel's
+        place in the result to the place that it is taken from.
+        """
+        angle = normal() * math.radians(self.rotation)
+        cos, sin, shear = angle.cos(), angle.sin(), normal() * self.shear
+        scale_x, scale_y = (normal(2) * self.scale).exp().unbind(dim=1)
+        from_x = torch.stack([scale_x * cos, scale_y * (shear * cos - sin)], dim=1)
+        from_y = torch.stack([scale_x * sin, scale_y * (shear * sin + cos)], dim=1)
+        shift = normal(2) * self.shift * _pixel_size(height, width, angle.device)
+        linear = torch.stack([from_x, from_y], dim=2)
+        return torch.cat([linear, shift.unsqueeze(1)], dim=1)
+
+
+def _pixel_size(height: int, width: int, device: torch.device) -> Tensor:
+    """Return a pixel's size, x and y, in the units of ``grid_sample``: the frame is [-1, 1]."""
+    return torch.tensor([2 / width, 2 / height], device=device)
+
+
+@functools.cache
+def _basis(height: int, width: int, grid_size: int, device: torch.device) -> Tensor:
+    """Return how much each pixel has of x, of y, of 1, and of the bump at each grid point.
+
+    float32, shape [height * width, 3 + grid_size ** 2]. Bumps are cubic interpolation kernels.
+    """
+    x = (torch.arange(width) + 0.5) * 2 / width - 1
+    y = (torch.arange(height) + 0.5) * 2 / height - 1
+    places = torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones(height * width)])
+    along_y, along_x = (
+        F.interpolate(
+            torch.eye(grid_size)[None, None], (size, grid_size), mode="bicubic", align_corners=True
+        )[0, 0]
+        for size in (height, width)
+    )
+    bumps = torch.einsum("yi,xj->yxij", along_y, along_x).reshape(height * width, grid_size**2)
+    return torch.cat([places.T, bumps], dim=1).to(device)
+
+
+def distorted_samples(summary: dict[str, Any], distort: Distortions, count: int) -> list[list[str]]:
+    """Return ``count`` distorted copies of each sample in a ``summary``, always the same ones.
+
+    Samples and copies are encoded as by ``common.data.pixels``.
+    """
+    samples = np.stack([decode_pixels(sample["pixels"]) for sample in summary["samples"]])
+    copies = torch.from_numpy(samples.repeat(count, axis=0))
+    distorted = distort(copies, torch.Generator().manual_seed(0)).round().to(torch.uint8).numpy()
+    encoded = [encode_pixels(image) for image in distorted]
+    return [encoded[i : i + count] for i in range(0, len(encoded), count)]

@@ -11,16 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from processes import run_forked
 
-from common.data import LabelledImages, load_part
-from common.fetch import fetch
-from common.image_sets import MNIST
+from common.data.arrays import LabelledImages, load_split
+from common.data.catalog import MNIST_SPEC
+from common.data.download import download
+from tests.processes import run_forked
 
 REPO = Path(__file__).resolve().parent.parent
 
 # The files that take longest come first, so that two workers end at about the same time.
-LONGEST = ("ranks", "scripts", "grading", "kills", "resume", "image_sets", "corpus", "honesty")
+LONGEST = ("distributed", "scripts", "grading", "kills", "resume", "datasets", "corpus", "honesty")
 
 SMALL = ("--val-size", "57000", "--epochs", "2")
 ONE_EPOCH = (*SMALL, "--epochs", "1")
@@ -50,18 +50,18 @@ def read(path):
 @pytest.fixture(scope="session")
 def data_dir():
     folder = REPO / "data"
-    fetch(MNIST, folder)
+    download(MNIST_SPEC, folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def train_images(data_dir) -> LabelledImages:
-    return load_part(data_dir, "train")
+    return load_split(MNIST_SPEC, data_dir, "train")
 
 
 @pytest.fixture(scope="session")
 def test_images(data_dir) -> LabelledImages:
-    return load_part(data_dir, "test")
+    return load_split(MNIST_SPEC, data_dir, "test")
 
 
 @pytest.fixture

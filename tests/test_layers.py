@@ -1,38 +1,162 @@
-"""The structure that the package's own docstring promises."""
+"""Who may import whom in ``common``, and what the light scripts must not reach."""
 
 import ast
-import re
+from pathlib import Path
 
 import pytest
-from conftest import REPO
 
-import common
+from tests.conftest import REPO
 
-LAYERS = re.findall(r"``(\w+)``", common.__doc__)
 SCRIPTS = ("train_base", "train_improved", "evaluate", "report")
+RECIPE = {"models", "transforms", "loops", "metrics", "checkpoints"}
+
+# Each unit of common, and the others that it may import.
+ALLOWED = {
+    "support": set(),
+    "models": set(),
+    "metrics": set(),
+    "data": {"support"},
+    "transforms": {"data"},
+    "loops": {"data", "models", "support", "transforms"},
+    "checkpoints": {"data", "loops", "models", "support"},
+    "runs": {"checkpoints", "loops", "metrics", "models", "support"},
+    "grading": {*RECIPE, "data", "support"},
+    "reporting": {"data", "support"},
+}
+# Likewise within grading.
+ALLOWED_IN_GRADING = {
+    "submissions": set(),
+    "rows": set(),
+    "gradebooks": set(),
+    "sandbox": {"submissions"},
+    "readers": {"sandbox"},
+    "grade": {"rows", "sandbox", "submissions"},
+    "document": {"grade", "rows", "submissions"},
+    "own_runs": {"grade", "readers", "rows", "sandbox"},
+    "playground": {"own_runs"},
+}
+REPORTING_TAKES = {
+    *("common.data.catalog", "common.data.pixels"),
+    *("common.support.cli", "common.support.errors", "common.support.files"),
+    *("common.support.schemas", "common.support.text"),
+}
+MAY_REACH_TORCH = ("own_runs", "playground", "readers", "sandbox.server")
+
+MODULES = sorted((REPO / "common").rglob("*.py"))
 
 
-def imported_by(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
+def name_of(path):
+    parts = path.relative_to(REPO).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+FILES = {name_of(path): path for path in [*MODULES, *(REPO / f"{s}.py" for s in SCRIPTS)]}
+
+
+def is_for_types_only(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imported_by(path, at_import=False):
+    """Yield the modules that a file imports; ``at_import`` leaves out imports in functions."""
+    waiting = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if at_import and (isinstance(node, ast.FunctionDef) or is_for_types_only(node)):
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name for name in names if name in FILES)
 
 
-def test_every_module_has_its_place():
-    modules = {path.stem for path in (REPO / "common").glob("*.py")} - {"__init__"}
-    assert sorted(LAYERS) == sorted(modules)
+def units_imported_by(path, within):
+    """Return the units of a package that a file imports."""
+    names = {name for name in imported_by(path) if name.startswith(f"{within}.")}
+    return {name.removeprefix(f"{within}.").split(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("module", LAYERS)
-def test_modules_import_only_what_stands_before_them(module):
-    found = imported_by(REPO / f"common/{module}.py")
-    names = {name.split(".")[1] for name in found if name.startswith("common.")}
-    assert names & set(LAYERS) <= set(LAYERS[: LAYERS.index(module)])
+def reached_from(start):
+    """Return all modules that importing a file imports, by the imports outside of functions."""
+    reached, waiting = set(), [start]
+    while waiting:
+        for name in imported_by(FILES[waiting.pop()], at_import=True):
+            if name not in reached:
+                reached.add(name)
+                waiting += [name] if name in FILES else []
+    return {name.split(".")[0] for name in reached}, reached
+
+
+def test_every_unit_is_in_the_tables():
+    top = {path.stem for path in (REPO / "common").iterdir() if path.suffix == ".py"}
+    top |= {path.parent.name for path in (REPO / "common").glob("*/__init__.py")}
+    assert top - {"__init__"} == ALLOWED.keys()
+    grading = {path.stem for path in (REPO / "common/grading").glob("*.py")}
+    grading |= {path.parent.name for path in (REPO / "common/grading").glob("*/__init__.py")}
+    assert grading - {"__init__"} == ALLOWED_IN_GRADING.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_units_import_only_what_is_below_them(path):
+    parts = path.relative_to(REPO / "common").with_suffix("").parts
+    allowed = ALLOWED.get(parts[0], set())
+    assert units_imported_by(path, "common") <= {parts[0], *allowed}
+    if parts[0] == "grading" and len(parts) > 1:
+        allowed = ALLOWED_IN_GRADING.get(parts[1], set())
+        assert units_imported_by(path, "common.grading") <= {parts[1], *allowed}
+
+
+def test_tables_have_no_circle():
+    for table in (ALLOWED, ALLOWED_IN_GRADING):
+        placed = set()
+        while placed < table.keys():
+            ready = {unit for unit in table.keys() - placed if table[unit] <= placed}
+            assert ready, f"a circle among {table.keys() - placed}"
+            placed |= ready
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "common/reporting").glob("*.py")), ids=name_of)
+def test_reporting_takes_little_from_elsewhere(path):
+    taken = {name for name in imported_by(path) if name in FILES and FILES[name].stem != "__init__"}
+    assert {name for name in taken if not name.startswith("common.reporting.")} <= REPORTING_TAKES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_packages_import_nothing_and_files_fit_one_sitting(path):
+    if path.name == "__init__.py":
+        assert not list(imported_by(path))
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("script", ["report", "evaluate"])
+def test_light_scripts_reach_no_torch(script):
+    packages, _ = reached_from(script)
+    assert "numpy" in packages, "the closure does follow imports"
+    assert not packages & {"torch", "torchvision"}
+
+
+def test_closure_finds_torch_where_it_is():
+    assert "torch" in reached_from("train_base")[0]
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "common/grading").rglob("*.py")), ids=name_of)
+def test_only_what_reads_networks_reaches_torch(path):
+    name = name_of(path)
+    unit = name.removeprefix("common.grading").lstrip(".")
+    if "torch" in reached_from(name)[0]:
+        assert unit.startswith(MAY_REACH_TORCH)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_no_script_imports_another(script):
-    assert not set(imported_by(REPO / f"{script}.py")) & set(SCRIPTS)
+    assert not set(imported_by(FILES[script])) & set(SCRIPTS)
+
+
+def test_no_folder_is_too_full_to_be_seen_at_a_glance():
+    folders = {Path(REPO / "common"), *(path.parent for path in MODULES)}
+    for folder in folders:
+        entries = [p for p in folder.iterdir() if p.name != "__pycache__"]
+        assert len(entries) <= 12, folder

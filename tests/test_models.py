@@ -1,19 +1,30 @@
 """The networks, held against the source explanation's own way of writing them."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from common import models
+from common.checkpoints import TrainingState, load_checkpoint
+from common.data.summary import describe
+from common.grading.own_runs import Measured, Unmeasured, measure_run
+from common.loops import Batches, evaluate, train_one_epoch
 from common.models import (
+    ARCHITECTURES,
     Dropout,
     ImprovedMNISTClassifier,
     MNISTClassifier,
     build_model,
     count_parameters,
+    register,
 )
+from common.runs import Run
+from common.support.errors import UserError
 
 
 class SeedBase(nn.Module):
@@ -137,3 +148,79 @@ def test_dropout_is_seeded_and_off_in_evaluation():
     assert torch.equal(layer.eval()(x), x)
     assert torch.equal(Dropout(0.0)(x), x)
     assert not Dropout(1.0)(x).any()
+
+
+class PlainNetwork(nn.Module):
+    """A network of one's own, as a student would write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(784, 32)
+        self.output = nn.Linear(32, 10)
+
+    def forward(self, images):
+        return self.output(torch.tanh(self.hidden(images.flatten(1))))
+
+
+class SizedNetwork(PlainNetwork):
+    """One that cannot be built without arguments, and so records them."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.hidden, self.output = nn.Linear(784, units), nn.Linear(units, 10)
+        self.model_args = {"units": units}
+
+
+def trained(network, train_images, folder):
+    """Train for an epoch on 2,000 images and validate on 500, as the scripts do."""
+    train = train_images.select(np.arange(2000))
+    val = train_images.select(np.arange(2000, 2500))
+    batches = Batches(train, 50, torch.device("cpu"), torch.Generator().manual_seed(0))
+    val_batches = Batches(val, 500, torch.device("cpu"))
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 10)
+    state = TrainingState(network, optimizer, schedule, batches)
+    with Run(folder, state, criterion, describe(train_images, train, val), 1, seed=0) as run:
+        for epoch in run.epochs():
+            result = train_one_epoch(network, batches, criterion, optimizer, epoch)
+            run.finish_epoch(result, evaluate(network, val_batches, criterion))
+        run.finish(val_batches)
+    return folder
+
+
+@pytest.mark.parametrize("build", [PlainNetwork, lambda: SizedNetwork(24)])
+def test_network_of_ones_own_is_trained_saved_loaded_and_measured(
+    train_images, test_images, tmp_path, monkeypatch, build
+):
+    """It takes a registered class, with ``model_args`` if it needs arguments, and nothing else."""
+    torch.manual_seed(0)
+    network = build()
+    monkeypatch.setitem(ARCHITECTURES, type(network).__name__, type(network))
+    folder = trained(network, train_images, tmp_path / "own")
+    loaded = load_checkpoint(folder / "checkpoint.pth")
+    images = torch.randn(5, 1, 28, 28)
+    assert torch.equal(loaded.model(images), network.eval()(images))
+    batches = Batches(test_images, 1000, torch.device("cpu"))
+    measured = measure_run(folder, test_images, batches, Fraction(70))
+    assert isinstance(measured, Measured), measured.row["reason"]
+    assert measured.row["status"] == "pass"
+    assert measured.row["architecture"] == type(network).__name__
+
+
+def test_network_that_is_not_registered_is_named_with_what_to_do(
+    train_images, test_images, tmp_path
+):
+    folder = trained(PlainNetwork(), train_images, tmp_path / "own")
+    with pytest.raises(UserError, match=r"PlainNetwork, which is not registered: put it into"):
+        load_checkpoint(folder / "checkpoint.pth")
+    batches = Batches(test_images, 1000, torch.device("cpu"))
+    measured = measure_run(folder, test_images, batches, Fraction(90))
+    assert isinstance(measured, Unmeasured)
+    assert "'PlainNetwork'" in measured.row["reason"]
+
+
+def test_register_keeps_the_class_under_its_name(monkeypatch):
+    monkeypatch.setattr("common.models.ARCHITECTURES", {})
+    assert register(PlainNetwork) is PlainNetwork
+    assert {"PlainNetwork": PlainNetwork} == models.ARCHITECTURES

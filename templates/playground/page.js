@@ -121,8 +121,8 @@ function percent(probability) {
 function sourceOf(greys, answer) {
   const digit = testDigitShown();
   if (digit) {
-    const verdict = digit.truth === answer ? "right" : "wrong";
-    return `Test image no. ${digit.index}, a ${digit.truth}: the answer is ${verdict}.`;
+    const verdict = digit.true === answer ? "right" : "wrong";
+    return `Test image no. ${digit.index}, a ${digit.true}: the answer is ${verdict}.`;
   }
   const note = sheet()[0]?.note;
   if (note) return note;

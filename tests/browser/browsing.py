@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from bench.screenshot import SCREEN_HEIGHT, launch_chromium
+from bench.checks.screenshot import SCREEN_HEIGHT, launch_chromium
 
 PROBES = Path(__file__).with_name("probes.js").read_text(encoding="utf-8")
 # Where the Makefile puts it.

@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from browsing import AXE, SCHEMES, chromium, look, opened, unexpected
-from conftest import read, run
 from playwright.sync_api import expect
-from strokes import DIGITS
 
 from common.checkpoints import load_checkpoint
-from common.normalization import normalize
-from common.plots import image_png
+from common.reporting.plots import image_png
+from common.transforms import normalize
+from tests.browser.browsing import AXE, SCHEMES, chromium, look, opened, unexpected
+from tests.browser.strokes import DIGITS
+from tests.conftest import read, run
 
 IMAGES = 1000
 
@@ -59,7 +59,7 @@ def playground(finished):
     return SimpleNamespace(
         url=(folder / "playground.html").as_uri(),
         document=read(folder / "playground.json"),
-        model=load_checkpoint(folder / "mnist_classifier_best.pth").model.eval(),
+        model=load_checkpoint(folder / "mnist_classifier_best.pth").model,
     )
 
 
@@ -110,7 +110,7 @@ def input_of_network(page):
 
 def first_image_of(test_images, model, digit):
     """Returns the first test image of a digit that the network recognises."""
-    images = test_images.images[test_images.targets == digit][:50]
+    images = torch.tensor(test_images.images[test_images.targets == digit][:50])
     with torch.inference_mode():
         answers = model(normalize(images)).argmax(dim=1)
     return images[answers == digit][0].numpy()
@@ -131,7 +131,7 @@ def dequantized_logits(document, images):
 
 
 def test_network_in_the_page_is_the_one_in_the_file(page, playground, test_images):
-    images = test_images.images[:IMAGES]
+    images = torch.tensor(test_images.images[:IMAGES])
     pixels = base64.b64encode(images.numpy().tobytes()).decode()
     logits = torch.tensor(page.evaluate(LOGITS, [pixels, IMAGES]), dtype=torch.float64)
     # The page keeps activations in 32 bits; a logit is about 3.
@@ -267,15 +267,15 @@ def test_test_digits_are_picked_with_keys_alone(page, playground):
         assert page.evaluate("document.activeElement !== document.body"), "the group is not reached"
     page.keyboard.press("Space")
     for digit in groups["misclassified"][:3]:
-        assert shown(page) == str(digit["answer"])
-        said = f"Test image no. {digit['index']}, a {digit['truth']}: the answer is wrong."
+        assert shown(page) == str(digit["predicted"])
+        said = f"Test image no. {digit['index']}, a {digit['true']}: the answer is wrong."
         assert page.inner_text("#source") == said
         pixels = np.frombuffer(base64.b64decode(digit["pixels"]), np.uint8)
         assert np.array_equal(input_of_network(page), pixels), "it goes in as it is"
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    assert shown(page) == str(groups["recognised"][0]["answer"])
+    assert shown(page) == str(groups["recognised"][0]["predicted"])
     assert page.locator(".picks input:checked").count() == 1
     assert "the answer is right" in page.inner_text("#source")
 

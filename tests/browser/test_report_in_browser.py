@@ -11,14 +11,14 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from browsing import AXE, SCHEMES, chromium, look, opened, unexpected
-from conftest import REPO, read
-from states import STATES
 
-from bench.screenshot import PAPER
-from common.comparison import render_comparison
-from common.pages import render_report
-from common.study import render_study
+from bench.checks.screenshot import PAPER
+from common.reporting.comparison import render_comparison
+from common.reporting.pages import render_report
+from common.reporting.study import render_study
+from tests.browser.browsing import AXE, SCHEMES, chromium, look, opened, unexpected
+from tests.conftest import REPO, read
+from tests.reporting.states import STATES
 
 # CSS pixels on A4, of 96 to the inch, within the margins of 1 cm.
 PRINTED_WIDTH, PRINTED_HEIGHT = (round((side - 20) / 25.4 * 96) for side in (210, 297))
@@ -53,7 +53,7 @@ def url_of(finished, tmp_path_factory):
         return render_comparison(evaluations, runs_of_each, {})
 
     def study():
-        return render_study(read(REPO / "docs/claims.json"), checksum="")
+        return render_study(read(REPO / "bench/results/claims.json"), checksum="")
 
     def render_text(name):
         others = {"several": several, "study": study}

@@ -1,0 +1,1 @@
+"""What takes minutes: speed compared, claims measured, trainings killed, runs verified."""

@@ -1,0 +1,1 @@
+"""Checks of whole runs: verified, reproduced, interrupted, and seen in a browser."""

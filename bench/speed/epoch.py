@@ -1,0 +1,180 @@
+"""Time one training epoch on all 60,000 images: the tutorial's loop, this project's, a lower bound.
+
+- tutorial: torchvision's dataset with PIL transforms, a DataLoader with two workers, torch's own
+  dropout, an optimizer that is not fused, and ``loss.item()`` at every step;
+- project: ``common.loops`` with the same network, loss, optimizer settings and batch size;
+- floor: the lower bound, only the matrix products of the epoch (forward, weight and input
+  gradients);
+- saving: the write after each epoch that lets a training resume, as a share of the epoch.
+
+They take turns in each round, so that a slow moment of a shared machine affects all of them; the
+ratios are those of the fastest rounds. Prints a table, and writes JSON with --output.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+from torch.utils.data import DataLoader
+from torchvision import datasets
+from tqdm import tqdm
+
+from common.checkpoints import TrainingState
+from common.data.arrays import LabelledImages, load_split
+from common.data.catalog import MNIST, MNIST_SPEC
+from common.loops import Batches, train_one_epoch
+from common.models import ImprovedMNISTClassifier, MNISTClassifier
+from common.support.cli import ArgumentParser, run_script
+from common.support.environment import describe_environment
+from common.support.errors import ALL_PASSED, require_positive
+from common.support.files import write_json
+from common.transforms import train_transform
+
+BATCH_SIZE = 64
+CPU = torch.device("cpu")
+
+Parts = tuple[nn.Module, nn.Module, Callable[..., optim.Optimizer], dict[str, float]]
+Recipe = Callable[[], Parts]
+
+
+def base() -> Parts:
+    """Return network, loss, optimizer class and its settings, as train_base.py has them."""
+    return MNISTClassifier(), nn.CrossEntropyLoss(), optim.Adam, {"lr": 1e-3, "weight_decay": 1e-4}
+
+
+def improved() -> Parts:
+    """Return network, loss, optimizer class and its settings, as train_improved.py has them."""
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+    return ImprovedMNISTClassifier(), criterion, optim.AdamW, {"lr": 1e-3, "weight_decay": 1e-3}
+
+
+def tutorial_epoch(recipe: Recipe, data_dir: Path) -> None:
+    """Train for one epoch as tutorials do."""
+    model, criterion, optimizer_class, settings = recipe()
+    for name, module in list(model.named_children()):
+        if isinstance(module, nn.Dropout):
+            setattr(model, name, nn.Dropout(module.p))  # torch's own, with its slower masks
+    optimizer = optimizer_class(model.parameters(), **settings)
+    dataset = datasets.MNIST(str(data_dir), train=True, transform=train_transform)
+    loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=2)
+    model.train()
+    running_loss, correct, total = 0.0, 0, 0
+    for images, targets in tqdm(loader, disable=None, leave=False):
+        optimizer.zero_grad()
+        logits = model(images)
+        loss = criterion(logits, targets)
+        loss.backward()
+        optimizer.step()
+        running_loss += loss.item()
+        correct += (logits.argmax(dim=1) == targets).sum().item()
+        total += len(targets)
+
+
+def project_epoch(recipe: Recipe, batches: Batches) -> None:
+    """Train for one epoch with this project's loop."""
+    model, criterion, optimizer_class, settings = recipe()
+    optimizer = optimizer_class(model.parameters(), **settings, fused=True)
+    train_one_epoch(model, batches, criterion, optimizer, epoch=1)
+
+
+def floor_epoch(recipe: Recipe, num_samples: int) -> None:
+    """Compute only the epoch's matrix products, into preallocated memory."""
+    layers = [m for m in recipe()[0].modules() if isinstance(m, nn.Linear)]
+    products = matrix_products(layers)
+    for _ in range(-(-num_samples // BATCH_SIZE)):
+        for left, right, out in products:
+            torch.mm(left, right, out=out)
+
+
+def matrix_products(layers: list[nn.Linear]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return operands and outputs for one step: forward, weight gradients, input gradients."""
+    weights = [layer.weight.detach() for layer in layers]
+    inputs = [torch.randn(BATCH_SIZE, weight.shape[1]) for weight in weights]
+    gradients = [torch.randn(BATCH_SIZE, weight.shape[0]) for weight in weights]
+    step = list(zip(inputs, weights, gradients, strict=True))
+    forward = [(x, w.t(), torch.empty_like(g)) for x, w, g in step]
+    weight_gradients = [(g.t(), x, torch.empty_like(w)) for x, w, g in step]
+    # The images themselves need no gradient.
+    input_gradients = [(g, w, torch.empty_like(x)) for x, w, g in step[1:]]
+    return forward + weight_gradients + input_gradients
+
+
+def saving(recipe: Recipe, place: Path) -> Callable[[], None]:
+    """Return a function that saves the state of a training after its first step."""
+    model, criterion, optimizer_class, settings = recipe()
+    optimizer = optimizer_class(model.parameters(), **settings, fused=True)
+    images = LabelledImages("blank", np.zeros((2, 28, 28), np.uint8), np.arange(2), {}, MNIST)
+    batches = Batches(images, 2, CPU, generator=torch.Generator())
+    # The first step creates the optimizer's moments, which are saved too.
+    train_one_epoch(model, batches, criterion, optimizer, epoch=1)
+    schedule = optim.lr_scheduler.StepLR(optimizer, step_size=10)
+    state = TrainingState(model, optimizer, schedule, batches)
+    return lambda: state.save(place / "training_state.pth", more={})
+
+
+def measure(rounds: int, data_dir: Path, place: Path) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds of each round, by recipe and by way to do it."""
+    data = load_split(MNIST_SPEC, data_dir, "train")
+    batches = Batches(data, BATCH_SIZE, CPU, generator=torch.Generator().manual_seed(0))
+    seconds: dict[str, dict[str, list[float]]] = {}
+    for recipe in (base, improved):
+        ways = {
+            "tutorial": lambda recipe=recipe: tutorial_epoch(recipe, data_dir),
+            "project": lambda recipe=recipe: project_epoch(recipe, batches),
+            "floor": lambda recipe=recipe: floor_epoch(recipe, len(data)),
+            "saving": saving(recipe, place),
+        }
+        times = seconds[recipe.__name__] = {way: [] for way in ways}
+        for _ in tqdm(range(rounds), desc=recipe.__name__, disable=None, leave=False):
+            for way, epoch in ways.items():
+                started = time.perf_counter()
+                epoch()
+                times[way].append(time.perf_counter() - started)
+    return seconds
+
+
+def table(seconds: dict[str, dict[str, list[float]]]) -> str:
+    """Return the fastest and the median time of each way, and the ratios of the fastest."""
+    lines = ["recipe    way        fastest, s  median, s"]
+    for recipe, ways in seconds.items():
+        for way, times in ways.items():
+            lines.append(f"{recipe:9} {way:9} {min(times):11.3f} {statistics.median(times):10.3f}")
+    lines.append("")
+    for recipe, ways in seconds.items():
+        fastest = {way: min(times) for way, times in ways.items()}
+        lines.append(
+            f"{recipe}: {fastest['tutorial'] / fastest['project']:.2f} times the speed of the "
+            f"tutorial's loop, {fastest['project'] / fastest['floor']:.2f} times the floor; "
+            f"saving takes {fastest['saving'] / fastest['project']:.1%} of an epoch"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print, and write what was measured."""
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="epochs of each way")
+    parser.add_argument("--data-dir", type=Path, default="data", help="folder of the data set")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="also write JSON to this file")
+    args = parser.parse_args()
+    require_positive(rounds=args.rounds)
+    with tempfile.TemporaryDirectory() as place:
+        seconds = measure(args.rounds, args.data_dir, Path(place))
+    environment = describe_environment(CPU)
+    print(
+        f"{environment['device_name']}, {environment['threads']} threads, torch {torch.__version__}"
+    )
+    print(f"{args.rounds} rounds, 60,000 images, batches of {BATCH_SIZE}\n")
+    print(table(seconds))
+    if args.output:
+        write_json(args.output, {"environment": environment, "seconds": seconds})
+    return ALL_PASSED
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,198 @@
+"""The images and labels of a data set as numpy arrays; no torch."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from common.data.catalog import Dataset, DatasetSpec, Normalization, Sizes
+from common.data.download import download
+from common.data.idx import decode_idx, find_files, md5_of, read_verified
+from common.support.errors import UserError
+from common.support.text import json_text
+
+MAX_CLASSES = 256
+
+# Pixels of MNIST's training images as float64 would take 376 MB, so they are summed in pieces.
+_PIECES = 100
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images and their classes.
+
+    Attributes
+    ----------
+    name : str
+        Which images these are.
+    images : array of uint8, shape [N, side, side]
+        Pixels as the files have them: 0 is background, 255 is ink.
+    targets : array of int64, shape [N]
+        Classes, from 0.
+    md5 : dict
+        MD5 sum of each file, by name.
+    dataset : Dataset
+        What the classes are, and how the images are normalised.
+    """
+
+    name: str
+    images: np.ndarray
+    targets: np.ndarray
+    md5: dict[str, str]
+    dataset: Dataset
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def select(self, indices: np.ndarray) -> "LabelledImages":
+        """Return the images at ``indices`` (int [M])."""
+        return replace(self, images=self.images[indices], targets=self.targets[indices])
+
+
+def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
+    """Read the training or the test images, and fetch the files first if they are missing.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+    data_dir : Path
+        The folder that holds, or will hold, the data set's own folder.
+    split : "train" or "test"
+        The other split's files are not opened and need not exist, unless the data set is unknown:
+        what its classes are is read from its training images.
+
+    Raises
+    ------
+    UserError
+        If a file is damaged, or is missing and cannot be fetched, or the images and labels do not
+        fit each other or the data set.
+    """
+    images, targets, md5 = _read_files(spec, data_dir, split)
+    if spec.known:
+        dataset = spec.known
+    elif split == "train":
+        dataset = _describe_unknown(spec, data_dir, images, targets)
+    else:
+        dataset = load_split(spec, data_dir, "train").dataset
+    name = f"{dataset.title} {'training' if split == 'train' else 'test'} images"
+    _require_sizes(dataset.sizes, images, targets, name)
+    return LabelledImages(name, images, targets, md5, dataset)
+
+
+def load_private_test_set(spec: DatasetSpec, data_dir: Path, folder: Path) -> LabelledImages:
+    """Read the pair of IDX files in ``folder``: ``*images-idx3-ubyte``, ``*labels-idx1-ubyte``.
+
+    Classes and normalisation are those of ``spec``; the images are upright.
+
+    Raises
+    ------
+    UserError
+        If there is not exactly one such pair.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--test-set {folder}: no such folder")
+    dataset = spec.known or load_split(spec, data_dir, "train").dataset
+    paths = [_only_file(folder, "*images-idx3-ubyte"), _only_file(folder, "*labels-idx1-ubyte")]
+    contents = [path.read_bytes() for path in paths]
+    images, labels = (_decode(path, data) for path, data in zip(paths, contents, strict=True))
+    _require_pair(images, labels, *paths)
+    targets = labels.astype(np.int64)
+    _require_sizes(dataset.sizes, images, targets, f"--test-set {folder}")
+    md5 = {json_text(path.name): md5_of(data) for path, data in zip(paths, contents, strict=True)}
+    name = f"private test set {json_text(folder.resolve().name)}"
+    return LabelledImages(name, images, targets, md5, dataset)
+
+
+def pixel_moments(images: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of all pixels (uint8) on the scale [0, 1]."""
+    # Sums of whole numbers below 2**53 are exact in float64.
+    total = squares = 0.0
+    for piece in np.array_split(images.reshape(-1), _PIECES):
+        pixels = piece.astype(np.float64)
+        total += float(pixels.sum())
+        squares += float(pixels @ pixels)
+    mean = total / images.size
+    return mean / 255, math.sqrt(squares / images.size - mean**2) / 255
+
+
+def _read_files(
+    spec: DatasetSpec, data_dir: Path, split: str
+) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Return images (uint8 [N, side, side]), targets (int64 [N]) and the files' MD5 sums."""
+    names = spec.files[split]
+    found = find_files(spec, data_dir)
+    if not found.keys() >= set(names):
+        if not spec.torchvision:
+            raise UserError(
+                f"{data_dir} lacks {' or '.join(names)}: put them there, or name another --data-dir"
+            )
+        download(spec, data_dir)
+        found = find_files(spec, data_dir)
+    images_path, labels_path = (found[name] for name in names)
+    images, images_md5 = read_verified(spec, images_path)
+    labels, labels_md5 = read_verified(spec, labels_path)
+    if spec.is_transposed and images.ndim == 3:
+        images = np.ascontiguousarray(images.transpose(0, 2, 1))
+    if labels.ndim == 2:
+        labels = labels[:, 0]
+    _require_pair(images, labels, images_path, labels_path)
+    return images, labels.astype(np.int64), {names[0]: images_md5, names[1]: labels_md5}
+
+
+def _require_pair(
+    images: np.ndarray, labels: np.ndarray, images_path: Path, labels_path: Path
+) -> None:
+    square = images.ndim == 3 and images.shape[1] == images.shape[2] and images.size > 0
+    if not square or images.dtype != np.uint8:
+        raise UserError(
+            f"{images_path} has shape {list(images.shape)} of {images.dtype.name}, expected "
+            "[N, side, side] of uint8"
+        )
+    if labels.shape != (len(images),) or labels.min() < 0 or labels.max() >= MAX_CLASSES:
+        raise UserError(
+            f"{labels_path} has shape {list(labels.shape)}, but must hold {len(images)} labels "
+            f"from 0 to {MAX_CLASSES - 1}"
+        )
+
+
+def _require_sizes(sizes: Sizes, images: np.ndarray, targets: np.ndarray, name: str) -> None:
+    side, highest = images.shape[1], int(targets.max())
+    if side != sizes.side or highest >= sizes.num_classes:
+        raise UserError(
+            f"{name}: {side} x {side} pixels and labels up to {highest}, expected "
+            f"{sizes.side} x {sizes.side} and labels up to {sizes.num_classes - 1}"
+        )
+
+
+def _describe_unknown(
+    spec: DatasetSpec, data_dir: Path, images: np.ndarray, targets: np.ndarray
+) -> Dataset:
+    """Return what the training images say of a data set that the catalog does not know."""
+    highest = int(targets.max())
+    if highest == 0:
+        raise UserError(f"{data_dir}: every training image has the label 0: nothing to tell apart")
+    mean, std = pixel_moments(images)
+    if std == 0:
+        raise UserError(f"{data_dir}: all pixels of the training images are equal")
+    return Dataset(
+        key=spec.key,
+        title=json_text(Path(data_dir).resolve().name),
+        classes=tuple(map(str, range(highest + 1))),
+        normalization=Normalization(mean, std),
+        side=images.shape[1],
+    )
+
+
+def _only_file(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise UserError(f"--test-set {folder}: {len(found)} files named {pattern}, expected one")
+    return found[0]
+
+
+def _decode(path: Path, content: bytes) -> np.ndarray:
+    try:
+        return decode_idx(content)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error

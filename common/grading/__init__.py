@@ -1,0 +1,1 @@
+"""From submissions to an evaluation. The process that grades never loads torch."""

@@ -1,0 +1,159 @@
+"""From submissions to rows: open each, have it read in the sandbox, count, decide pass or fail."""
+
+import hashlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from common import metrics
+from common.data.arrays import LabelledImages
+from common.data.catalog import Dataset
+from common.grading.rows import Row, ungraded_row
+from common.grading.sandbox.client import Sandbox
+from common.grading.sandbox.wire import Answers, LogitAnswers
+from common.grading.submissions import OpenFile, Submission, open_submission
+from common.support.errors import SubmissionError
+from common.support.text import json_text
+
+# A claim further from the measured accuracy than this many percentage points is marked.
+_CLAIM_TOLERANCE = 0.5
+
+_CONFUSED_PAIRS = 6
+
+
+def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: Fraction) -> Row:
+    """Return ``row`` with what the answers are worth, and what the file says of itself."""
+    dataset, info = test_set.dataset, answers.info
+    matrix = metrics.count_confusions(test_set.targets, answers.classes, len(dataset.classes))
+    correct, total = int(matrix.trace()), int(matrix.sum())
+    accuracy, claim = metrics.accuracy_percent(correct, total), info.claimed_accuracy
+    loss = None
+    if isinstance(answers, LogitAnswers):
+        loss = metrics.cross_entropy(answers.logits, test_set.targets)
+    return {
+        **row,
+        "status": "pass" if metrics.passes(correct, total, threshold) else "fail",
+        "correct": correct,
+        "total": total,
+        "accuracy": accuracy,
+        "accuracy_ci95": metrics.wilson_ci95(correct, total),
+        "loss": loss,
+        "per_class": metrics.per_class(matrix),
+        "confusion_matrix": matrix.tolist(),
+        "most_confused": metrics.most_confused(matrix, _CONFUSED_PAIRS),
+        "named_confusions": metrics.named_confusions(matrix, dataset.named_pairs),
+        "predictions_sha256": hashlib.sha256(
+            answers.classes.astype(np.uint8).tobytes()
+        ).hexdigest(),
+        "architecture": info.architecture,
+        "parameters": info.parameters,
+        "epoch": info.epoch,
+        "claimed_accuracy": claim,
+        "suspicious": _is_suspicious(accuracy, total, dataset),
+        "claim_differs": claim is not None and abs(claim - accuracy) > _CLAIM_TOLERANCE,
+        "notes": info.notes,
+    }
+
+
+def _is_suspicious(accuracy: float, total: int, dataset: Dataset) -> bool:
+    # On few images chance can do what no network does on many.
+    return dataset.suspicious is not None and total >= 10_000 and accuracy > dataset.suspicious
+
+
+def grade_all(
+    submissions: dict[int, Submission],
+    test_set: LabelledImages,
+    threshold: Fraction,
+    start_sandbox: Callable[[], Sandbox],
+) -> Iterator[tuple[int, Row]]:
+    """Yield the number and row of each submission, in the order they finish.
+
+    Parameters
+    ----------
+    submissions : dict
+        By number.
+    test_set : LabelledImages
+        Its labels stay in this process.
+    threshold : Fraction
+        Percent of the images that must be recognised to pass.
+    start_sandbox : callable
+        Called only if there is a file to read.
+    """
+    rows = {
+        index: ungraded_row(s.name, s.source, "run" if s.is_run else "unknown", own=False)
+        for index, s in submissions.items()
+    }
+    refused: deque[int] = deque()
+
+    def open_files() -> Iterator[tuple[int, OpenFile]]:
+        for index, submission in submissions.items():
+            try:
+                file = open_submission(submission)
+                rows[index]["sha256"] = _sha256(file.descriptor)
+            except SubmissionError as error:
+                rows[index]["reason"] = str(error)
+                refused.append(index)
+                continue
+            if not submission.is_run:
+                rows[index]["kind"] = file.kind
+            yield index, file
+
+    def refused_rows() -> Iterator[tuple[int, Row]]:
+        while refused:
+            index = refused.popleft()
+            yield index, rows[index]
+
+    waiting = open_files()
+    first = next(waiting, None)
+    if first is not None:
+        with start_sandbox() as sandbox:
+            for index, outcome in sandbox.measure(itertools.chain([first], waiting)):
+                yield from refused_rows()
+                rows[index]["isolation"] = sandbox.isolation
+                if isinstance(outcome, SubmissionError):
+                    yield index, {**rows[index], "reason": str(outcome)}
+                else:
+                    yield index, graded_row(rows[index], outcome, test_set, threshold)
+    yield from refused_rows()
+
+
+def reuse_rows(
+    submissions: list[Submission], earlier: list[Row], threshold: Fraction
+) -> dict[int, Row]:
+    """Return the rows of an earlier evaluation that still hold, by the submission's number.
+
+    A row holds for a file of the same bytes and kind; pass or fail is decided anew.
+    """
+    known = {(row["sha256"], row["kind"]): row for row in earlier if row.get("sha256")}
+    reused: dict[int, Row] = {}
+    for index, submission in enumerate(submissions if known else []):
+        try:
+            file = open_submission(submission)
+            sha256 = _sha256(file.descriptor)
+        except SubmissionError:
+            continue  # it gets its reason anew
+        os.close(file.descriptor)
+        row = known.get((sha256, "run" if submission.is_run else file.kind))
+        if row is not None:
+            row.pop("rank", None)  # of the earlier set of submissions
+            source = json_text(submission.source)
+            reused[index] = {**row, "name": submission.name, "source": source}
+            if row["status"] != "error":
+                passed = metrics.passes(row["correct"], row["total"], threshold)
+                reused[index]["status"] = "pass" if passed else "fail"
+    return reused
+
+
+def _sha256(descriptor: int) -> str:
+    """Return the checksum of an open file; one that cannot be read is closed."""
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        os.close(descriptor)
+        raise SubmissionError(f"cannot be read: {error.strerror}") from error

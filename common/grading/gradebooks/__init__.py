@@ -1,0 +1,1 @@
+"""Grades as files that people and course platforms read."""

@@ -1,0 +1,223 @@
+"""Grades as course platforms import them: Canvas, Moodle, Gradescope.
+
+The rules are those of the platforms' documentation and sources (Canvas: gradebook_importer.rb;
+Moodle: grade import, and the assignment's offline grading worksheet; Gradescope: autograder
+specifications). No live platform was tried.
+"""
+
+import html
+import re
+from typing import Any
+
+from common.grading.gradebooks.rosters import (
+    Matching,
+    Roster,
+    Student,
+    canvas_name,
+    make_student,
+    match,
+    moodle_name,
+)
+from common.support.errors import UserError
+from common.support.text import accuracy_text, quoted, spreadsheet_cell, terminal_safe
+
+Row = dict[str, Any]
+Table = list[list[str]]
+
+# What Moodle's lists of participants call what a grade can be imported by.
+_MOODLE_KEYS = ("Username", "ID number", "Email address")
+
+# A worksheet has the first of them, a list of participants the others.
+_NAME_COLUMNS = ("Full name", "First name", "Last name")
+
+
+class Canvas:
+    """The gradebook's CSV: the roster's own columns up to Section, and one assignment.
+
+    Grades are percentages, which Canvas takes of the points possible. Whoever has no graded
+    submission keeps the cell of the roster, which Canvas takes for "no change".
+
+    Raises
+    ------
+    UserError
+        If the roster is not the gradebook's export, or the assignment is not one of its columns.
+    """
+
+    def __init__(self, roster: Roster, assignment: str | None) -> None:
+        header = roster.header
+        if len(header) < 4 or "Student" not in header[0] or "ID" not in header[1]:
+            raise UserError(f"--roster {roster.path} is no export of Canvas's gradebook")
+        self.roster = roster
+        self.info = roster.column("Section") + 1
+        self.assignment = self._find_assignment(assignment)
+        self.students = [
+            make_student(roster, line, row[1].strip(), row[1 : self.info - 1], row[:1])
+            for line, row in enumerate(roster.rows)
+            if row[1].strip()
+        ]
+
+    def _find_assignment(self, title: str | None) -> int:
+        header = self.roster.header
+        assignments = [name for name in header[self.info :] if re.search(r" \(\d+\)$", name)]
+        wanted = [name for name in assignments if title in (None, name)]
+        if len(wanted) != 1:
+            raise UserError(
+                f"--roster {self.roster.path} has the assignments "
+                f"{', '.join(map(quoted, assignments)) or 'none'}: name one of them with "
+                "--assignment"
+            )
+        return self.roster.column(wanted[0])
+
+    def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
+        """Return the file's rows, and who was matched with what."""
+        matching = match(results, self.students, canvas_name)
+        header = [*self.roster.header[: self.info], self.roster.header[self.assignment]]
+        lines = {student.line for student in self.students}
+        table = [header]
+        for line, row in enumerate(self.roster.rows):
+            if line in lines or "Points Possible" in row[0]:
+                grade = _graded(matching.by_line.get(line))
+                cell = row[self.assignment]
+                if grade is not None:
+                    cell = f"{accuracy_text(grade['accuracy'], threshold)}%"
+                table.append([spreadsheet_cell(row[0]), *row[1 : self.info], cell])
+        return table, matching
+
+
+class Moodle:
+    """The assignment's offline grading worksheet, filled in, or a CSV for the gradebook's import.
+
+    Which of them, the roster tells. Grades are scaled to the worksheet's Maximum Grade; in the
+    other file they are percentages. A single unknown user or word in place of a number makes
+    Moodle refuse a whole file, so there are none: without a graded submission a worksheet's row
+    stays as it was, and the other file has no row.
+
+    Raises
+    ------
+    UserError
+        If the roster has neither an Identifier nor one of the columns that Moodle imports by.
+    """
+
+    def __init__(self, roster: Roster, assignment: str | None) -> None:
+        self.roster, self.title = roster, assignment or "Classifier"
+        self.is_worksheet = "Identifier" in roster.header and "Grade" in roster.header
+        keys = ("Identifier",) if self.is_worksheet else _MOODLE_KEYS
+        self.keys = [roster.column(key) for key in keys if key in roster.header]
+        if not self.keys:
+            raise UserError(
+                f"--roster {roster.path} is neither Moodle's offline grading worksheet (Identifier "
+                f"and Grade) nor a list of participants with one of {', '.join(_MOODLE_KEYS)}"
+            )
+        if self.is_worksheet:
+            self.maxima = [self._maximum(line, row) for line, row in enumerate(roster.rows)]
+        names = [roster.header.index(name) for name in _NAME_COLUMNS if name in roster.header]
+        self.students = [self._student(line, row, names) for line, row in enumerate(roster.rows)]
+
+    def _student(self, line: int, row: list[str], names: list[int]) -> Student:
+        identifiers = [row[i] for i in self.keys]
+        shown = [" ".join(row[i] for i in names)]
+        number = re.search(r"(\d+)$", row[self.keys[0]].strip()) if self.is_worksheet else None
+        return make_student(self.roster, line, number[1] if number else "", identifiers, shown)
+
+    def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
+        """Return the file's rows, and who was matched with what."""
+        matching = match(results, self.students, moodle_name, full_names=True)
+        graded = {line: row for line, row in matching.by_line.items() if _graded(row)}
+        if self.is_worksheet:
+            return self._worksheet(matching.by_line, threshold), matching
+        header = [*(self.roster.header[key] for key in self.keys), self.title, "Feedback"]
+        table = [header]
+        for line, row in sorted(graded.items()):
+            ids = [self.roster.rows[line][key] for key in self.keys]
+            table.append(
+                [*ids, accuracy_text(row["accuracy"], threshold), _feedback_html(row, threshold)]
+            )
+        return table, matching
+
+    def _worksheet(self, by_line: dict[int, Row], threshold: float) -> Table:
+        header = self.roster.header
+        table = [header]
+        for line, cells in enumerate(self.roster.rows):
+            filled, row = [spreadsheet_cell(cell) for cell in cells], by_line.get(line)
+            if row is not None:
+                if _graded(row):
+                    share = self.maxima[line] / 100
+                    grade = accuracy_text(row["accuracy"] * share, threshold * share)
+                    filled[header.index("Grade")] = grade
+                if "Feedback comments" in header:
+                    filled[header.index("Feedback comments")] = _feedback_html(row, threshold)
+            table.append(filled)
+        return table
+
+    def _maximum(self, line: int, cells: list[str]) -> float:
+        cell = cells[self.roster.column("Maximum Grade")]
+        if not re.fullmatch(r"\d+([.,]\d+)?", cell.strip(), re.ASCII):
+            raise UserError(
+                f"--roster {self.roster.path}: the Maximum Grade in row {line + 2} is "
+                f"{quoted(cell)}, expected a number"
+            )
+        return float(cell.replace(",", "."))
+
+
+def gradescope_results(row: Row, document: dict[str, Any]) -> dict[str, Any]:
+    """Return Gradescope's ``results.json`` for one submission: its score is the accuracy."""
+    graded = _graded(row) is not None
+    threshold = document["threshold"]
+    tests = [
+        {
+            "name": "The file can be graded",
+            "status": "passed" if graded else "failed",
+            "output": "" if graded else terminal_safe(row["reason"]),
+        },
+        {
+            "name": f"Accuracy of at least {threshold:.12g} %",
+            "status": "passed" if row["status"] == "pass" else "failed",
+            "output": _feedback(row, threshold),
+        },
+    ]
+    result: dict[str, Any] = {
+        "score": float(accuracy_text(row["accuracy"], threshold)) if graded else 0,
+        "output": _feedback(row, threshold),
+        "output_format": "text",
+        "tests": [{**test, "output_format": "text", "visibility": "visible"} for test in tests],
+    }
+    if graded:
+        result["leaderboard"] = [{"name": "Accuracy", "value": row["accuracy"], "order": "desc"}]
+        if row["parameters"] is not None:
+            entry = {"name": "Parameters", "value": row["parameters"], "order": "asc"}
+            result["leaderboard"].append(entry)
+    return result
+
+
+def _graded(row: Row | None) -> Row | None:
+    return row if row is not None and row["status"] != "error" else None
+
+
+def _feedback(row: Row, threshold: float) -> str:
+    if row["status"] == "error":
+        return spreadsheet_cell(f"Could not be graded: {row['reason']}")
+    low, high = row["accuracy_ci95"]
+    verdict = "Passed" if row["status"] == "pass" else "Below the threshold"
+    text = (
+        f"{verdict}: {row['correct']} of {row['total']} images recognised, "
+        f"{accuracy_text(row['accuracy'], threshold)} % (95 % interval {low:.2f} to {high:.2f})"
+    )
+    return terminal_safe("; ".join([text, *([row["notes"]] if row["notes"] else [])]))
+
+
+def _feedback_html(row: Row, threshold: float) -> str:
+    # Moodle takes a comment for HTML, and shows it to the teacher too.
+    return html.escape(_feedback(row, threshold), quote=False)
+
+
+def unmatched(matching: Matching) -> list[str]:
+    """Return lines that name who and what was left out."""
+    lines = []
+    for names, what in (
+        (matching.submissions_left, "submissions fit no single student of the roster"),
+        (matching.several, "students have several submissions, and get no grade"),
+        (matching.students_left, "students of the roster have no submission"),
+    ):
+        if names:
+            lines.append(f"{len(names)} {what}: {', '.join(quoted(name) for name in names)}")
+    return lines

@@ -1,0 +1,208 @@
+"""One's own training runs: measured in this process, since they are trusted, and compared.
+
+They are read, checked and counted as any submission is. Only here can a run be chosen as the better
+model.
+"""
+
+import hashlib
+import itertools
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common import metrics
+from common.checkpoints import describe_model, save_checkpoint
+from common.data.arrays import LabelledImages
+from common.data.catalog import Dataset
+from common.data.pixels import encode_pixels
+from common.grading.grade import graded_row
+from common.grading.readers.checkpoint import Checkpoint, parse_checkpoint
+from common.grading.readers.reader import describe_file
+from common.grading.rows import Row, ungraded_row
+from common.grading.sandbox.wire import LogitAnswers, check_logits
+from common.loops import Batches, predict_logits
+from common.metrics import confidence_and_correct, describe_confidence
+from common.support.errors import SubmissionError, UserError
+from common.support.files import read_json
+from common.support.text import json_text, quoted
+from common.support.validation import check_metrics
+
+_GALLERY_SIZE = 24
+_COMPARED_SIZE = 12
+
+
+class Measured(NamedTuple):
+    """A run that was measured: its row, and what later steps need."""
+
+    row: Row
+    logits: np.ndarray  # float32 [N, C]
+    checkpoint: Checkpoint
+
+
+class Unmeasured(NamedTuple):
+    """A run that could not be measured: its row has the reason."""
+
+    row: Row
+
+
+def find_own_runs(folders: list[Path]) -> list[Path]:
+    """Return those of ``folders`` that hold a training run.
+
+    Raises
+    ------
+    UserError
+        If none does.
+    """
+    runs = [folder for folder in folders if (folder / "metrics.json").exists()]
+    if not runs:
+        raise UserError(
+            f"no training run in {' or '.join(map(str, folders))}: run train_base.py or "
+            "train_improved.py first, or name the files to grade"
+        )
+    return runs
+
+
+def measure_run(
+    folder: Path, test_set: LabelledImages, batches: Batches, threshold: Fraction
+) -> Measured | Unmeasured:
+    """Measure a run on the test images.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``metrics.json`` and ``checkpoint.pth``.
+    test_set : LabelledImages
+    batches : Batches
+        The same images in the same order.
+    threshold : Fraction
+        Percent of the images that must be recognised to pass.
+    """
+    row = ungraded_row(json_text(folder.name), folder, "run", own=True)
+    path = folder / "checkpoint.pth"
+    try:
+        if not path.exists():
+            raise SubmissionError("the folder has no checkpoint.pth")
+        content = path.read_bytes()
+        row["sha256"] = hashlib.sha256(content).hexdigest()
+        metrics_path = folder / "metrics.json"
+        row["metrics_sha256"] = hashlib.sha256(metrics_path.read_bytes()).hexdigest()
+        document = _metrics_of(row["sha256"], metrics_path)
+        _require_same_data(document["data"], test_set.dataset)
+        checkpoint = parse_checkpoint(content, test_set.dataset.sizes)
+        logits = predict_logits(checkpoint.model.to(batches.targets.device), batches).numpy()
+        check_logits(logits)
+    except (SubmissionError, UserError) as error:
+        return Unmeasured({**row, "reason": str(error)})
+    except OSError as error:
+        return Unmeasured({**row, "reason": f"cannot be read: {error.strerror}"})
+    # The claimed accuracy is that of the validation images, which has its own place in the row.
+    info = describe_file(checkpoint)._replace(claimed_accuracy=None)
+    row = graded_row(row, LogitAnswers(logits, info), test_set, threshold)
+    row["validation"] = _validation(document["history"][-1])
+    row["confidence"] = describe_confidence(logits, test_set.targets, document["temperature"])
+    row["misclassified"] = most_confident_errors(logits, test_set)
+    return Measured(row, logits, checkpoint)
+
+
+def most_confident_errors(logits: np.ndarray, test_set: LabelledImages) -> list[dict[str, Any]]:
+    """Return the wrong answers that the network was most sure of, with the images themselves."""
+    _, correct = confidence_and_correct(logits, test_set.targets)
+    return _pictured(np.flatnonzero(~correct), logits, test_set, limit=_GALLERY_SIZE)
+
+
+def _pictured(
+    indices: np.ndarray, logits: np.ndarray, test_set: LabelledImages, limit: int
+) -> list[dict[str, Any]]:
+    """Return those of ``indices`` whose answers are the most certain: images and answers."""
+    confidence, _ = confidence_and_correct(logits, test_set.targets)
+    # A stable sort: equal confidences stay in the order of the images on every machine.
+    chosen = indices[np.argsort(-confidence[indices], kind="stable")][:limit]
+    return [
+        {
+            "index": int(index),
+            "true": int(test_set.targets[index]),
+            "predicted": int(logits[index].argmax()),
+            "probability": float(confidence[index]),
+            "pixels": encode_pixels(test_set.images[index]),
+        }
+        for index in chosen
+    ]
+
+
+def choose_best(measured: list[Measured]) -> Measured | None:
+    """Return the run of one's own with the highest validation accuracy; the first of equals.
+
+    The test images have no say in the choice, so the accuracy on them stays an honest estimate.
+    """
+    candidates = [run for run in measured if run.row["validation"]]
+    return max(candidates, key=lambda run: run.row["validation"]["accuracy"], default=None)
+
+
+def save_best(best: Measured, dataset: Dataset, path: Path) -> None:
+    """Save the better model with the accuracy that was measured on the test images."""
+    checkpoint = {
+        **describe_model(best.checkpoint.model, dataset.normalization, dataset.classes),
+        "accuracy": best.row["accuracy"],
+        "epoch": best.checkpoint.epoch,
+    }
+    save_checkpoint(path, checkpoint)
+
+
+def compare_runs(measured: list[Measured], test_set: LabelledImages) -> list[dict[str, Any]]:
+    """Return McNemar's exact test for each pair of one's own runs, and the images that decide it.
+
+    ``indices_only_a`` are the images that ``a`` alone recognises, and ``missed_by_b`` shows those
+    of them on which ``b`` was the most certain of its wrong answer; likewise the other way round.
+    """
+    return [_compare(a, b, test_set) for a, b in itertools.combinations(measured, 2)]
+
+
+def _compare(a: Measured, b: Measured, test_set: LabelledImages) -> dict[str, Any]:
+    _, correct_a = confidence_and_correct(a.logits, test_set.targets)
+    _, correct_b = confidence_and_correct(b.logits, test_set.targets)
+    only_a, only_b = np.flatnonzero(correct_a & ~correct_b), np.flatnonzero(correct_b & ~correct_a)
+    return {
+        "a": a.row["name"],
+        "b": b.row["name"],
+        **metrics.mcnemar_exact(correct_a, correct_b),
+        "indices_only_a": only_a.tolist(),
+        "indices_only_b": only_b.tolist(),
+        "missed_by_a": _pictured(only_b, a.logits, test_set, limit=_COMPARED_SIZE),
+        "missed_by_b": _pictured(only_a, b.logits, test_set, limit=_COMPARED_SIZE),
+    }
+
+
+def _metrics_of(checkpoint_sha256: str, path: Path) -> dict[str, Any]:
+    """Return metrics.json, if it describes this very checkpoint."""
+    document = read_json(path)
+    check_metrics(document, path)
+    if document["checkpoint_sha256"] != checkpoint_sha256:
+        raise UserError(
+            f"{path} describes another checkpoint.pth: a write was cut short, or a file replaced; "
+            "continue with --resume, or train again"
+        )
+    return document
+
+
+def _require_same_data(data: dict[str, Any], dataset: Dataset) -> None:
+    """Refuse a run that was trained on another data set than the one it would be measured on."""
+    if data["key"] != dataset.key or data["normalization"] != list(dataset.normalization):
+        raise UserError(
+            f"trained on {quoted(data['name'])}, whose images are not those of {dataset.title}: "
+            "give the --dataset and --data-dir that it was trained with"
+        )
+
+
+def _validation(last_epoch: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the validation accuracy of a run's last epoch; null if it held nothing out."""
+    correct, total = last_epoch["val_correct"], last_epoch["val_total"]
+    if total is None:
+        return None
+    return {
+        "accuracy": metrics.accuracy_percent(correct, total),
+        "accuracy_ci95": metrics.wilson_ci95(correct, total),
+        "correct": correct,
+        "total": total,
+    }

@@ -1,0 +1,284 @@
+"""The parent's side of the sandbox: submissions go to processes of their own, answers come back.
+
+The parent opens files and passes their descriptors on, but never parses one. What comes back is a
+block of memory of fixed size (``wire``); the server reports how a process ended.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+
+import common
+from common.data.arrays import LabelledImages
+from common.grading.sandbox import bubblewrap, wire
+from common.grading.sandbox.wire import EXITED, READY, REPORT, REQUEST, TIMED_OUT, Answers
+from common.grading.submissions import OpenFile
+from common.support.errors import SubmissionError, UserError
+from common.support.text import terminal_safe
+
+REPOSITORY = Path(common.__path__[0]).resolve().parent
+
+# Seconds that the server has to load torch, to report after a child's time is over, and to end.
+_START_TIMEOUT = 120
+_GRACE = 20
+_SECONDS_TO_END = 2
+
+# All that a submission's process could read from the environment. One thread: a child forked from
+# a process whose thread pool has run would hang.
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/nonexistent",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+Outcome = Answers | SubmissionError
+
+
+Numbered = tuple[int, OpenFile]  # with the caller's own number
+
+
+class Sandbox:
+    """A warm server, in bubblewrap if that works, and the submissions it is reading.
+
+    Use it as a context manager: leaving it ends the server.
+
+    Parameters
+    ----------
+    test_set : LabelledImages
+        Its labels stay in this process.
+    isolation : "auto", "bubblewrap" or "process"
+        "auto" takes bubblewrap if it works.
+    memory : int
+        Bytes for each submission, beyond what the server holds.
+    timeout : float
+        Seconds for each.
+    jobs : int
+        Submissions read at a time.
+    reader : str
+        The module that reads submissions.
+    folders : paths
+        The folders of this repository that the server may see in bubblewrap.
+
+    Attributes
+    ----------
+    isolation : str
+        The one in force: "bubblewrap" or "process".
+    fallback_reason : str or None
+        Why "auto" did not take bubblewrap.
+    """
+
+    def __init__(
+        self,
+        test_set: LabelledImages,
+        isolation: str,
+        memory: int,
+        timeout: float,
+        jobs: int,
+        reader: str = "common.grading.readers.reader",
+        folders: Iterable[Path] = (REPOSITORY / "common",),
+    ) -> None:
+        self.images, self.timeout, self.jobs, self.folders = (
+            test_set.images,
+            timeout,
+            jobs,
+            folders,
+        )
+        self.num_classes = len(test_set.dataset.classes)
+        self.settings = json.dumps(
+            {
+                "reader": reader,
+                "memory": memory,
+                "timeout": timeout,
+                "shape": self.images.shape,
+                "normalization": test_set.dataset.normalization,
+                "num_classes": self.num_classes,
+            }
+        )
+        self.fallback_reason: str | None = None
+        self.isolation = "process" if isolation == "process" else "bubblewrap"
+        if not hasattr(os, "memfd_create"):
+            raise UserError("grading needs Linux, whose limits keep submissions apart")
+        # Imported here: Windows lacks what it needs, and can still measure one's own runs.
+        from common.grading.sandbox import limits
+
+        limits.hide_from_debuggers()
+        if self.isolation == "bubblewrap" and bubblewrap.find() is None:
+            self._fall_back(isolation, "the package bubblewrap is not installed")
+        try:
+            self._start()
+        except UserError as error:
+            if self.isolation == "process":
+                raise
+            self._fall_back(isolation, str(error))
+            self._start()
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop()
+
+    def measure(self, submissions: Iterable[Numbered]) -> Iterator[tuple[int, Outcome]]:
+        """Yield each submission's number with its answers or its error, in the order they finish.
+
+        Takes from ``submissions`` as slots become free, and closes their descriptors. If the server
+        itself is brought down, the submissions that it was reading are tried again one by one, so
+        that only the culprit pays for it.
+        """
+        waiting = iter(submissions)
+        while victims := (yield from self._run(waiting, self.jobs)):
+            for victim in victims:
+                if (yield from self._run(iter([victim]), 1)):
+                    os.close(victim[1].descriptor)
+                    reason = "brought down the process that reads submissions, twice"
+                    yield victim[0], SubmissionError(reason)
+
+    def _run(
+        self, waiting: Iterator[Numbered], jobs: int
+    ) -> Generator[tuple[int, Outcome], None, list[Numbered]]:
+        """Yield outcomes until all are done and return nothing; or return those that the server was
+        reading when it died. A new server is up by then.
+        """
+        running: dict[int, tuple[Numbered, int]] = {}  # by slot, with the descriptor of the answers
+        survivors: list[Numbered] = []
+        finished: tuple[int, Outcome] | None = None
+        try:
+            while True:
+                # Slots are filled before an outcome is handed over, so that the next submission is
+                # read while the caller works on this row.
+                while len(running) < jobs and (item := next(waiting, None)):
+                    slot = next(slot for slot in range(jobs) if slot not in running)
+                    running[slot] = item, self._make_block()
+                    self._send(slot, *running[slot])
+                if finished:
+                    yield finished
+                if not running:
+                    return []
+                report = self._receive()
+                finished = None
+                if report is None:
+                    survivors = [item for item, _ in running.values()]
+                    self._stop()
+                    self._start()
+                    return survivors
+                slot, ending, detail = report
+                item, block = running.pop(slot)
+                content = os.pread(block, self._block_size(), 0)
+                os.close(block)
+                os.close(item[1].descriptor)
+                finished = item[0], self._outcome(content, ending, detail)
+        finally:
+            for item, block in running.values():
+                os.close(block)
+                if item not in survivors:
+                    os.close(item[1].descriptor)
+
+    def _make_block(self) -> int:
+        block = os.memfd_create("answers")
+        os.ftruncate(block, self._block_size())
+        return block
+
+    def _block_size(self) -> int:
+        return wire.block_size(len(self.images), self.num_classes)
+
+    def _send(self, slot: int, item: Numbered, block: int) -> None:
+        _, file = item
+        os.lseek(file.descriptor, 0, os.SEEK_SET)
+        request = REQUEST.pack(slot, file.size, file.kind.encode())
+        with contextlib.suppress(OSError):  # a server that is gone: the next report will tell
+            socket.send_fds(self.control, [request], [file.descriptor, block])
+
+    def _receive(self) -> tuple[int, int, int] | None:
+        """Return slot, ending and detail of the next report; nothing if the server is gone."""
+        try:
+            report = self.control.recv(REPORT.size)
+        except OSError:  # among them the time-out: a silent server counts as gone
+            return None
+        return REPORT.unpack(report) if len(report) == REPORT.size else None
+
+    def _outcome(self, content: bytes, ending: int, detail: int) -> Outcome:
+        if ending == TIMED_OUT:
+            reason = f"took longer than the {self.timeout:g} s allowed (--timeout)"
+        elif ending == EXITED and detail == 0:
+            try:
+                return wire.decode(content, len(self.images), self.num_classes)
+            except SubmissionError as error:
+                return error
+        elif ending == EXITED:
+            reason = f"ended the process that read it (exit status {detail})"
+        elif detail == signal.SIGXCPU:
+            reason = f"used more than the {self.timeout:g} s of processor time allowed (--timeout)"
+        else:
+            reason = f"crashed the process that read it ({_signal_name(detail)})"
+        return SubmissionError(reason)
+
+    def _start(self) -> None:
+        """Start the server and wait until it is up. Raises UserError with its last word if not."""
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-m", "common.grading.sandbox.server", self.settings]
+        if self.isolation == "bubblewrap":
+            program = bubblewrap.find() or "bwrap"
+            command = bubblewrap.wrapped(program, command, self.folders, REPOSITORY)
+        with tempfile.TemporaryFile() as complaints, theirs:
+            self.process = subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                env=_ENVIRONMENT,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+                start_new_session=True,  # Ctrl-C is for the parent, which then ends the server
+            )
+            theirs.close()
+            self._send_images()
+            self.control.settimeout(_START_TIMEOUT)
+            report = self._receive()
+            if report is None or report[0] != READY:
+                self._stop()
+                complaints.seek(0)
+                lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
+                raise UserError(
+                    f"{self.isolation}: {terminal_safe(lines[-1] if lines else 'no word')}"
+                )
+        self.control.settimeout(self.timeout + _GRACE)
+
+    def _send_images(self) -> None:
+        descriptor = os.memfd_create("images")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(self.images.tobytes())
+            file.flush()
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            with contextlib.suppress(OSError):  # a server that could not start: see _start
+                socket.send_fds(self.control, [b"i"], [descriptor])
+
+    def _stop(self) -> None:
+        self.control.close()  # the server then ends, if it still can
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_SECONDS_TO_END)
+        self.process.kill()
+        self.process.wait()
+
+    def _fall_back(self, wanted: str, reason: str) -> None:
+        if wanted == "bubblewrap":
+            raise UserError(
+                f"--isolation bubblewrap does not work here ({reason}): mend that, or take "
+                "--isolation process"
+            )
+        self.isolation, self.fallback_reason = "process", reason
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

@@ -1,0 +1,88 @@
+"""Limits on a submission's process, which it cannot lift again. Linux only."""
+
+import ctypes
+import errno
+import math
+import os
+import re
+import resource
+import signal
+
+# No limit on processes binds root, so under root a submission's process becomes one of these users,
+# which Debian's policy assigns to nobody.
+FIRST_UID = 65_000
+
+_NONE = (0, 0)
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+
+# What the operating system answers when a limit below is reached.
+_REASONS = {
+    errno.EAGAIN: "tried to start a process or thread; none is allowed (limit 0)",
+    errno.EMFILE: "tried to open a file or a connection; none is allowed (limit 0)",
+    errno.EFBIG: "tried to write a file; none is allowed (limit 0 bytes)",
+}
+_OUT_OF_MEMORY = re.compile("can't allocate|bad.alloc|failed to allocate|not enough memory", re.I)
+
+
+def become_nobody(slot: int) -> None:
+    """Give up root, if the process has it, for an unprivileged user of this slot alone."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(*[FIRST_UID + slot] * 3)
+        os.setresuid(*[FIRST_UID + slot] * 3)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    # Die with the server. Set after the change of user, which would undo it.
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def hide_from_debuggers() -> None:
+    """Deny other processes of the same user access to this one's memory (ptrace, /proc/PID/mem)."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def limit_resources(memory: int, seconds: float) -> None:
+    """Limit processor time, and memory to ``memory`` bytes more than the process has mapped now.
+
+    From then on no process or thread can be started and no file written. Writing to what is not a
+    file (the null device) still works.
+    """
+    seconds = math.ceil(seconds)
+    addresses = _mapped_bytes() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
+    # The soft limit sends SIGXCPU, the hard one kills whoever ignores that.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, _NONE)
+    resource.setrlimit(resource.RLIMIT_NPROC, _NONE)
+    resource.setrlimit(resource.RLIMIT_CORE, _NONE)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, _NONE)
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, _NONE)
+
+
+def forbid_opening() -> None:
+    """Let no file or socket be opened from now on.
+
+    Without bubblewrap this keeps an ONNX model from naming the file of the labels as its weights:
+    onnxruntime reads relative paths outside of the folder without complaint.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, _NONE)
+
+
+def limit_met(error: BaseException | None, memory: int) -> str | None:
+    """Return which limit an exception comes from, if any. Libraries wrap the system's errors."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)[:2000]):
+            return f"needs more than the {memory / 2**30:.3g} GiB of memory allowed (--memory)"
+        if isinstance(error, OSError) and error.errno in _REASONS:
+            return _REASONS[error.errno]
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _mapped_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl failed")

@@ -1,0 +1,1 @@
+"""From evaluations to text, figures and pages. Nothing here needs torch."""

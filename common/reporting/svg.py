@@ -1,0 +1,221 @@
+"""matplotlib figures as SVG that follows the page around it.
+
+Text takes the page's font, and colours are CSS variables, so that one figure is right in a light
+and in a dark page. matplotlib knows no CSS variables: it draws with marker colours, which stand for
+them and are replaced in its output. Where no style sheet sets the variables, in a notebook or with
+CSS off, the colours of the light page are used.
+"""
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from itertools import cycle
+from typing import Any, cast
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from common.support.text import label_text, shorten_middle
+
+# Marker colours. None is black, for which matplotlib writes no fill.
+INK, MUTED, GRID, ERROR = "#010203", "#020304", "#030405", "#040506"
+SERIES = ("#050607", "#060708", "#070809", "#08090a")
+# The variable that each stands for, and its value in the light page (templates/report.css).
+CSS_VARIABLES = {
+    INK: ("--ink", "#1b1f24"),
+    MUTED: ("--muted", "#59636e"),
+    GRID: ("--grid", "#dfe3e8"),
+    ERROR: ("--error", "#c0362c"),
+    SERIES[0]: ("--series-1", "#0b62b8"),
+    SERIES[1]: ("--series-2", "#b3530b"),
+    SERIES[2]: ("--series-3", "#1a7f4b"),
+    SERIES[3]: ("--series-4", "#8a3fb0"),
+}
+
+# Keywords of matplotlib.
+Style = dict[str, Any]
+
+# A run has the same colour and the same mark in every figure, so that neither is needed alone. More
+# runs than these are unusual, and share them.
+STYLES = [
+    {"color": colour, "marker": marker}
+    for colour, marker in zip(SERIES, ("o", "s", "^", "D"), strict=True)
+]
+
+# Classes whose names have room along an axis, and whose confusions can be alt_text apart.
+MAX_NAMED = 20
+
+_TICK_WIDTH = 14
+
+
+# Narrow enough that the text stays readable on a telephone, where the page scales the figure.
+_WIDTH = 4.6  # inches
+
+_STYLE: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+    "path.simplify": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mnist",
+    "text.color": INK,
+    "text.parse_math": False,  # a name with dollar signs is no formula
+    "xtick.bottom": False,  # grid lines say where a number belongs
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.left": False,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+}
+
+# What matplotlib writes and an inline figure does not need.
+_SVG_CLEANUP = (
+    (r"^.*?(?=<svg)", ""),  # XML declaration and document type
+    (r"<defs>\s*<style.*?</style>\s*</defs>", ""),  # would apply to the whole page
+    (r"<metadata>.*?</metadata>|<!--.*?-->", ""),
+    (r"font-family: [^;\"]*;? ?", ""),  # the page's font is used
+    (r" transform=\"rotate\(-0 [^)]*\)\"", ""),
+    (r"<path d=\"[^\"]*\"( clip-path=\"[^\"]*\")? style=\"fill: none\"/>|<g/>", ""),  # invisible
+    (r"(\d+\.\d\d)\d+", r"\1"),  # hundredths of a point
+    (r"(?<=[\d\"])\s*\n\s*(?=[A-Za-z\"])", " "),  # path data and tags on one line
+    (r"\s*\n\s*", "\n"),
+    # What the figure itself says for all of its text.
+    (r"(?<=style=\")([^\"]*)font-size: 10px; ", r"\1"),
+    (rf"(<text style=\"[^\"]*?);? ?fill: {INK}", r"\1"),
+)
+
+
+@contextmanager
+def new_axes(height: float) -> Iterator[Axes]:
+    """Give the axes of a new figure, ``height`` inches high, in the report's style."""
+    # Without pyplot: its figures outlive an error, and its backend is the notebook's own matter.
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # The browser has the glyphs that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
+
+
+def with_styles(values: dict[str, Any]) -> Iterator[tuple[str, Any, Style]]:
+    """Yield each name and value with its colour and mark, as keywords of matplotlib."""
+    for (name, value), style in zip(values.items(), cycle(STYLES), strict=False):
+        yield name, value, style
+
+
+def short(name: str) -> str:
+    """Return a folder's name in a length that leaves room for the figure."""
+    text = shorten_middle(label_text(name), 24)
+    # matplotlib leaves out of a legend what begins like this.
+    return f" {text}" if text.startswith("_") else text
+
+
+def legend_above(axes: Axes) -> None:
+    """Put the legend above the axes, in two columns if the names are short enough."""
+    labels = axes.get_legend_handles_labels()[1]
+    columns = 2 if max(map(len, labels), default=0) <= 24 and len(labels) > 1 else 1
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
+
+
+def name_ticks(axes: Axes, axis: str, labels: Sequence[str], offset: float) -> None:
+    """Write the classes' names along an axis, or every n-th if there are many."""
+    every = -(-len(labels) // MAX_NAMED)
+    ticks = [label + offset for label in range(0, len(labels), every)]
+    names = [shorten_middle(label_text(label), _TICK_WIDTH) for label in labels[::every]]
+    slanted = axis == "x" and max(map(len, names)) > 3
+    setter = axes.set_xticks if axis == "x" else axes.set_yticks
+    setter(ticks, names)
+    if slanted:
+        axes.tick_params("x", rotation=40)
+        for text in axes.get_xticklabels():
+            text.set_horizontalalignment("right")
+
+
+def count_axis(axis: Axis) -> None:
+    """Put ticks of an axis at whole numbers."""
+    axis.set_major_locator(
+        MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True, min_n_ticks=1)
+    )
+
+
+# Stands for the n-th text while the tags around it are changed; no SVG holds this character.
+_TEXT = "\ue000{}\ue000"
+
+
+def render(axes: Axes, description: str) -> str:
+    """Return the figure as an SVG element for a page, named by ``description``."""
+    buffer = io.StringIO()
+    cast(Figure, axes.figure).savefig(
+        buffer,
+        format="svg",
+        transparent=True,
+        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+    )
+    svg, texts = _texts_aside(buffer.getvalue())
+    for pattern, replacement in _SVG_CLEANUP:
+        svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
+    style = f"font-size: 10px; fill: {INK}"
+    svg = re.sub(
+        r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>",
+        # No width and height: the page's style sheet decides.
+        rf'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="\1" style="{style}" '
+        rf'role="img" aria-label="{_TEXT.format(len(texts))}">',
+        svg,
+        count=1,
+    )
+    for marker, (variable, colour) in CSS_VARIABLES.items():
+        svg = svg.replace(marker, f"var({variable}, {colour})")
+    prefix = hashlib.sha256(description.encode("utf-8", "replace")).hexdigest()[:6]
+    svg = _without_bare_groups(_unique_ids(svg, prefix)).strip()
+    texts.append(escape(label_text(description)))
+    return re.sub(_TEXT.format(r"(\d+)"), lambda match: texts[int(match[1])], svg)
+
+
+def _texts_aside(svg: str) -> tuple[str, list[str]]:
+    """Put placeholders in place of the texts: they hold names, which no pattern may change."""
+    texts: list[str] = []
+
+    def put_aside(match: re.Match[str]) -> str:
+        texts.append(match[0])
+        return _TEXT.format(len(texts) - 1)
+
+    return re.sub(r"(?<=>)[^<>]+(?=</text>)", put_aside, svg), texts
+
+
+def _unique_ids(svg: str, prefix: str) -> str:
+    """Drop ids that nothing refers to, and make the others differ from other figures' ids."""
+    referred = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
+
+    def rename(match: re.Match[str]) -> str:
+        return f' id="{prefix}-{match[1]}"' if match[1] in referred else ""
+
+    svg = re.sub(r' id="([^"]+)"', rename, svg)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", svg).replace("xlink:href", "href")
+
+
+def _without_bare_groups(svg: str) -> str:
+    """Drop the tags of groups without attributes: most are, once their ids are gone."""
+    bare: list[bool] = []
+
+    def keep_or_drop(match: re.Match[str]) -> str:
+        if match[0].startswith("<g"):
+            bare.append(match[0] == "<g>")
+            return "" if bare[-1] else match[0]
+        return "" if bare.pop() else match[0]
+
+    return re.sub(r"\n{2,}", "\n", re.sub(r"<g(?: [^>]*[^/])?>|</g>", keep_or_drop, svg))

@@ -1,0 +1,208 @@
+"""What the scripts print: data and results as text that a person likes to read."""
+
+import unicodedata
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from common.data.pixels import decode_pixels
+from common.support.text import accuracy_text, shorten, terminal_safe
+
+_NAME_WIDTH = 40
+
+# Classes that there is room for, side by side and one below the other.
+_ACROSS, _DOWN = 10, 20
+
+
+def exploration(summary: dict[str, Any]) -> str:
+    """Return the facts of ``common.data.describe`` in a few lines, with an image of each class."""
+    train, val = (summary["class_counts"][part][:_ACROSS] for part in ("train", "val"))
+    shape = " x ".join(map(str, summary["image_shape"]))
+    mean, std = summary["normalization"]
+    lines = [
+        f"{terminal_safe(summary['name'])}: {summary['train_size']:,} images to train on, "
+        f"{summary['val_size']:,} to validate on; each {shape}",
+        f"pixels in [0, 1]: mean {summary['pixel_mean']:.4f}, "
+        f"standard deviation {summary['pixel_std']:.4f}; normalised with {mean:.4f} and {std:.4f}",
+        "",
+        *_names_of_classes(summary["classes"]),
+        "class   " + "".join(f"{label:8d}" for label in range(len(train))),
+        "train   " + "".join(f"{count:8,d}" for count in train),
+        "validate" + "".join(f"{count:8,d}" for count in val),
+    ]
+    samples = {sample["class"]: sample["pixels"] for sample in summary["samples"]}
+    blank = [" " * 7] * 4
+    drawn = [
+        _braille(decode_pixels(samples[label])) if label in samples else blank
+        for label in range(len(train))
+    ]
+    lines += ["        " + "".join(f" {part}" for part in row) for row in zip(*drawn, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def _names_of_classes(classes: list[str]) -> list[str]:
+    if len(classes) > _ACROSS:
+        return [f"{len(classes)} classes, of which the first {_ACROSS} are:", ""]
+    if classes == [str(label) for label in range(len(classes))]:
+        return []
+    return [", ".join(f"{label} {name}" for label, name in enumerate(classes)), ""]
+
+
+def _braille(image: np.ndarray) -> list[str]:
+    """Draw an image as 4 lines of 7 characters, each of which has 2 x 4 dots."""
+    # Of other sizes than 28 x 28, the nearest pixels.
+    nearest = np.arange(28) * len(image) // 28
+    halved = image[np.ix_(nearest, nearest)].reshape(14, 2, 14, 2).mean(axis=(1, 3)) > 96
+    dots = np.zeros((16, 14), dtype=bool)
+    dots[1:15] = halved
+    # Bit values of the dots in a Braille character: Unicode standard, block U+2800.
+    bits = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+    cells = dots.reshape(4, 4, 7, 2).transpose(0, 2, 1, 3)
+    codes = (cells * bits).sum(axis=(2, 3))
+    return ["".join(chr(0x2800 + code) for code in row) for row in codes]
+
+
+def evaluation(document: dict[str, Any]) -> str:
+    """Return an evaluation as tables: verdicts, then the details of one's own runs."""
+    data = document["dataset"]
+    lines = [
+        f"{terminal_safe(data['name'])}: {data['size']:,} images; "
+        f"threshold {document['threshold']:.12g} %",
+        "",
+        *_verdict_table(document["results"], document["threshold"]),
+    ]
+    own = [row for row in document["results"] if row["own"] and row["status"] != "error"]
+    if own:
+        lines += ["", *_per_class_table(own, data), "", *_confusion_lines(own, data)]
+    for pair in document["comparisons"]:
+        lines += [
+            "",
+            f"{pair['a']} against {pair['b']}: only {pair['a']} recognises {pair['only_a']} "
+            f"images, only {pair['b']} {pair['only_b']}; McNemar's exact p = {pair['p_value']:.2g}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def choice(row: dict[str, Any]) -> str:
+    """Return which run was chosen, and by what."""
+    name, validation = terminal_safe(row["name"]), row["validation"]
+    accuracy = f"{validation['accuracy']:.2f} % of {validation['total']:,}"
+    return f"Best by validation accuracy: {name} ({accuracy})"
+
+
+def verdict(document: dict[str, Any]) -> str:
+    """Return the last lines: how many passed, and the verdict on the chosen model, if any."""
+    rows, percent = document["results"], f"{document['threshold']:.12g} %"
+    counts = Counter(row["status"] for row in rows)
+    line = f"{counts['pass']} of {len(rows)} reached {percent}"
+    if counts["error"]:
+        line += f"; {counts['error']} could not be graded"
+    best = next((row for row in rows if row["name"] == document["best"]), None)
+    if best is None:
+        return line
+    accuracy = accuracy_text(best["accuracy"], document["threshold"])
+    word = "✓ SUCCESS" if best["status"] == "pass" else "✗ FAILURE"
+    return f"{line}\n{word}: Model achieved {accuracy}% accuracy (threshold {percent})"
+
+
+def _verdict_table(results: list[dict[str, Any]], threshold: float) -> list[str]:
+    ranked = any(row.get("rank") for row in results)
+    if ranked:
+        results = sorted(results, key=lambda row: (row["rank"] is None, row["rank"]))
+    names = [shorten(terminal_safe(row["name"]), _NAME_WIDTH) for row in results]
+    width = max(map(_columns, ["name", *names]))
+    head = (
+        f"{'name':{width}}  verdict  accuracy   95 % interval  {'correct':>13}    loss  parameters"
+    )
+    if ranked:
+        head = f"rank  {head}"
+    lines = [head, "-" * len(head)]
+    for name, row in zip(names, results, strict=True):
+        start = f"{name}{' ' * (width - _columns(name))}  {row['status'].upper():7}"
+        if ranked:
+            start = f"{row['rank'] or '':>4}  {start}"
+        lines.append(start + _figures(row, threshold))
+        lines += [f"{' ' * (width + ranked * 6)}  ! {remark}" for remark in remarks(row)]
+    return lines
+
+
+def _figures(row: dict[str, Any], threshold: float) -> str:
+    if row["status"] == "error":
+        return f"  {terminal_safe(row['reason'])}"
+    low, high = row["accuracy_ci95"]
+    accuracy = accuracy_text(row["accuracy"], threshold)
+    correct = f"{row['correct']:,}/{row['total']:,}"
+    loss = "" if row["loss"] is None else f"{row['loss']:.4f}"
+    parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
+    return (
+        f"  {accuracy:>6} %  {low:6.2f} - {high:6.2f}  {correct:>13}  {loss:>6}  {parameters:>10}"
+    ).rstrip()
+
+
+def remarks(row: dict[str, Any]) -> list[str]:
+    """Return what an instructor should see beside a row's verdict, which it never changes."""
+    found = []
+    if row.get("claim_differs"):
+        claim = row["claimed_accuracy"]
+        found.append(f"claims {claim:.2f} %" if abs(claim) < 1e6 else f"claims {claim:.2g} %")
+    if row.get("suspicious"):
+        found.append("beyond any published network: these images' labels are public")
+    twins = row.get("duplicate_of", [])
+    if twins:
+        others = row.get("duplicates", len(twins)) - 1
+        more = f" and {others} more" if others > 0 else ""
+        found.append(f"same as {shorten(terminal_safe(twins[0]), _NAME_WIDTH)}{more}")
+    if row.get("notes"):
+        found.append(terminal_safe(row["notes"]))
+    return found
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal ``text`` takes."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def _per_class_table(own: list[dict[str, Any]], data: dict[str, Any]) -> list[str]:
+    noun, labels = data["noun"], data["classes"]
+    rows = own[0]["per_class"]
+    title = f"Accuracy by {noun}, percent, with its 95 % interval"
+    if len(rows) > _DOWN:
+        known = [row for row in rows if row["total"]]
+        rows = sorted(known, key=lambda row: row["accuracy"])[:_DOWN]
+        title += f", the {len(rows)} lowest of {terminal_safe(own[0]['name'])}"
+    width = max(len(noun), *(len(label) for label in labels))
+    lines = [f"{title}:", ""]
+    lines.append(
+        f"{noun:{width}}  images" + "".join(f"{terminal_safe(r['name']):>24}" for r in own)
+    )
+    for first in rows:
+        cells = "".join(_accuracy_cell(row["per_class"][first["class"]]) for row in own)
+        lines.append(f"{labels[first['class']]:>{width}}  {first['total']:6,}{cells}")
+    return lines
+
+
+def _accuracy_cell(entry: dict[str, Any]) -> str:
+    if entry["accuracy"] is None:
+        return f"{'-':>8}{'':16}"
+    low, high = entry["accuracy_ci95"]
+    return f"{entry['accuracy']:8.2f}  {low:6.2f} - {high:5.2f}"
+
+
+def _confusion_lines(own: list[dict[str, Any]], data: dict[str, Any]) -> list[str]:
+    labels = data["classes"]
+    if all(row["correct"] == row["total"] for row in own):
+        return ["No errors."]
+    lines = ["Errors as true > predicted:", ""]
+    for row in own:
+        for title, key in (("most frequent", "most_confused"), ("named pairs", "named_confusions")):
+            if row[key]:
+                pairs = ",  ".join(
+                    f"{labels[e['true']]} > {labels[e['predicted']]} {e['count']:2}"
+                    for e in row[key]
+                )
+                lines.append(f"  {terminal_safe(row['name'])}, {title}: {pairs}")
+    return lines

@@ -1,0 +1,167 @@
+"""Seeds, the device, and what a run records about the machine."""
+
+import contextlib
+import platform
+import random
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.support import distributed
+from common.support.cli import command_line
+from common.support.errors import UserError
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every global source of random numbers: ``random``, numpy and torch (all devices).
+
+    Raises
+    ------
+    UserError
+        If ``seed`` is out of the range that all three accept, 0 to 2**32 - 1.
+    """
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed is {seed}, but must be between 0 and {2**32 - 1}")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def seed_rank(seed: int, epoch: int) -> None:
+    """Seed every rank but 0 for an epoch, each differently.
+
+    Rank 0 keeps the single-process random stream, so saving it is enough to resume.
+    """
+    if not distributed.is_main_process():
+        sequence = np.random.SeedSequence([seed, epoch, distributed.rank()])
+        seed_everything(int(sequence.generate_state(1)[0]))
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states that ``seed_everything`` sets, as tensors and plain values."""
+    _, numpy_keys, *numpy_rest = np.random.get_state()
+    states = {
+        "python": random.getstate(),
+        "numpy": [np.asarray(numpy_keys).tolist(), *numpy_rest],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Restore what ``random_states`` returned; for devices, if this machine has them."""
+    random.setstate(states["python"])
+    np.random.set_state(("MT19937", *states["numpy"]))
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``name``; "auto" takes the first available of cuda, mps, cpu.
+
+    Under torchrun each rank gets a GPU of its own; mps cannot be shared, and is not used.
+
+    Raises
+    ------
+    UserError
+        If ``name`` is not a device of this machine.
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if distributed.world_size() > 1:
+        if name in ("auto", "cuda") and "cuda" in available:
+            name = f"cuda:{distributed.local_rank()}"
+        available = ["cpu", *(found for found in available if found.startswith("cuda:"))]
+    if name == "auto":
+        return torch.device(available[0])
+    if name not in available:
+        raise UserError(f"--device is {name!r}, but this machine has {', '.join(available)}")
+    return torch.device(name)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the software that results depend on."""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),  # a subclass of str, which a checkpoint must not hold
+        "torchvision": version("torchvision"),
+        "numpy": np.__version__,
+    }
+
+
+def processor_family() -> str:
+    """Return vendor, family and vector instructions, which decide the kernels that torch uses."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:  # Linux alone has it
+        for line in file:
+            key, _, value = line.partition(":")
+            found.setdefault(key.strip(), value.strip())
+    vendor = found.get("vendor_id", platform.machine())
+    family = found.get("cpu family", platform.processor())
+    return f"{vendor} family {family}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Return versions, processor, threads, device, commit and command line, as JSON values."""
+    return {
+        **versions(),
+        **_commit(),
+        "command": command_line(),
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else _processor(),
+        "processor_family": processor_family(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "world_size": distributed.world_size(),
+    }
+
+
+def _commit() -> dict[str, Any]:
+    """Return the git commit, and whether all files are as committed; null if unknown."""
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_clean": None if (changes := _git("status", "--porcelain")) is None else not changes,
+    }
+
+
+def _git(*command: str) -> str | None:
+    try:
+        completed = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.SubprocessError):  # no git here, or none that answers
+        return None
+    return completed.stdout.strip() if completed.returncode == 0 else None
+
+
+def _processor() -> str:
+    # platform.processor() is empty on most Linux systems, where the name stands in this file.
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1] for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return (names[0] if names else platform.processor() or platform.machine()).strip()

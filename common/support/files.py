@@ -1,0 +1,206 @@
+"""Files that are written whole or not at all, locks, and the JSON that the scripts exchange."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import filelock
+
+from common.support.errors import UserError
+
+SCHEMA_VERSION = 2
+
+TEMPORARY = ".writing-"
+# A file is written within seconds: an older one was left by a process that was killed.
+_SECONDS_TO_WRITE = 60
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` so that a reader finds the old file or the new, never a part.
+
+    A temporary file in the same folder is written, flushed to the disk and renamed over ``path``;
+    then the folder is flushed, since a new name is only as durable as its folder.
+
+    Raises
+    ------
+    UserError
+        If ``path`` is no place for a file.
+    OSError
+        If it cannot be written to; ``path`` is then as it was before.
+    """
+    path = Path(path)
+    require_target(path)
+    try:
+        _write_and_rename(path, content)
+    except OSError as error:
+        # The name of the temporary file would mean nothing to anyone.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def require_target(path: Path) -> None:
+    """Make the folder of ``path``, and refuse a path that is no place for a file.
+
+    Raises
+    ------
+    UserError
+        If a folder, a device or the like has that name: renaming over it would fail, or destroy it.
+    OSError
+        If the folder cannot be made.
+    """
+    if not path.name or (path.exists() and not path.is_file()):
+        raise UserError(f"{path} is not a regular file: name another one to write to")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write_and_rename(path: Path, content: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; what the scripts write is as readable as any other file.
+        os.chmod(temporary, 0o666 & ~_current_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(path.parent)
+
+
+def _current_umask() -> int:
+    # The only way to read it is to set it; the scripts run one thread at this point.
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def folder_lock(folder: Path, alternative: str, wait: bool = False) -> Iterator[None]:
+    """Let no other process in here for the same folder; a process that dies gives up the lock.
+
+    Temporary files that a killed process has left in the folder are removed.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    alternative : str
+        What a user can do other than wait, for the message.
+    wait : bool
+        Wait for the other process to end, and say so, instead of stopping.
+
+    Raises
+    ------
+    UserError
+        If another process is in here.
+    OSError
+        If the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        if not wait:
+            raise UserError(
+                f"{folder} is in use by another process: wait until it ends, or {alternative}"
+            ) from error
+        print(f"Waiting for another process that writes into {folder} ...", file=sys.stderr)
+        lock.acquire()
+    try:
+        for leftover in folder.glob(f"{TEMPORARY}*"):
+            with contextlib.suppress(FileNotFoundError):  # renamed or removed in the meantime
+                if leftover.stat().st_mtime < time.time() - _SECONDS_TO_WRITE:
+                    leftover.unlink()
+        yield
+    finally:
+        lock.release()
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write ``document`` as indented UTF-8 JSON with sorted keys and the schema version.
+
+    Raises
+    ------
+    ValueError
+        If a number is NaN or infinite: JSON has neither.
+    """
+    text = json.dumps(
+        {"schema_version": SCHEMA_VERSION, **document},
+        indent=2,
+        sort_keys=True,
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    atomic_write(path, f"{_escape_invisible(text)}\n".encode())
+
+
+def _escape_invisible(text: str) -> str:
+    # Outside of strings JSON has no such character but the newline, so it stands in an untrusted
+    # name or reason, and could reorder the line for whoever reads the file.
+    return "\n".join(
+        line
+        if line.isprintable()
+        else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+        for line in text.split("\n")
+    )
+
+
+def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a document that ``write_json`` wrote.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is no JSON object, has another schema version, or lacks one of the
+        ``required`` keys.
+    """
+    try:
+        document = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} is not valid JSON: write it anew with the script that made it"
+        ) from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema_version {version!r:.40}, and this code reads {SCHEMA_VERSION}: "
+            "write it anew with the script that made it"
+        )
+    missing = [key for key in required if key not in document]
+    if missing:
+        raise UserError(f"{path} has no {missing[0]}: is it the right file?")
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def is_undamaged_zip(content: bytes) -> bool:
+    """Tell whether all members of a zip file have their checksums, which torch does not look at."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.testzip() is None
+    except Exception:  # a broken file raises more than zipfile names
+        return False

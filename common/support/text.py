@@ -1,0 +1,82 @@
+"""Untrusted text (names, keys, reasons) made safe for the place where it is shown."""
+
+import os
+import re
+from pathlib import Path
+
+# What a spreadsheet takes for the start of a formula (CWE-1236), full-width forms included.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+
+def json_text(path: str | Path) -> str:
+    r"""Return ``path`` as text that JSON can hold; bytes that are no UTF-8 become ``\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def terminal_safe(text: str) -> str:
+    """Return ``text`` with everything escaped that could move the cursor or reorder a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def label_text(text: str) -> str:
+    """Return ``text`` for a label: escaped, and "(blank)" if nothing of it could be seen."""
+    return terminal_safe(text) if text.strip() else "(blank)"
+
+
+def quoted(value: object) -> str:
+    """Return an untrusted word in quotes, escaped and in at most 60 characters.
+
+    Of anything but text only the type is named: the ``repr`` of a nested list may never end.
+    """
+    if not isinstance(value, str):
+        return f"of type {type(value).__name__}"
+    return f"'{shorten(terminal_safe(value[:100]), 58)}'"
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return ``text`` in at most ``limit`` characters, the last of them an ellipsis if cut."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def shorten_middle(text: str, limit: int) -> str:
+    """Return ``text`` in at most ``limit`` characters, cut in the middle, where names differ least.
+
+    The middle becomes an ellipsis.
+    """
+    head = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[:head]}…{text[head + 1 - limit :]}"
+
+
+def is_formula(text: str) -> bool:
+    """Tell whether a spreadsheet would run ``text`` instead of showing it."""
+    start = text.lstrip(" ")
+    return start.startswith(_FORMULA_STARTS) and start != "-"  # a dash alone means nothing
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Return ``text`` escaped, with an apostrophe before what a spreadsheet would run."""
+    # Where a comma is the decimal mark, a semicolon ends a cell, quotes or no quotes.
+    safe = re.sub(r';(?=[\s"]*[=+\-@＝＋－＠])', ";'", terminal_safe(text))
+    return f"'{safe}" if is_formula(text) or is_formula(safe) else safe
+
+
+def markdown_cell(text: str) -> str:
+    """Return ``text`` for a cell of a Markdown table, as plain text without markup or links."""
+    safe = terminal_safe(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~@:" else c for c in safe)
+
+
+def workflow_message(text: str) -> str:
+    """Return ``text`` as the message of a GitHub workflow command, where % starts an escape."""
+    return terminal_safe(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def accuracy_text(accuracy: float, threshold: float) -> str:
+    """Return percent with two decimals, or as many more as keep it on its side of the threshold.
+
+    53,999 of 60,000 are not "90.00", if 90 passes and this fails.
+    """
+    decimals = 2
+    while (float(f"{accuracy:.{decimals}f}") >= threshold) != (accuracy >= threshold):
+        decimals += 1
+    return f"{accuracy:.{decimals}f}"

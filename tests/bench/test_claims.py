@@ -1,0 +1,260 @@
+"""The study of the tutorial's claims: verdicts by worked examples, the recipes of the scripts."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy import stats
+from torch.optim import lr_scheduler
+
+import report
+from bench.study.ablations import (
+    BASE,
+    IMPROVED,
+    AblatedClassifier,
+    Setting,
+    build_network,
+    build_optimizer,
+    build_schedule,
+    epochs_to,
+    train,
+)
+from bench.study.claims import judge_claims
+from bench.study.sweep import key_of
+from bench.study.tutorial import CLAIMS, MEASURES
+from bench.study.verdicts import holm_error_rates, judge, p_value, paired_interval, verdict
+from common.checkpoints import TrainingState, describe_recipe
+from common.data.catalog import MNIST_SPEC
+from common.data.splits import load_training_data
+from common.loops import Batches
+from common.support.errors import UserError
+from tests.conftest import REPO, read, run
+from tests.reporting.test_report import Page
+
+# Student's sleep data, 1908: the textbook example of the paired test (t = 4.06, p = 0.0028).
+SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+
+
+def test_interval_and_p_value_of_students_own_example():
+    assert paired_interval(SLEEP) == pytest.approx([0.7001, 2.4599], abs=1e-4)
+    assert p_value(SLEEP) == pytest.approx(0.00283, abs=1e-5)
+
+
+def test_interval_agrees_with_scipy():
+    found = stats.ttest_1samp(SLEEP, 0).confidence_interval(0.99)
+    assert paired_interval(SLEEP, 0.01) == pytest.approx([found.low, found.high])
+
+
+def test_one_difference_is_too_few():
+    with pytest.raises(ValueError, match="no variance to measure"):
+        paired_interval([1.0])
+
+
+def test_holms_error_rates_by_hand():
+    # Of four: 0.01 <= 0.05 / 4 and 0.015 <= 0.05 / 3 are rejected; 0.03 > 0.05 / 2 is not, so that
+    # 0.04 is not either, although it is below 0.05.
+    rates = holm_error_rates([0.03, 0.01, 0.04, 0.015])
+    assert rates == pytest.approx([0.05 / 2, 0.05 / 4, 0.05 / 2, 0.05 / 3])
+
+
+def test_what_was_not_tested_does_not_count():
+    assert holm_error_rates([None, 0.04]) == [0.05, 0.05]
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ([0.1, 0.3], "supported"),
+        ([-0.3, -0.1], "contradicted"),
+        ([-0.1, 0.3], "not distinguishable"),
+        ([0.0, 0.3], "not distinguishable"),
+        ([0.2, 0.2], "not distinguishable"),
+        ([0.0, 0.0], "not distinguishable"),
+    ],
+)
+def test_verdict_follows_from_the_interval(interval, expected):
+    assert verdict(interval) == expected
+
+
+def test_verdicts_are_those_of_holms_procedure():
+    generator = torch.Generator().manual_seed(0)
+    shifts = [0.0, 0.0, 0.4, 0.8, 1.2, -1.5, 2.0, 0.6, -0.9, 0.2]
+    differences = [
+        (shift + torch.randn(8, generator=generator, dtype=torch.float64)).tolist()
+        for shift in shifts
+    ]
+    p_values = sorted((stats.ttest_1samp(d, 0).pvalue, i) for i, d in enumerate(differences))
+    rejected = set()
+    for rank, (p, index) in enumerate(p_values):
+        if p > 0.05 / (len(shifts) - rank):
+            break
+        rejected.add(index)
+    assert 0 < len(rejected) < len(shifts)
+    judged = judge(differences)
+    assert {
+        i for i, row in enumerate(judged) if row["verdict"] != "not distinguishable"
+    } == rejected
+    for row in judged:
+        low, high = row["interval_corrected"]
+        assert low <= row["interval"][0] <= row["mean_difference"] <= row["interval"][1] <= high
+
+
+def test_equal_differences_are_not_judged():
+    (row,) = judge([[0.1, 0.1, 0.1]])
+    assert (row["verdict"], row["p_value"]) == ("not distinguishable", None)
+
+
+@pytest.mark.parametrize(("name", "setting"), [("base", BASE), ("improved", IMPROVED)])
+def test_settings_are_the_recipes_of_the_scripts(finished, train_images, name, setting):
+    recipe = read(finished.folder / f"runs/{name}/metrics.json")["recipe"]
+    setting = replace(setting, epochs=recipe["epochs"])
+    model = build_network(setting)
+    optimizer = build_optimizer(setting, model)
+    schedule = build_schedule(setting, optimizer, steps_per_epoch=47)
+    criterion = torch.nn.CrossEntropyLoss(label_smoothing=setting.label_smoothing)
+    batches = Batches(train_images, setting.batch_size, torch.device("cpu"))
+    state = TrainingState(model, optimizer, schedule, batches)
+    ours = describe_recipe(state, criterion, setting.epochs, seed=42, val_size=57_000)
+    for key in ("batch_size", "epochs", "seed", "val_size"):
+        assert ours[key] == recipe[key]
+    assert ours["loss"] == recipe["loss"]
+    for key in ("hidden_sizes", "dropout_rate"):
+        assert ours["model"][key] == recipe["model"][key]
+    for key in ("name", "weight_decay", "betas"):
+        assert list(map(str, [ours["optimizer"][key]])) == list(
+            map(str, [tuple(v) if isinstance(v := recipe["optimizer"][key], list) else v])
+        )
+    assert ours["schedule"]["name"] == recipe["schedule"]["name"]
+    if name == "improved":
+        assert ours["schedule"] == recipe["schedule"]
+    else:
+        assert (ours["schedule"]["gamma"], ours["schedule"]["initial_lr"]) == (0.7, 1e-3)
+
+
+def test_dropout_before_or_after_relu_is_the_same_function():
+    images = torch.randn(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    after = AblatedClassifier(BASE)
+    before = AblatedClassifier(replace(BASE, dropout_first=True))
+    before.load_state_dict(after.state_dict())
+    logits = []
+    for model in (after, before):
+        torch.manual_seed(1)  # the same units dropped
+        logits.append(model(images))
+    assert torch.equal(*logits)
+    sigmoid = [
+        AblatedClassifier(replace(BASE, activation="sigmoid", dropout_first=f)) for f in (0, 1)
+    ]
+    sigmoid[1].load_state_dict(sigmoid[0].state_dict())
+    logits = []
+    for model in sigmoid:
+        torch.manual_seed(1)
+        logits.append(model(images))
+    assert not torch.allclose(*logits)
+
+
+def test_raw_pixels_reach_the_network_as_they_are():
+    raw = AblatedClassifier(replace(BASE, normalize=False))
+    plain = AblatedClassifier(BASE)
+    plain.load_state_dict(raw.state_dict())
+    pixels = torch.rand(8, 1, 28, 28)
+    normalised = (pixels - 0.1307) / 0.3081
+    assert torch.allclose(raw.eval()(normalised), plain.eval()(pixels), atol=1e-5)
+
+
+def test_schedules_are_what_they_are_called():
+    model = build_network(BASE)
+
+    def rates(schedule):
+        setting = replace(BASE, epochs=2, schedule=schedule)
+        optimizer = build_optimizer(setting, model)
+        moved = build_schedule(setting, optimizer, steps_per_epoch=5)
+        assert isinstance(moved, lr_scheduler.LRScheduler)
+        found = []
+        for _ in range(10):
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            moved.step()
+        return found
+
+    assert rates("constant") == [1e-3] * 10
+    assert rates("StepLR") == pytest.approx([1e-3] * 5 + [7e-4] * 5)
+    assert max(rates("OneCycleLR")) == pytest.approx(1e-3)
+
+
+def test_epochs_to_the_goal_are_read_off_a_line():
+    assert epochs_to(97, [95, 99]) == pytest.approx(1.5)
+    assert epochs_to(97, [97]) == pytest.approx(1)
+    assert epochs_to(97, [90, 96.9]) == 3
+
+
+def test_claims_set_two_recipes_against_each_other():
+    assert len(CLAIMS) >= 15
+    assert len({(claim.words, claim.contrast, claim.measure) for claim in CLAIMS}) == len(CLAIMS)
+    for claim in CLAIMS:
+        assert claim.measure in MEASURES
+        assert claim.follows != claim.other
+
+
+def test_training_is_the_same_for_the_same_seed(data_dir):
+    data = load_training_data(MNIST_SPEC, data_dir, val_size=57_000, seed=42)
+    small = replace(IMPROVED, epochs=1, hidden_sizes=(16,))
+    first, same, other = (train(small, data, seed) for seed in (1, 1, 2))
+    for row in (first, same, other):
+        assert row.pop("seconds") > 0
+    assert first == same != other
+
+
+def test_claims_are_judged_over_the_seeds_that_all_recipes_have_had():
+    settings = {s for claim in CLAIMS for s in (claim.follows, claim.other)}
+    measured = {"accuracy": 98.0, "loss": 0.1, "calibration_error": 1.0, "seconds": 3.0}
+    runs = {
+        key_of(setting.describe(), seed): {**measured, "epochs_to_goal": 3.0 + seed}
+        for setting in settings
+        for seed in (0, 1, 2)
+    }
+    del runs[key_of(Setting().describe(), 1)]
+    rows = judge_claims(runs, seeds=4)
+    assert [row["seeds"] for row in rows] == [[0, 2]] * len(CLAIMS)
+    assert {row["verdict"] for row in rows} == {"not distinguishable"}
+
+
+STUDY = REPO / "bench/results/claims.json"
+
+
+def test_committed_study_has_its_verdicts_from_its_differences():
+    document = read(STUDY)
+    claims = document["claims"]
+    assert len(claims) >= 15
+    assert all(len(claim["seeds"]) >= 5 for claim in claims)
+    runs = {key_of(run["setting"], run["seed"]): run for run in document["runs"]}
+    anew = judge_claims(runs, seeds=max(claims[0]["seeds"]) + 1)
+    for claim, judged in zip(claims, anew, strict=True):
+        assert claim["verdict"] == judged["verdict"] == verdict(claim["interval_corrected"])
+        for key in ("claim", "contrast", "measure", "seeds", "differences"):
+            assert claim[key] == judged[key]
+        # Another scipy can round otherwise.
+        for key in ("interval", "interval_corrected"):
+            assert claim[key] == pytest.approx(judged[key])
+
+
+def test_study_is_rendered_as_a_page(tmp_path):
+    completed = run("report.py", "--claims", cwd=tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout == "Report: runs/claims.html\n"
+    text = " ".join(Page((tmp_path / "runs/claims.html").read_text(encoding="utf-8")).text)
+    for claim in read(STUDY)["claims"]:
+        assert claim["claim"] in text
+        assert claim["contrast"] in text
+        assert f"{abs(claim['mean_difference']):.3f}" in text
+
+
+def test_study_of_another_kind_is_refused(tmp_path):
+    study = read(STUDY)
+    study["claims"][0]["verdict"] = "perhaps"
+    (tmp_path / "s.json").write_text(json.dumps(study), encoding="utf-8")
+    with pytest.raises(UserError, match=r"s\.json: .*run bench\.study\.claims again"):
+        report.render_page(
+            report.STUDY, tmp_path / "s.json", tmp_path / "claims.html", is_opened=False
+        )
+    assert not (tmp_path / "claims.html").exists()

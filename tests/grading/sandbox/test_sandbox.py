@@ -1,0 +1,240 @@
+"""What a submission that has its process in its hands can do: end its own row, and nothing else."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from common.data.arrays import LabelledImages
+from common.data.catalog import MNIST
+from common.grading.sandbox.client import REPOSITORY, Sandbox
+from common.grading.sandbox.wire import ClassAnswers
+from common.grading.submissions import OpenFile
+from common.support.errors import SubmissionError, UserError
+
+NUM_IMAGES = 50
+MEMORY = 512 * 2**20
+
+ISOLATIONS = [
+    "process",
+    pytest.param(
+        "bubblewrap", marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
+    ),
+]
+
+
+def start(isolation, jobs=2, cls=Sandbox):
+    return cls(
+        LabelledImages(
+            "", np.zeros((NUM_IMAGES, 28, 28), np.uint8), np.zeros(NUM_IMAGES, int), {}, MNIST
+        ),
+        isolation,
+        memory=MEMORY,
+        timeout=3,
+        jobs=jobs,
+        reader="tests.grading.sandbox.abusive_reader",
+        folders=[REPOSITORY / "common", REPOSITORY / "tests"],
+    )
+
+
+def open_file(path, kind="checkpoint"):
+    return OpenFile(os.open(path, os.O_RDONLY), path.stat().st_size, kind)
+
+
+def measure(sandbox, folder, commands):
+    """Return the outcome of each command, in their order."""
+
+    def opened():
+        for index, command in enumerate(commands):
+            path = folder / f"{index}.json"
+            path.write_text(json.dumps(command))
+            yield index, open_file(path)
+
+    outcomes = dict(sandbox.measure(opened()))
+    assert sorted(outcomes) == list(range(len(commands)))
+    return [outcomes[index] for index in range(len(commands))]
+
+
+@pytest.fixture(scope="module", params=ISOLATIONS)
+def abused(request, tmp_path_factory):
+    """Everything that can be tried, each between honest submissions, in one server."""
+    place = tmp_path_factory.mktemp(request.param)
+    sibling, written = place / "sibling.pth", place / "written"
+    sibling.write_bytes(b"another's work")
+    place.chmod(0o777)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    tried = {
+        "spin": ["spin"],
+        "sleep": ["sleep"],
+        "outlive": ["outlive_the_clock"],
+        "fork": ["fork"],
+        "threads": ["start_threads"],
+        "memory": ["fill_memory"],
+        "output": ["fill_output"],
+        "write": ["write_file", str(written)],
+        "descriptors": ["keep_inherited_descriptors"],
+        "self": ["kill", "self"],
+        "unnamed": ["kill", "self", 40],
+        "group": ["kill", "group"],
+        "parent": ["kill", "parent"],
+        "all": ["kill", "all"],
+        "crash": ["crash"],
+        "leave": ["leave", 0],
+        "leave3": ["leave", 3],
+        "read": ["read_file", str(sibling)],
+        "passwords": ["read_file", "/etc/passwd"],
+        "connect": ["connect", listener.getsockname()[1]],
+        "environment": ["tell_environment"],
+        "user": ["tell_user"],
+        "limits": ["raise_limits"],
+    }
+    if os.getuid() != 0 and request.param == "process":
+        del tried["all"]  # it would end the tests, too: what the README says of this case
+    commands = []
+    for command in tried.values():
+        commands += [command, ["nothing"]]
+    os.environ["CANARY"] = "a secret of the parent"
+    try:
+        with start(request.param) as sandbox:
+            server = sandbox.process.pid
+            outcomes = measure(sandbox, place, commands)
+            survived = sandbox.process.pid == server
+    finally:
+        del os.environ["CANARY"]
+    yield SimpleNamespace(
+        outcomes=dict(zip(tried, outcomes[::2], strict=True)),
+        between=outcomes[1::2],
+        survived=survived,
+        listener=listener,
+        written=written,
+    )
+    listener.close()
+
+
+REASONS = {
+    "spin": r"allowed \(--timeout\)",
+    "sleep": r"took longer than the 3 s allowed \(--timeout\)",
+    "outlive": r"allowed \(--timeout\)|SIGKILL",
+    "fork": r"tried to start a process or thread; none is allowed \(limit 0\)",
+    "threads": r"cannot be read|start a process or thread",
+    "memory": r"needs more than the 0.5 GiB of memory allowed \(--memory\)",
+    "output": r"ended without an answer",
+    "write": r"tried to open a file",
+    "self": r"crashed the process that read it \(SIGKILL\)",
+    "unnamed": r"crashed the process that read it \(signal 40\)",
+    "crash": r"crashed the process that read it \(SIGSEGV\)",
+    "leave": r"ended without an answer",
+    "leave3": r"ended the process that read it \(exit status 3\)",
+    "read": r"tried to open a file or a connection; none is allowed \(limit 0\)",
+    "passwords": r"tried to open a file",
+    "connect": r"tried to open a file or a connection",
+    "limits": r"the file cannot be read",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_abuse_costs_its_own_row_and_says_which_limit(abused, name):
+    outcome = abused.outcomes[name]
+    assert isinstance(outcome, SubmissionError)
+    assert re.search(REASONS[name], str(outcome)), str(outcome)
+
+
+def test_the_others_get_their_answers(abused):
+    for outcome in [*abused.between, abused.outcomes["descriptors"]]:
+        assert isinstance(outcome, ClassAnswers), outcome
+        assert (outcome.classes == 0).all()
+        assert len(outcome.classes) == NUM_IMAGES
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the server restarts where a signal reaches it")
+def test_signals_of_another_user_do_not_reach_the_server(abused):
+    assert abused.survived
+    assert "Operation not permitted" in str(abused.outcomes["parent"])
+
+
+def test_nothing_leaked(abused):
+    assert not abused.written.exists()
+    assert "secret" not in str(abused.outcomes["environment"])
+    with pytest.raises(BlockingIOError):
+        abused.listener.accept()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root changes to another user")
+def test_root_is_given_up(abused):
+    assert re.fullmatch(r"uid 6500[01], groups \[\]", str(abused.outcomes["user"]))
+
+
+class Killing(Sandbox):
+    """A sandbox whose server dies whenever a certain submission is under way."""
+
+    def _send(self, slot, item, block):
+        super()._send(slot, item, block)
+        if item[1].kind == "bomb":
+            self.process.kill()
+
+
+def test_who_brings_down_the_server_pays_alone(tmp_path):
+    (tmp_path / "x").write_text('["nothing"]')
+    kinds = ["checkpoint", "checkpoint", "bomb", "checkpoint", "checkpoint"]
+
+    def opened():
+        for index, kind in enumerate(kinds):
+            yield index, open_file(tmp_path / "x", kind)
+
+    with start("process", cls=Killing) as sandbox:
+        outcomes = dict(sandbox.measure(opened()))
+    assert len(outcomes) == len(kinds)
+    assert "brought down the process" in str(outcomes.pop(2))
+    assert all(isinstance(outcome, ClassAnswers) for outcome in outcomes.values())
+
+
+def test_nobody_outlives_the_run(tmp_path):
+    """Not even who asked the system to be left alone, when the grading is interrupted."""
+    commands = {"stays": ["outlive_the_server"], "ends": ["nothing"]}
+    for name, command in commands.items():
+        (tmp_path / name).write_text(json.dumps(command))
+
+    def opened():
+        for index, name in enumerate(commands):
+            path = tmp_path / name
+            yield index, open_file(path)
+
+    with start("process") as sandbox:
+        outcomes = sandbox.measure(opened())
+        assert next(outcomes)[0] == 1
+        server = sandbox.process.pid
+        (child,) = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        time.sleep(0.3)  # for the child to have asked
+        outcomes.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_isolation_that_does_not_work_is_a_usage_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="--isolation bubblewrap does not work here"):
+        start("bubblewrap")
+    (tmp_path / "bwrap").write_text("#!/bin/sh\necho bwrap: no permission >&2; exit 1\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    with pytest.raises(UserError, match="no permission"):
+        start("bubblewrap")
+    with start("auto") as sandbox:
+        assert sandbox.isolation == "process"
+        assert "no permission" in sandbox.fallback_reason
+
+
+def test_no_descriptor_is_left_open(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    with start("process") as sandbox:
+        measure(sandbox, tmp_path, [["nothing"], ["leave", 3], ["nothing"]])
+    assert len(os.listdir("/proc/self/fd")) == before

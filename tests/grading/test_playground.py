@@ -1,0 +1,245 @@
+"""The playground: its file says what torch computes, and its page lets nothing in or out."""
+
+import base64
+import copy
+import hashlib
+import json
+import re
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import report
+from common.checkpoints import load_checkpoint
+from common.data.pixels import decode_pixels
+from common.grading.playground import sample_training_digits
+from common.reporting.playground_page import page_script, render_playground
+from common.support.errors import UserError
+from common.transforms import normalize
+from tests.conftest import REPO, read, run
+from tests.reporting.test_report import HOSTILE, Page
+
+FLAGS = ("--playground", "--threshold", "80", "--output", "shown/evaluation.json")
+
+
+@pytest.fixture(scope="module")
+def shown(finished):
+    """The better of the small runs as a playground, and what the scripts said of it."""
+    evaluated = run("evaluate.py", *FLAGS, cwd=finished.folder)
+    rendered = run("report.py", "--playground", "shown/playground.json", cwd=finished.folder)
+    folder = finished.folder / "shown"
+    return SimpleNamespace(
+        folder=folder,
+        evaluated=evaluated,
+        rendered=rendered,
+        document=read(folder / "playground.json"),
+        page=(folder / "playground.html").read_text(encoding="utf-8"),
+    )
+
+
+@pytest.fixture
+def document(shown):
+    return copy.deepcopy(shown.document)
+
+
+def arrays_of(layer):
+    """Returns the weights (float32 [outputs, inputs]), levels and biases of a layer in the file."""
+    levels, scales, biases = (
+        np.frombuffer(base64.b64decode(layer[key]), dtype)
+        for key, dtype in (("levels", np.int8), ("scales", "<f4"), ("biases", "<f4"))
+    )
+    levels = levels.reshape(layer["outputs"], layer["inputs"])
+    return levels * scales[:, None], levels, biases
+
+
+def logits_of(network, images):
+    pixels = torch.tensor(images).flatten(1).double() / 255
+    values = (pixels - network["pixel_mean"]) / network["pixel_std"]
+    for number, layer in enumerate(network["layers"]):
+        weights, _, biases = (torch.tensor(array).double() for array in arrays_of(layer))
+        values = (values.relu() if number else values) @ weights.T + biases
+    return values
+
+
+def test_scripts_say_what_they_wrote(shown):
+    assert shown.evaluated.returncode == shown.rendered.returncode == 0
+    accuracy = shown.document["quantized_network"]["accuracy"]
+    said = f"Playground: shown/playground.json, {accuracy:.2f} % with weights of 8 bits"
+    assert said in shown.evaluated.stdout
+    assert shown.rendered.stdout == "Report: shown/playground.html\n"
+
+
+def test_accuracies_are_those_of_torch(shown, test_images):
+    row = next(
+        row
+        for row in read(shown.folder / "evaluation.json")["results"]
+        if row["name"] == shown.document["run"]["name"]
+    )
+    for key in ("correct", "total", "accuracy", "accuracy_ci95"):
+        assert shown.document["float_network"][key] == row[key]
+    answers = logits_of(shown.document["network"], test_images.images).argmax(dim=1)
+    quantized = shown.document["quantized_network"]
+    assert quantized["correct"] == (answers.numpy() == test_images.targets).sum()
+    model = load_checkpoint(shown.folder / "mnist_classifier_best.pth").model
+    with torch.inference_mode():
+        float_answers = model(normalize(torch.tensor(test_images.images))).argmax(dim=1)
+    assert quantized["changed_answers"] == (answers != float_answers).sum()
+    assert abs(row["accuracy"] - quantized["accuracy"]) <= 0.2
+
+
+def test_weights_are_those_of_the_run_to_half_a_level(shown):
+    model = load_checkpoint(shown.folder / "mnist_classifier_best.pth").model
+    layers = shown.document["network"]["layers"]
+    assert [layer["outputs"] for layer in layers] == [*model.model_args["hidden_sizes"], 10]
+    for number, layer in enumerate(layers, start=1):
+        weights, levels, biases = arrays_of(layer)
+        assert np.abs(levels.astype(int)).max() == 127
+        assert (np.abs(levels.astype(int)).max(axis=1) == 127).all()
+        # What the layer and its normalisation do to unit vectors and to zero is their weights.
+        modules = [getattr(model, f"{kind}{number}", None) for kind in ("fc", "bn")]
+        linear = torch.nn.Sequential(*filter(None, modules)).double()
+        with torch.inference_mode():
+            zero = linear(torch.zeros(1, layer["inputs"], dtype=torch.float64))
+            folded = linear(torch.eye(layer["inputs"], dtype=torch.float64)) - zero
+        steps = np.abs(weights).max(axis=1, keepdims=True) / 127
+        assert (np.abs(folded.numpy().T - weights) <= 0.5001 * steps).all()
+        np.testing.assert_allclose(biases, zero[0].numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_training_digits_are_a_stratified_sample(shown, train_images):
+    sample = shown.document["training_digits"]
+    images = sample["images"]
+    assert sample["per_digit"] == 100
+    assert np.bincount([image["digit"] for image in images]).tolist() == [100] * 10
+    assert len({image["index"] for image in images}) == len(images)
+    for image in images:
+        assert train_images.targets[image["index"]] == image["digit"]
+        assert np.array_equal(decode_pixels(image["pixels"]), train_images.images[image["index"]])
+    assert sample_training_digits(train_images) == sample
+
+
+def test_test_digits_are_grouped_by_what_the_network_in_the_page_answers(shown, test_images):
+    groups = shown.document["test_digits"]
+    for name, group in groups.items():
+        indices = [digit["index"] for digit in group]
+        answers = logits_of(shown.document["network"], test_images.images[indices]).argmax(dim=1)
+        assert [digit["predicted"] for digit in group] == answers.tolist()
+        assert [digit["true"] for digit in group] == test_images.targets[indices].tolist()
+        assert {d["predicted"] == d["true"] for d in group} == {name == "recognised"}
+    assert [digit["true"] for digit in groups["recognised"]] == sorted([*range(10)] * 2)
+    assert len(groups["misclassified"]) == 24
+
+
+def test_page_is_well_formed_and_can_ask_for_nothing(shown):
+    page = Page(shown.page)
+    assert len(page.ids) == len(set(page.ids))
+    assert not page.tags & {"link", "iframe", "object", "form", "base"}
+    assert not re.search(r"https?:|@import|url\(|\bon\w+=", shown.page)
+    digest = base64.b64encode(hashlib.sha256(page_script().encode()).digest()).decode()
+    policy = next(value for _, value in page.attributes if value and "default-src" in value)
+    assert policy.startswith("default-src 'none'; ")
+    assert re.findall(r"script-src [^;]*", policy) == [f"script-src 'sha256-{digest}'"]
+    assert f"<script>{page_script()}</script>" in shown.page
+    assert len(shown.page.encode()) < 4_000_000
+
+
+def test_script_fits_in_a_sitting():
+    scripts = sorted((REPO / "templates/playground").glob("*.js"))
+    lines = [len(script.read_text(encoding="utf-8").splitlines()) for script in scripts]
+    assert len(lines) == 2
+    assert sum(lines) < 400
+
+
+def test_page_says_what_an_answer_is_worth(shown):
+    text = re.sub(r"\s+", " ", " ".join(Page(shown.page).text))
+    whole, quantized = (shown.document[f"{kind}_network"] for kind in ("float", "quantized"))
+    for network in (whole, quantized):
+        low, high = network["accuracy_ci95"]
+        assert f"{network['accuracy']:.2f} %" in text
+        assert f"{low:.2f}–{high:.2f} %" in text
+    assert f"gives another answer to {quantized['changed_answers']} of them" in text
+    assert "sought among 1,000 of 60,000: 100 of each digit" in text
+    assert "seed 42" in text
+    assert "Drawings are not the test set" in text
+    assert "has to answer one of ten digits, whatever is drawn" in text
+
+
+def test_words_in_the_file_stay_words(document):
+    document["run"]["name"] = document["run"]["architecture"] = HOSTILE
+    document["test_set"]["name"] = HOSTILE
+    document["network"]["extra"] = document["test_digits"]["recognised"][0]["extra"] = HOSTILE
+    text = render_playground(document, checksum="")
+    assert "alert(1)" in text
+    assert text.count("<script") == 2
+    assert "onerror" not in {name for name, _ in Page(text).attributes}
+    assert "49" not in re.findall(r"run <strong>(.*?)</strong>", text)
+
+
+TAMPERED = {
+    "a script in pixels": lambda d: d["training_digits"]["images"][0].update(pixels="</script>"),
+    "an image too small": lambda d: d["training_digits"]["images"][0].update(pixels="AAAA"),
+    "a script in weights": lambda d: d["network"]["layers"][0].update(levels="<!--<script>"),
+    "weights cut short": lambda d: d["network"]["layers"][1].update(levels="AAAA"),
+    "scales of no number": lambda d: d["network"]["layers"][-1].update(
+        scales=base64.b64encode(np.full(10, np.nan, "<f4").tobytes()).decode()
+    ),
+    "a deviation of zero": lambda d: d["network"].update(pixel_std=0),
+    "a mean that is no number": lambda d: d["network"].update(pixel_mean="nan"),
+    "a label of no digit": lambda d: d["test_digits"]["recognised"][0].update(true=99),
+    "no layers": lambda d: d["network"].update(layers=[]),
+    "a layer left out": lambda d: d["network"]["layers"].pop(1),
+    "an index in words": lambda d: d["test_digits"]["recognised"][0].update(index="<b>"),
+    "an accuracy in words": lambda d: d["float_network"].update(accuracy="high"),
+    "groups of another kind": lambda d: d.update(test_digits=5),
+}
+
+
+@pytest.mark.parametrize("change", TAMPERED)
+def test_tampered_file_is_refused(document, tmp_path, change):
+    TAMPERED[change](document)
+    (tmp_path / "p.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(UserError, match=r"p\.json: .*run evaluate\.py --playground again"):
+        report.render_page(
+            report.PLAYGROUND, tmp_path / "p.json", tmp_path / "p.html", is_opened=False
+        )
+    assert not (tmp_path / "p.html").exists()
+
+
+def assert_one_line(completed, text):
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert text in completed.stderr
+
+
+def test_other_files_are_refused(shown, tmp_path):
+    shutil.copy(shown.folder / "evaluation.json", tmp_path)
+    completed = run("report.py", "--playground", "evaluation.json", cwd=tmp_path)
+    assert_one_line(completed, "run is missing: run evaluate.py --playground again")
+    assert not (tmp_path / "playground.html").exists()
+    shutil.copy(shown.folder / "playground.json", tmp_path)
+    flags = ("--playground", "playground.json", "--output", "playground.json")
+    assert_one_line(run("report.py", *flags, cwd=tmp_path), "what the page is made from")
+
+
+def test_playground_is_of_ones_own_runs(finished, tmp_path):
+    completed = run("evaluate.py", finished.folder, "--playground", cwd=tmp_path)
+    assert_one_line(completed, "leave out PATH")
+    flags = ("--playground", "--output", "runs/playground.json")
+    assert_one_line(run("evaluate.py", *flags, cwd=finished.folder), "name another file")
+
+
+def test_without_a_best_run_there_is_no_playground(finished, workspace):
+    shutil.copytree(finished.folder / "runs/base", workspace / "runs/base")
+    path = workspace / "runs/base/metrics.json"
+    metrics = read(path)
+    for epoch in metrics["history"]:
+        epoch["val_accuracy"] = None
+    path.write_text(json.dumps(metrics), encoding="utf-8")
+    (workspace / "runs/playground.json").write_text("of an earlier best run")
+    completed = run("evaluate.py", "--playground", cwd=workspace)
+    assert_one_line(completed, "no playground: no run that held out validation images")
+    assert read(workspace / "runs/evaluation.json")["best"] is None
+    assert not (workspace / "runs/playground.json").exists()

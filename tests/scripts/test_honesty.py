@@ -1,0 +1,84 @@
+"""A training script never reads the test set, and a report needs neither torch nor the data."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ONE_EPOCH, REPO, run
+
+# Runs a script, and ends it at once if it opens a file whose name has the given text in it.
+WATCHED = """
+import os, runpy, sys
+forbidden, script = sys.argv[1:3]
+def watch(event, args):
+    if event in ("open", "os.open") and forbidden in str(args[0]):
+        os.write(2, b"opened " + os.fsencode(str(args[0])))
+        os._exit(99)
+sys.addaudithook(watch)
+sys.argv = sys.argv[2:]
+sys.path.insert(0, os.path.dirname(script))
+runpy.run_path(script, run_name="__main__")
+"""
+
+# Runs a script in which the named modules cannot be imported.
+BLOCKED = """
+import os, runpy, sys
+script = sys.argv[1]
+class Block:
+    def find_spec(name, path, target=None):
+        if name.split(".")[0] in ("torch", "torchvision"):
+            raise ImportError(name + " is blocked")
+sys.meta_path.insert(0, Block)
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(script))
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+def watched(forbidden, script, *args, cwd):
+    return subprocess.run(
+        [sys.executable, "-c", WATCHED, forbidden, str(REPO / script), *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("script", ["train_base.py", "train_improved.py"])
+def test_training_never_opens_a_test_file(workspace, script):
+    completed = watched("t10k", script, *ONE_EPOCH, cwd=workspace)
+    assert completed.returncode == 0, completed.stderr
+
+
+def test_the_watch_above_can_fail(finished):
+    completed = watched("t10k", "evaluate.py", cwd=finished.folder)
+    assert completed.returncode == 99
+    assert "t10k-images" in completed.stderr
+
+
+def test_training_needs_no_test_file(tmp_path, data_dir):
+    raw = tmp_path / "data/MNIST/raw"
+    raw.mkdir(parents=True)
+    for path in data_dir.glob("MNIST/raw/train-*"):
+        (raw / path.name).symlink_to(path)
+    completed = run("train_base.py", *ONE_EPOCH, cwd=tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    assert len(list(raw.iterdir())) == 2, "and fetches none"
+
+
+def test_report_needs_neither_torch_nor_data(finished, tmp_path):
+    page = tmp_path / "report.html"
+    evaluation = finished.folder / "runs/evaluation.json"
+    command = [sys.executable, "-c", BLOCKED, str(REPO / "report.py"), evaluation, "--output", page]
+    completed = subprocess.run(command, cwd=finished.folder, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    assert page.read_bytes() == (finished.folder / "runs/report.html").read_bytes()
+
+
+def test_the_block_above_can_fail(finished):
+    command = [sys.executable, "-c", BLOCKED, str(REPO / "evaluate.py")]
+    completed = subprocess.run(command, cwd=finished.folder, capture_output=True, text=True)
+    assert completed.returncode != 0
+    assert "torch is blocked" in completed.stderr

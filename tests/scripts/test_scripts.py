@@ -1,0 +1,313 @@
+"""The four scripts as a user runs them, one after the other, on real images."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from common.support.text import accuracy_text
+from tests.conftest import ONE_EPOCH, REPO, read, run
+
+SCRIPTS = ("train_base.py", "train_improved.py", "evaluate.py", "report.py")
+
+
+def test_each_script_ends_well(finished):
+    for name in ("base", "improved", "evaluation", "report"):
+        completed = getattr(finished, name)
+        assert completed.returncode == 0, completed.stderr
+        assert completed.stderr == "", "bars and warnings are for terminals"
+
+
+@pytest.mark.parametrize("name", ["base", "improved"])
+def test_metrics_tell_the_whole_run(finished, name):
+    metrics = read(finished.folder / f"runs/{name}/metrics.json")
+    assert metrics["schema_version"] == 2
+    assert metrics["name"] == name
+    assert metrics["data"]["train_size"] == 3000
+    assert metrics["data"]["val_size"] == 57000
+    assert [row["epoch"] for row in metrics["history"]] == [1, 2]
+    last = metrics["history"][-1]
+    assert last["train_loss"] < metrics["history"][0]["train_loss"]
+    assert 80 < last["val_accuracy"] < 100
+    assert last["val_total"] == 57_000
+    assert last["val_accuracy"] == 100 * last["val_correct"] / 57_000
+    assert metrics["recipe"]["seed"] == 42
+    assert 0.1 < metrics["temperature"] < 10
+    assert metrics["environment"]["torch"] == torch.__version__
+
+
+def test_recipes_are_recorded_as_designed(finished):
+    base = read(finished.folder / "runs/base/metrics.json")
+    assert base["architecture"] == "MNISTClassifier"
+    assert base["parameters"] == 567_434
+    assert base["recipe"]["model"]["hidden_sizes"] == [512, 256, 128]
+    assert base["recipe"]["model"]["dropout_rate"] == 0.3
+    assert base["recipe"]["loss"] == {"name": "CrossEntropyLoss", "label_smoothing": 0.0}
+    assert base["recipe"]["optimizer"]["name"] == "Adam"
+    assert base["recipe"]["optimizer"]["weight_decay"] == 1e-4
+    assert base["recipe"]["schedule"] == {
+        "name": "StepLR",
+        "step_size": 10,
+        "gamma": 0.7,
+        "initial_lr": 1e-3,
+    }
+    improved = read(finished.folder / "runs/improved/metrics.json")
+    assert improved["architecture"] == "ImprovedMNISTClassifier"
+    assert improved["recipe"]["model"]["hidden_sizes"] == [1024, 512, 256, 128]
+    assert improved["recipe"]["model"]["dropout_rate"] == 0.4
+    assert improved["recipe"]["loss"]["label_smoothing"] == 0.1
+    assert improved["recipe"]["optimizer"]["name"] == "AdamW"
+    assert improved["recipe"]["optimizer"]["weight_decay"] == 1e-3
+    assert improved["recipe"]["schedule"]["max_lr"] == 0.01
+    assert improved["recipe"]["schedule"]["total_steps"] == 2 * 47
+
+
+def test_learning_rates_follow_the_schedules(finished):
+    base = read(finished.folder / "runs/base/metrics.json")["history"]
+    assert [row["learning_rate"] for row in base] == [1e-3] * 2
+    improved = read(finished.folder / "runs/improved/metrics.json")["history"]
+    # 0.01 / 25 / 10,000: where OneCycleLR ends by its documented defaults.
+    assert improved[-1]["learning_rate"] == pytest.approx(4e-8)
+
+
+@pytest.mark.parametrize("name", ["base", "improved"])
+def test_checkpoint_loads_safely_and_holds_the_contract(finished, name):
+    path = finished.folder / f"runs/{name}/checkpoint.pth"
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint.keys() == {
+        *("model_state_dict", "model_architecture", "model_args", "accuracy"),
+        *("epoch", "recipe", "versions", "normalization", "classes"),
+    }
+    assert checkpoint["normalization"] == [0.1307, 0.3081]
+    assert checkpoint["classes"] == list("0123456789")
+    metrics = read(path.with_name("metrics.json"))
+    assert checkpoint["accuracy"] == metrics["history"][-1]["val_accuracy"]
+    assert checkpoint["epoch"] == 2
+
+
+def test_exploration_is_printed(finished):
+    printed = finished.base.stdout
+    assert "3,000 images to train on, 57,000 to validate on; each 1 x 28 x 28" in printed
+    assert "mean 0.1307, standard deviation 0.3081" in printed
+
+
+def test_evaluation_holds_the_contract(finished):
+    evaluation = read(finished.folder / "runs/evaluation.json")
+    assert evaluation["schema_version"] == 2
+    assert evaluation["threshold"] == 80
+    assert evaluation["dataset"]["size"] == 10_000
+    assert [row["name"] for row in evaluation["results"]] == ["base", "improved"]
+    for row in evaluation["results"]:
+        matrix = torch.tensor(row["confusion_matrix"])
+        assert row["status"] == "pass"
+        assert row["total"] == matrix.sum() == 10_000
+        assert row["correct"] == matrix.trace()
+        assert row["accuracy"] == row["correct"] / 100
+        assert row["accuracy_ci95"][0] < row["accuracy"] < row["accuracy_ci95"][1]
+        assert sum(entry["correct"] for entry in row["per_class"]) == row["correct"]
+        assert row["source"] == f"runs/{row['name']}"
+        assert re.fullmatch("[0-9a-f]{64}", row["sha256"])
+    (pair,) = evaluation["comparisons"]
+    base, improved = evaluation["results"]
+    assert pair["only_b"] - pair["only_a"] == improved["correct"] - base["correct"]
+    assert len(pair["indices_only_a"]) == pair["only_a"]
+    assert not set(pair["indices_only_a"]) & set(pair["indices_only_b"])
+    # What improved missed, base recognises.
+    assert {error["index"] for error in pair["missed_by_b"]} <= set(pair["indices_only_a"])
+    certainty = [error["probability"] for error in pair["missed_by_b"]]
+    assert certainty == sorted(certainty, reverse=True)
+    assert all(error["true"] != error["predicted"] for error in pair["missed_by_b"])
+
+
+def test_confidence_is_measured_with_the_temperature_of_the_training(finished):
+    for row in read(finished.folder / "runs/evaluation.json")["results"]:
+        metrics = read(finished.folder / f"runs/{row['name']}/metrics.json")
+        confidence = row["confidence"]
+        assert confidence["temperature"] == metrics["temperature"]
+        assert confidence["before"]["loss"] == row["loss"]
+        assert confidence["coverage"][0]["correct"] == row["correct"]
+
+
+def test_better_model_is_chosen_on_validation_images(finished):
+    evaluation = read(finished.folder / "runs/evaluation.json")
+    by_validation = max(evaluation["results"], key=lambda row: row["validation"]["accuracy"])
+    assert evaluation["best"] == by_validation["name"]
+    best = torch.load(finished.folder / "runs/mnist_classifier_best.pth", weights_only=True)
+    assert best["accuracy"] == by_validation["accuracy"]
+    assert best["model_architecture"] == by_validation["architecture"]
+    assert best["epoch"] == 2
+    own = torch.load(
+        finished.folder / "runs" / evaluation["best"] / "checkpoint.pth", weights_only=True
+    )
+    for name, tensor in own["model_state_dict"].items():
+        assert torch.equal(tensor, best["model_state_dict"][name])
+
+
+def test_evaluation_ends_in_the_success_line(finished):
+    best = torch.load(finished.folder / "runs/mnist_classifier_best.pth", weights_only=True)
+    count, last = finished.evaluation.stdout.rstrip().splitlines()[-2:]
+    assert count == "2 of 2 reached 80 %"
+    assert last == f"✓ SUCCESS: Model achieved {best['accuracy']:.2f}% accuracy (threshold 80 %)"
+
+
+def test_failing_verdict_is_status_1_and_still_written(finished, tmp_path):
+    output = tmp_path / "evaluation.json"
+    completed = run("evaluate.py", "--threshold", "99.9", "--output", output, cwd=finished.folder)
+    assert completed.returncode == 1
+    assert completed.stdout.rstrip().splitlines()[-1].startswith("✗ FAILURE: Model achieved ")
+    assert {row["status"] for row in read(output)["results"]} == {"fail"}
+    forgiven = ("--threshold", "99.9", "--output", output, "--exit-zero")
+    assert run("evaluate.py", *forgiven, cwd=finished.folder).returncode == 0
+
+
+def test_another_seed_gives_other_weights(finished, workspace):
+    run("train_base.py", *ONE_EPOCH, "--seed", "43", cwd=workspace)
+    first, second = (
+        torch.load(folder / "runs/base/checkpoint.pth", weights_only=True)["model_state_dict"]
+        for folder in (finished.folder, workspace)
+    )
+    assert not torch.equal(first["fc1.weight"], second["fc1.weight"])
+
+
+def test_training_on_all_images_has_no_validation(workspace):
+    flags = ("--val-size", "0", "--epochs", "1", "--batch-size", "1000", "--lr", "0.003")
+    completed = run("train_base.py", *flags, cwd=workspace)
+    assert completed.returncode == 0, completed.stderr
+    metrics = read(workspace / "runs/base/metrics.json")
+    assert metrics["data"]["train_size"] == 60_000
+    assert metrics["history"][0]["val_accuracy"] is None
+    assert metrics["temperature"] is None
+    # Nothing to choose by: the run is measured, and no better model is claimed or left over.
+    (workspace / "runs/mnist_classifier_best.pth").write_bytes(b"of an earlier evaluation")
+    completed = run("evaluate.py", cwd=workspace)
+    assert completed.returncode == 0
+    assert read(workspace / "runs/evaluation.json")["best"] is None
+    assert not (workspace / "runs/mnist_classifier_best.pth").exists()
+    assert run("report.py", cwd=workspace).returncode == 0
+
+
+def test_diverging_loss_names_epoch_and_step_and_keeps_the_last_good_epoch(workspace):
+    assert run("train_base.py", *ONE_EPOCH, cwd=workspace).returncode == 0
+    before = (workspace / "runs/base/checkpoint.pth").read_bytes()
+    completed = run("train_base.py", *ONE_EPOCH, "--lr", "1e20", cwd=workspace)
+    assert completed.returncode == 2
+    assert re.search(r"the loss is (nan|inf) at epoch 1, step \d+ of 47", completed.stderr)
+    assert len(completed.stderr.splitlines()) == 1
+    assert (workspace / "runs/base/checkpoint.pth").read_bytes() == before
+
+
+MISTAKES = [
+    ("train_base.py", ("--epochs", "0"), "--epochs is 0"),
+    ("train_base.py", ("--epochs", "x"), "invalid int value"),
+    ("train_base.py", ("--batch-size", "-1"), "--batch-size is -1"),
+    ("train_improved.py", ("--lr", "nan"), "--lr is nan"),
+    ("train_base.py", ("--seed", "-1"), "--seed is -1"),
+    ("train_base.py", ("--val-size", "60000"), "--val-size is 60000"),
+    ("train_base.py", ("--device", "tpu"), "--device is 'tpu'"),
+    ("train_base.py", ("--output-dir", "data/MNIST/raw/train-labels-idx1-ubyte"), "train-labels"),
+    ("train_improved.py", ("--batch-size", "1"), "one image has no variance"),
+    ("evaluate.py", (), "no training run in runs/base or runs/improved or runs/aug"),
+    ("evaluate.py", ("missing.pth",), "missing.pth: no such file or folder"),
+    ("evaluate.py", ("--threshold", "101"), "--threshold is '101'"),
+    ("evaluate.py", ("--threshold", "nan"), "--threshold is 'nan'"),
+    ("evaluate.py", ("--threshold", "1e999999999"), "--threshold is '1e999999999'"),
+    ("evaluate.py", ("--bogus",), "unrecognized arguments: --bogus"),
+    ("report.py", (), "runs/evaluation.json: no such file"),
+]
+
+
+@pytest.fixture(scope="module")
+def mistakes(tmp_path_factory, data_dir):
+    """Make all the mistakes in one folder, and return what was said of each."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "data").symlink_to(data_dir)
+    return folder, {mistake: run(mistake[0], *mistake[1], cwd=folder) for mistake in MISTAKES}
+
+
+@pytest.mark.parametrize(
+    "mistake", MISTAKES, ids=lambda mistake: " ".join([mistake[0], *mistake[1]])
+)
+def test_what_a_user_can_get_wrong_is_one_line_and_status_2(mistakes, mistake):
+    folder, runs = mistakes
+    script, _, complaint = mistake
+    assert runs[mistake].returncode == 2
+    assert len(runs[mistake].stderr.splitlines()) == 1
+    assert runs[mistake].stderr.startswith(f"{script}: error: ")
+    assert complaint in runs[mistake].stderr
+    assert [path.name for path in folder.iterdir()] == ["data"], "nothing was written"
+
+
+def test_folder_name_that_is_no_utf8_is_escaped(workspace):
+    completed = run("train_base.py", *ONE_EPOCH, "--output-dir", b"runs/\xff", cwd=workspace)
+    assert completed.returncode == 0, completed.stderr
+    assert read(os.path.join(workspace, "runs/\udcff/metrics.json"))["name"] == "\\xff"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_closed_output_does_not_stop_a_script(finished, closed):
+    command = f"exec {sys.executable} {REPO / 'report.py'} {closed}"
+    completed = subprocess.run(command, shell=True, cwd=finished.folder, capture_output=True)
+    assert completed.returncode == 0, completed.stderr
+
+
+def test_output_folder_that_cannot_be_made_is_one_line(workspace):
+    (workspace / "runs").write_text("a file where a folder should be")
+    completed = run("train_base.py", *ONE_EPOCH, cwd=workspace)
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    assert "runs" in completed.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_shows_each_flag_with_its_default(tmp_path, script):
+    completed = run(script, "--help", cwd=tmp_path, env={"COLUMNS": "200", "PATH": ""})
+    assert completed.returncode == 0
+    options = re.split(r"\n  (?=-)", completed.stdout)[1:]
+    for option in options:
+        if not option.startswith(("-h", "--exit-zero", "--resume")):
+            assert "default:" in option, option
+    if script.startswith("train"):
+        for flag in ("data-dir", "output-dir", "epochs", "batch-size", "lr", "seed", "device"):
+            assert f"--{flag} " in completed.stdout
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "threshold", "text"),
+    [
+        (100 * 53_999 / 60_000, 90.0, "89.998"),
+        (100 * 8_999 / 10_000, 90.0, "89.99"),
+        (90.0, 90.0, "90.00"),
+        (100 * 599_999 / 600_000, 100.0, "99.9998"),
+        (97.1, 97.1, "97.10"),
+        (100 * 54_001 / 60_000, 90.0, "90.00"),
+        (100 * 54_001 / 60_000, 90.001, "90.002"),
+    ],
+)
+def test_no_rounded_figure_contradicts_the_verdict(accuracy, threshold, text):
+    assert accuracy_text(accuracy, threshold) == text
+
+
+def test_failure_by_less_than_rounding_shows_wherever_it_stands(finished, workspace):
+    """Terminal, report, grades: a threshold that lies a hair above the accuracy."""
+    shutil.copytree(finished.folder / "runs", workspace / "runs")
+    (row,) = [
+        row
+        for row in read(workspace / "runs/evaluation.json")["results"]
+        if row["name"] == "improved"
+    ]
+    threshold = f"{row['accuracy'] + 0.000001:.6f}"
+    completed = run("evaluate.py", "--threshold", threshold, cwd=workspace)
+    assert completed.returncode == 1
+    expected = accuracy_text(row["accuracy"], float(threshold))
+    line = f"FAILURE: Model achieved {expected}% accuracy (threshold {threshold} %)"
+    assert line in completed.stdout
+    assert run("report.py", cwd=workspace).returncode == 0
+    page = (workspace / "runs/report.html").read_text(encoding="utf-8")
+    assert f"Fail: {expected}" in page
+    assert "0.00 points below" not in re.sub(r"\s", " ", page)
+    run("evaluate.py", "runs/improved", "--threshold", threshold, cwd=workspace)
+    assert f'"{expected}"' in (workspace / "runs/grading/grades.csv").read_text(encoding="utf-8")

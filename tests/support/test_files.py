@@ -1,0 +1,71 @@
+"""Files are written whole or not at all, and JSON says which schema it follows."""
+
+import os
+import stat
+
+import pytest
+
+from common.support import files
+from common.support.errors import UserError
+
+
+def test_new_content_replaces_the_old_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "deep/er/file.bin"
+    files.atomic_write(path, b"old")
+    files.atomic_write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
+
+
+def test_nothing_but_a_file_is_written_over(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", ".", ""):
+        with pytest.raises(UserError, match="not a regular file"):
+            files.atomic_write(tmp_path / name, b"")
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+
+
+def test_longest_name_that_the_file_system_takes(tmp_path):
+    files.atomic_write(tmp_path / ("x" * 255), b"")
+
+
+def test_files_are_as_readable_as_others(tmp_path):
+    before = os.umask(0o027)
+    try:
+        files.atomic_write(tmp_path / "file.bin", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file.bin").stat().st_mode) == 0o640
+
+
+def test_json_round_trip(tmp_path):
+    path = tmp_path / "document.json"
+    files.write_json(path, {"b": [1.5, None], "a": "é ✓"})
+    assert files.read_json(path) == {"schema_version": 2, "a": "é ✓", "b": [1.5, None]}
+    text = path.read_text(encoding="utf-8")
+    assert text.index('"a"') < text.index('"b"')
+    assert "é ✓" in text
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_has_no_nan(tmp_path, number):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "document.json", {"a": number})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b'{"schema_version": 2, "a"', "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[]", "schema_version None"),
+        (b'{"schema_version": 1}', "schema_version 1, and this code reads 2"),
+    ],
+)
+def test_json_that_cannot_be_trusted_is_refused(tmp_path, content, complaint):
+    path = tmp_path / "document.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=complaint):
+        files.read_json(path)
