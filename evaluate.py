@@ -30,7 +30,7 @@ from common.grading.submissions import Submission, find_submissions, require_out
 from common.reporting import github, terminal
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
-from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_between
+from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_positive
 from common.support.files import folder_lock, require_target, write_json
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def main() -> int:
     spec = DATASETS[args.dataset]
     if args.playground and not (spec.known and spec.known.noun == "digit"):
         raise UserError(f"--playground is a page to draw digits on, not {args.dataset}")
-    require_between(0, MAX_LIMIT, memory=args.memory, timeout=args.timeout, jobs=args.jobs)
+    require_positive(MAX_LIMIT, memory=args.memory, timeout=args.timeout, jobs=args.jobs)
     folder = spec.runs / "grading" if args.paths else spec.runs
     output = args.output or folder / "evaluation.json"
     measure = grade_submissions if args.paths else measure_own_runs
@@ -224,7 +224,7 @@ def grade_submissions(
         mark_duplicates(rows)
         if args.leaderboard:
             assign_ranks(rows)
-        evaluation = growing.write(rows)
+        evaluation = growing.save(complete=True)
         document.remove_files_of_other_ranks(output)
         with github.commands_stopped():
             print(terminal.evaluation(evaluation))

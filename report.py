@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from common.reporting.comparison import render_comparison
 from common.reporting.pages import render_report
-from common.reporting.playground_page import Playground, playground_problem, render_playground
-from common.reporting.study import Study, render_study
+from common.reporting.playground_page import playground_problem, render_playground
+from common.reporting.study import render_study
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, UserError
 from common.support.files import atomic_write, read_json
+from common.support.schemas import Playground, Study
 from common.support.text import accuracy_text, json_text, terminal_safe
 from common.support.validation import check, check_evaluation, check_metrics
 
@@ -25,7 +26,7 @@ from common.support.validation import check, check_evaluation, check_metrics
 class PageOfItsOwn(NamedTuple):
     """A page that is made from one document."""
 
-    schema: type
+    schema: Any
     problem: Callable[[dict[str, Any]], str | None]  # what else is wrong with the document
     render: Callable[[dict[str, Any], str], str]  # from the document and its checksum
     advice: str

@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -59,10 +59,8 @@ def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> str:
 def load_checkpoint(path: str | Path) -> LoadedCheckpoint:
     """Load a network that one of the scripts has saved.
 
-    Raises
-    ------
-    UserError
-        If the file is damaged or something else, or names a class that is not registered.
+    Raises UserError if the file is damaged or something else, or names a class that is not
+    registered.
     """
     checkpoint = _load_plain(Path(path), "train and evaluate again")
     try:
@@ -78,16 +76,6 @@ def load_checkpoint(path: str | Path) -> LoadedCheckpoint:
         return LoadedCheckpoint(model.eval(), normalization, tuple(checkpoint["classes"]))
     except (KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path} is no checkpoint of these scripts: train again") from error
-
-
-class Stateful(Protocol):
-    """What has a state to save and restore: networks, optimizers, batches."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values."""
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Restore a state that ``state_dict`` returned."""
 
 
 class TrainingState(NamedTuple):
@@ -112,10 +100,7 @@ class TrainingState(NamedTuple):
     def restore(self, path: Path, saved: dict[str, Any]) -> None:
         """Restore what ``load_saved_state`` read from ``path``.
 
-        Raises
-        ------
-        UserError
-            If it does not fit; some of it may have been restored then.
+        Raises UserError if it does not fit; some of it may have been restored then.
         """
         try:
             for name, part in self._parts():
@@ -124,7 +109,7 @@ class TrainingState(NamedTuple):
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not fit this recipe: {_START_ANEW}") from error
 
-    def _parts(self) -> list[tuple[str, Stateful]]:
+    def _parts(self) -> list[tuple[str, Any]]:
         return [(name, part) for name, part in self._asdict().items() if part is not None]
 
 
@@ -179,10 +164,7 @@ def _numbers(attributes: dict[str, Any]) -> dict[str, Any]:
 def load_saved_state(path: Path, required: Iterable[str]) -> dict[str, Any]:
     """Read a file that ``TrainingState.save`` wrote.
 
-    Raises
-    ------
-    UserError
-        If it is damaged, or lacks one of the ``required`` keys.
+    Raises UserError if it is damaged, or lacks one of the ``required`` keys.
     """
     saved = _load_plain(path, _START_ANEW)
     if not saved.keys() >= set(required):

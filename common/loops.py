@@ -42,10 +42,7 @@ class Batches:
         equally many, so that the mean of their gradients is the gradient of the batch: up to
         ``world_size - 1`` images of a pass, others each time, are left out for that.
 
-    Raises
-    ------
-    UserError
-        If a batch cannot be divided equally over the ranks.
+    Raises UserError if a batch cannot be divided equally over the ranks.
     """
 
     def __init__(
@@ -223,10 +220,7 @@ def train_one_epoch(
     average : ExponentialMovingAverage, optional
         Updated after each step.
 
-    Raises
-    ------
-    UserError
-        If the loss of a step was not finite; the message names epoch and step.
+    Raises UserError if the loss of a step was not finite; the message names epoch and step.
     """
     model.train()
     progress = progress or Progress()
@@ -272,10 +266,7 @@ def _require_finite(loss_sums: Tensor, epoch: int) -> None:
 def evaluate(model: nn.Module, batches: Batches, criterion: Criterion) -> ValidationResult:
     """Measure loss and accuracy with dropout off and batch normalisation by running statistics.
 
-    Raises
-    ------
-    UserError
-        If the loss is not finite.
+    Raises UserError if the loss is not finite.
     """
     model.eval()
     losses: list[Tensor] = []

@@ -34,10 +34,7 @@ def wilson_ci95(correct: int, total: int) -> list[float]:
     Wilson 1927 (JASA 22), recommended over the textbook's p +- 1.96 sqrt(p(1-p)/n) by Brown et al.
     2001 (Statistical Science 16), since that one is too narrow when p is near 1, as it is here.
 
-    Raises
-    ------
-    ValueError
-        If ``total`` is not positive or ``correct`` is not between 0 and ``total``.
+    Raises ValueError if ``total`` is not positive or ``correct`` is not between 0 and ``total``.
     """
     interval = binomtest(correct, total).proportion_ci(0.95, method="wilson")
     # Rounding can leave the ends for none or all correct a hair away from 0 and 100.

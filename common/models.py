@@ -164,20 +164,7 @@ def model_args(model: nn.Module) -> dict[str, Any]:
 
 
 def build_model(architecture: str, model_args: dict[str, Any]) -> nn.Module:
-    """Build a network from what a checkpoint says of it.
-
-    Parameters
-    ----------
-    architecture : str
-        A class name in ``ARCHITECTURES``.
-    model_args : dict
-        Keyword arguments of that class; what is left out takes its default.
-
-    Raises
-    ------
-    KeyError
-        If ``architecture`` is not registered.
-    """
+    """Build a network of a registered class. Raises KeyError if there is none of that name."""
     return ARCHITECTURES[architecture](**model_args)
 
 

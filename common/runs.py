@@ -130,10 +130,8 @@ class Run:
     def finish_epoch(self, training: TrainingResult, validation: ValidationResult | None) -> None:
         """Record an epoch, write all files, and print it as a line.
 
-        Raises
-        ------
-        UserError
-            If a weight is not finite; the files are then still those of the epoch before.
+        Raises UserError if a weight is not finite; the files are then still those of the epoch
+        before.
         """
         epoch = len(self.history) + 1
         if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):

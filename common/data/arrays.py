@@ -20,27 +20,13 @@ _PIECES = 100
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images and their classes.
+    """Images and their classes."""
 
-    Attributes
-    ----------
-    name : str
-        Which images these are.
-    images : array of uint8, shape [N, side, side]
-        Pixels as the files have them: 0 is background, 255 is ink.
-    targets : array of int64, shape [N]
-        Classes, from 0.
-    md5 : dict
-        MD5 sum of each file, by name.
-    dataset : Dataset
-        What the classes are, and how the images are normalised.
-    """
-
-    name: str
-    images: np.ndarray
-    targets: np.ndarray
-    md5: dict[str, str]
-    dataset: Dataset
+    name: str  # which images these are
+    images: np.ndarray  # uint8 [N, side, side], as the files have them: 0 is background, 255 ink
+    targets: np.ndarray  # int64 [N], classes from 0
+    md5: dict[str, str]  # of each file, by name
+    dataset: Dataset  # what the classes are, and how the images are normalised
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -62,11 +48,8 @@ def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
         The other split's files are not opened and need not exist, unless the data set is unknown:
         what its classes are is read from its training images.
 
-    Raises
-    ------
-    UserError
-        If a file is damaged, or is missing and cannot be fetched, or the images and labels do not
-        fit each other or the data set.
+    Raises UserError if a file is damaged, or is missing and cannot be fetched, or the images and
+    labels do not fit each other or the data set.
     """
     images, targets, md5 = _read_files(spec, data_dir, split)
     if spec.known:
@@ -85,10 +68,7 @@ def load_private_test_set(spec: DatasetSpec, data_dir: Path, folder: Path) -> La
 
     Classes and normalisation are those of ``spec``; the images are upright.
 
-    Raises
-    ------
-    UserError
-        If there is not exactly one such pair.
+    Raises UserError if there is not exactly one such pair.
     """
     if not folder.is_dir():
         raise UserError(f"--test-set {folder}: no such folder")

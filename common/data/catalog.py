@@ -28,34 +28,16 @@ class Sizes(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """What the images and labels of a data set mean.
+    """What the images and labels of a data set mean."""
 
-    Attributes
-    ----------
-    key : str
-        Its name on the command line.
-    title : str
-        Its name in a sentence.
-    classes : tuple of str
-        Their names, in the order of the labels.
-    normalization : Normalization
-    noun : str
-        What a class is called.
-    side : int
-        Pixels along each side of an image.
-    named_pairs : tuple of (int, int)
-        Classes that people expect to be confused, both ways.
-    suspicious : float or None
-        Percent. No published network that learned from the training images alone is above it.
-    """
-
-    key: str
-    title: str
-    classes: tuple[str, ...]
+    key: str  # its name on the command line
+    title: str  # its name in a sentence
+    classes: tuple[str, ...]  # their names, in the order of the labels
     normalization: Normalization
-    noun: str = "class"
-    side: int = 28
-    named_pairs: tuple[tuple[int, int], ...] = ()
+    noun: str = "class"  # what a class is called
+    side: int = 28  # pixels along each side of an image
+    named_pairs: tuple[tuple[int, int], ...] = ()  # classes that people expect to be confused
+    # Percent: no published network that learned from the training images alone is above it.
     suspicious: float | None = None
 
     @property
@@ -65,42 +47,21 @@ class Dataset(NamedTuple):
 
 
 class DatasetSpec(NamedTuple):
-    """Where the files of a data set are, and how to tell that they are the right ones.
-
-    Attributes
-    ----------
-    key : str
-        Its name on the command line.
-    known : Dataset or None
-        None if it is read from the training images (``common.data.arrays``).
-    folder : str
-        Folder of the files under ``--data-dir``, where torchvision keeps them.
-    files : dict
-        Two file names for each of the splits "train" and "test": images, labels.
-    threshold : str or None
-        Percent of the test images that passes; None if the grader has to give it.
-    md5 : dict
-        MD5 sums of the uncompressed files. They find damage and mix-ups, not forgery.
-    archive_md5 : dict
-        MD5 sums of the gzip files, where only these are published.
-    torchvision : tuple of (str, dict)
-        The class in ``torchvision.datasets`` and its arguments, one for each download needed.
-    packaged : str or None
-        Folder of the Debian package that holds the files.
-    is_transposed : bool
-        Rows and columns of each image are swapped in the files.
-    """
+    """Where the files of a data set are, and how to tell that they are the right ones."""
 
     key: str
-    known: Dataset | None
-    folder: str
-    files: dict[str, tuple[str, str]]
-    threshold: str | None = None
+    known: Dataset | None  # None if it is read from the training images (common.data.arrays)
+    folder: str  # of the files under --data-dir, where torchvision keeps them
+    files: dict[str, tuple[str, str]]  # images and labels, for the splits "train" and "test"
+    threshold: str | None = None  # percent that passes; None if the grader has to give it
+    # MD5 sums of the uncompressed files, or of the gzip files where only these are published. They
+    # find damage and mix-ups, not forgery.
     md5: dict[str, str] = {}  # noqa: RUF012 (never written to)
     archive_md5: dict[str, str] = {}  # noqa: RUF012
+    # The class in torchvision.datasets and its arguments, one for each download needed.
     torchvision: tuple[tuple[str, dict[str, Any]], ...] = ()
-    packaged: str | None = None
-    is_transposed: bool = False
+    packaged: str | None = None  # folder of the Debian package that holds the files
+    is_transposed: bool = False  # rows and columns of each image are swapped in the files
 
     @property
     def title(self) -> str:
@@ -164,17 +125,8 @@ FASHION_MNIST_SPEC = DatasetSpec(
     known=Dataset(
         key="fashion-mnist",
         title="Fashion-MNIST",
-        classes=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
+        classes=tuple(
+            "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
         ),
         # Measured on the 60,000 training images; tests/data/test_datasets.py measures them again.
         normalization=Normalization(0.2860405969887955, 0.3530242445149226),

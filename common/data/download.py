@@ -42,10 +42,7 @@ def download(spec: DatasetSpec, data_dir: Path) -> None:
 
     A file that is there already is checked and left as it is.
 
-    Raises
-    ------
-    UserError
-        If a file that is there is damaged, or no source yields the right bytes.
+    Raises UserError if a file that is there is damaged, or no source yields the right bytes.
     """
     for path in find_files(spec, data_dir).values():
         read_verified(spec, path)

@@ -37,10 +37,7 @@ def encode_idx(array: np.ndarray) -> bytes:
 def decode_idx(content: bytes) -> np.ndarray:
     """Return the read-only array (uint8 or int32) in the bytes of an IDX file.
 
-    Raises
-    ------
-    ValueError
-        If the header is not that of such a file, or the length does not match it.
+    Raises ValueError if the header is not that of such a file, or the length does not match it.
     """
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES:
         raise ValueError("not an IDX file of unsigned bytes or 32-bit integers")
@@ -80,10 +77,7 @@ def read_verified(spec: DatasetSpec, path: Path) -> tuple[np.ndarray, str]:
     array, md5
         The values, and the MD5 sum of the uncompressed content.
 
-    Raises
-    ------
-    UserError
-        If a checksum differs from a known one, or the content is not IDX.
+    Raises UserError if a checksum differs from a known one, or the content is not IDX.
     """
     name, content = path.name.removesuffix(".gz"), path.read_bytes()
     if path.suffix == ".gz":

@@ -14,10 +14,7 @@ def encode_pixels(image: np.ndarray) -> str:
 def decode_pixels(text: str) -> np.ndarray:
     """Return the image (uint8, shape [side, side]) that ``encode_pixels`` encoded.
 
-    Raises
-    ------
-    ValueError
-        If it is no square.
+    Raises ValueError if it is no square.
     """
     values = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
     side = math.isqrt(len(values))

@@ -35,10 +35,8 @@ def load_training_data(
     seed : int
         Decides which images those are.
 
-    Raises
-    ------
-    UserError
-        If the images cannot be read, or ``val_size`` leaves a part without an image of each class.
+    Raises UserError if the images cannot be read, or ``val_size`` leaves a part without an image of
+    each class.
     """
     everything = load_split(spec, data_dir, "train")
     train_indices, val_indices = split_indices(everything.targets, val_size, seed)
@@ -49,10 +47,7 @@ def load_training_data(
 def split_indices(targets: np.ndarray, val_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices (int64) of a stratified, seeded split: to train on, to validate on.
 
-    Raises
-    ------
-    UserError
-        If a part would lack a class.
+    Raises UserError if a part would lack a class.
     """
     indices = np.arange(len(targets))
     counts = np.bincount(targets)

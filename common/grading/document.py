@@ -115,13 +115,7 @@ class GrowingEvaluation:
     twentieth of the time, however many rows there are. Used as a context manager, it saves all rows
     when a signal ends the script.
 
-    Parameters
-    ----------
-    path : Path
-    fields : dict
-        What ``header`` returns.
-    rows : dict
-        By number, those that are known already.
+    ``fields`` is what ``header`` returns; ``rows`` are those that are known already, by number.
     """
 
     def __init__(self, path: Path, fields: dict[str, Any], rows: dict[int, Row]) -> None:
@@ -149,15 +143,9 @@ class GrowingEvaluation:
         """Return the rows by number."""
         return [self.rows[index] for index in sorted(self.rows)]
 
-    def save(self) -> None:
-        """Write all rows so far."""
-        self._write(self.in_order(), complete=False)
-
-    def write(self, rows: list[Row]) -> dict[str, Any]:
-        """Write the finished evaluation, and return it."""
-        return self._write(rows, complete=True)
-
-    def _write(self, rows: list[Row], complete: bool) -> dict[str, Any]:
+    def save(self, complete: bool = False) -> dict[str, Any]:
+        """Write all rows so far, and return the evaluation."""
+        rows = self.in_order()
         isolation = isolation_of(rows)
         document = {**self.fields, "complete": complete, "results": rows, "isolation": isolation}
         write_json(self.path, document)
@@ -174,10 +162,7 @@ def path_of_this_rank(output: Path) -> Path:
 def require_agreement(submissions: list[Submission], fields: dict[str, Any]) -> None:
     """Refuse to grade if this process does not see what rank 0 sees.
 
-    Raises
-    ------
-    UserError
-        If submissions, test images, limits or versions differ.
+    Raises UserError if submissions, test images, limits or versions differ.
     """
     names = [submission.name for submission in submissions]
     seen = names, [fields[key] for key in ("dataset", "limits", "versions")]

@@ -72,16 +72,8 @@ def grade_all(
 ) -> Iterator[tuple[int, Row]]:
     """Yield the number and row of each submission, in the order they finish.
 
-    Parameters
-    ----------
-    submissions : dict
-        By number.
-    test_set : LabelledImages
-        Its labels stay in this process.
-    threshold : Fraction
-        Percent of the images that must be recognised to pass.
-    start_sandbox : callable
-        Called only if there is a file to read.
+    The labels of the test set stay in this process. ``threshold`` is in percent. The sandbox is
+    started only if there is a file to read.
     """
     rows = {
         index: ungraded_row(s.name, s.source, "run" if s.is_run else "unknown", own=False)

@@ -50,10 +50,7 @@ class Unmeasured(NamedTuple):
 def find_own_runs(folders: list[Path]) -> list[Path]:
     """Return those of ``folders`` that hold a training run.
 
-    Raises
-    ------
-    UserError
-        If none does.
+    Raises UserError if none does.
     """
     runs = [folder for folder in folders if (folder / "metrics.json").exists()]
     if not runs:
@@ -69,15 +66,7 @@ def measure_run(
 ) -> Measured | Unmeasured:
     """Measure a run on the test images.
 
-    Parameters
-    ----------
-    folder : Path
-        With ``metrics.json`` and ``checkpoint.pth``.
-    test_set : LabelledImages
-    batches : Batches
-        The same images in the same order.
-    threshold : Fraction
-        Percent of the images that must be recognised to pass.
+    ``batches`` are those of the test images, in order; ``threshold`` is in percent.
     """
     row = ungraded_row(json_text(folder.name), folder, "run", own=True)
     path = folder / "checkpoint.pth"

@@ -34,20 +34,10 @@ def describe_playground(
 ) -> dict[str, Any]:
     """Return what ``playground.json`` holds.
 
-    Parameters
-    ----------
-    best : Measured
-        The run that was chosen.
-    test_set : LabelledImages
-    batches : Batches
-        The test images in the same order.
-    training_images : LabelledImages
-        To draw the neighbours from.
+    ``batches`` are those of the test images, in order; neighbours are drawn from the training
+    images.
 
-    Raises
-    ------
-    UserError
-        If the run's network is not one of the two that the page can run.
+    Raises UserError if the run's network is not one of the two that the page can run.
     """
     model, row = best.checkpoint.model, best.row
     if not isinstance(model, MNISTClassifier):

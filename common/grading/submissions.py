@@ -53,10 +53,7 @@ class Submission(NamedTuple):
 def require_outside(output: Path, paths: list[Path]) -> None:
     """Refuse to write among the submissions, which could overwrite one.
 
-    Raises
-    ------
-    UserError
-        If ``output`` would lie in a folder that is graded, or replace a file that is.
+    Raises UserError if ``output`` would lie in a folder that is graded, or replace a file that is.
     """
     folder = output.parent.resolve()
     for path in paths:
@@ -85,10 +82,7 @@ def find_submissions(paths: list[Path]) -> list[Submission]:
     its hidden files. A folder is a run's if it holds a run's files and nothing else: one student's
     ``metrics.json`` must not make a run of everybody's folder.
 
-    Raises
-    ------
-    UserError
-        If a path does not exist, or a folder is empty.
+    Raises UserError if a path does not exist, or a folder is empty.
     """
     found: dict[Path, tuple[str, Path | None]] = {}
     named: set[str] = set()  # absolute paths: a folder can be given in several spellings
@@ -139,10 +133,7 @@ def open_submission(submission: Submission) -> OpenFile:
     In a training run's folder it is ``checkpoint.pth``, in any other folder the only file of a
     known kind, at any depth. Hidden files are left out.
 
-    Raises
-    ------
-    SubmissionError
-        If there is no such file, or it must not be opened.
+    Raises SubmissionError if there is no such file, or it must not be opened.
     """
     try:
         if submission.limit is not None and submission.source.is_symlink():

@@ -3,8 +3,6 @@
 from collections import Counter
 from typing import Any
 
-from markupsafe import Markup
-
 from common.reporting import dot_plots
 from common.reporting.pages import Section, flatten_recipe, jinja_environment, side_by_side
 
@@ -23,14 +21,8 @@ def render_comparison(
 ) -> str:
     """Return the page that compares evaluations.
 
-    Parameters
-    ----------
-    evaluations : dict
-        What evaluate.py wrote, by the label to show.
-    runs : dict
-        By the same labels, ``metrics.json`` of the runs in each, by name.
-    sources : dict
-        SHA-256 sums of the files that all this was read from, by name.
+    ``evaluations`` and, for each of them, the ``metrics.json`` of its ``runs`` by name are keyed by
+    the label to show; ``sources`` has the SHA-256 sum of each file that was read.
     """
     measured = {
         f"{label}: {row['name']}": row | {"threshold": evaluation["threshold"]}
@@ -52,7 +44,7 @@ def render_comparison(
         "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in trained.values()]),
         "submissions": _submissions(evaluations),
         "sources": sources,
-        "figures": {"accuracies": Markup(dot_plots.accuracies(measured))} if measured else {},
+        "figures": {"accuracies": dot_plots.accuracies(measured)} if measured else {},
     }
     page["sections"] = [section for section in _SECTIONS if page[section.needs]]
     return jinja_environment().get_template("comparison.html").render(page)

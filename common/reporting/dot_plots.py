@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
@@ -25,15 +26,10 @@ from common.reporting.svg import (
 Row = dict[str, Any]
 
 
-def accuracies(rows: dict[str, Row], threshold: float | None = None) -> str:
+def accuracies(rows: dict[str, Row], threshold: float | None = None) -> Markup:
     """Draw accuracies as dots with their 95 % intervals, one below the other.
 
-    Parameters
-    ----------
-    rows : dict
-        Rows of evaluations, by the label to show.
-    threshold : float, optional
-        Percent; drawn as a line, which the axis takes in.
+    ``rows`` of evaluations are keyed by the label to show; ``threshold`` is in percent.
     """
     places = range(len(rows), 0, -1)
     alt_text = [f"{name} {row['accuracy']:.2f} %" for name, row in rows.items()]
@@ -51,17 +47,10 @@ def accuracies(rows: dict[str, Row], threshold: float | None = None) -> str:
         return render(axes, f"Test accuracies with 95 % intervals: {', '.join(alt_text)}.")
 
 
-def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: str) -> str:
+def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: str) -> Markup:
     """Draw each class's accuracy as a dot with its 95 % interval, one colour and mark a run.
 
-    Parameters
-    ----------
-    rows : dict
-        ``per_class`` of the evaluation, by the run's name. Classes without images are left out.
-    labels : sequence of str
-        Names of the classes.
-    noun : str
-        What a class is.
+    ``rows`` has ``per_class`` of the evaluation by run. Classes without images are left out.
     """
     alt_text = []
     step = min(0.26, 0.8 / len(rows))
@@ -92,14 +81,10 @@ def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: 
         return render(axes, f"Accuracy and 95 % interval of each {noun}: {'; '.join(alt_text)}.")
 
 
-def compare_with_published(published: Sequence[PublishedResult], own: dict[str, Row]) -> str:
+def compare_with_published(published: Sequence[PublishedResult], own: dict[str, Row]) -> Markup:
     """Draw test errors on a logarithmic axis: published ones, and one's own with 95 % intervals.
 
-    Parameters
-    ----------
-    published : sequence of PublishedResult
-    own : dict
-        Rows of the evaluation, by the run's name.
+    ``own`` has the rows of the evaluation by run.
     """
     labels = [f"{result.label}, {result.year}".replace(", ", ",\n", 1) for result in published]
     labels += map(short, own)
@@ -142,17 +127,12 @@ VERDICT_STYLES: dict[str, Style] = {
 }
 
 
-def forest(claims: Sequence[Row], measure: str) -> str:
+def forest(claims: Sequence[Row], measure: str) -> Markup:
     """Draw the mean difference of each claim with its 95 % interval: right of 0 the claim holds.
 
     Where differences go beyond 1, the axis is logarithmic beyond 0.1 on either side.
 
-    Parameters
-    ----------
-    claims : sequence of dict
-        Of ``bench/results/claims.json``, with ``number`` added; all with this measure.
-    measure : str
-        What the differences are of.
+    ``claims`` have a ``number`` each, and all have this measure.
     """
     with new_axes(height=1.3 + 0.24 * len(claims)) as axes:
         axes.axvline(0, color=INK, linewidth=0.8)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 import common
 from common.data.catalog import MNIST_SPEC
@@ -35,9 +34,9 @@ class Section(NamedTuple):
 _SECTIONS = (
     Section("models", "The models, side by side", needs="own"),
     Section("learning", "How they learned", needs="histories"),
-    Section("errors", "Where they err", needs="measured"),
-    Section("confidence", "Can they be trusted?", needs="measured"),
-    Section("history", "Beside published results", needs="published"),
+    Section("errors", "Errors", needs="measured"),
+    Section("confidence", "Confidence", needs="measured"),
+    Section("history", "Published results", needs="published"),
     Section("data", "The data", needs="data"),
     Section("recipes", "Recipes and environment", needs="runs"),
     Section("submissions", "Submissions", needs="submissions"),
@@ -49,15 +48,9 @@ Row = dict[str, Any]
 def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]) -> str:
     """Return the whole page.
 
-    Parameters
-    ----------
-    evaluation : dict
-        What evaluate.py wrote.
-    runs : dict
-        ``metrics.json`` of the runs in it, by name; a run without one has no curves and no recipe.
-    sources : dict
-        SHA-256 sums of the files that all this was read from, by name: the page holds them, so that
-        it can be told later what it was made of (``bench.checks.verify``).
+    ``runs`` has the ``metrics.json`` of runs by name; a run without one has no curves and no
+    recipe. ``sources`` has the SHA-256 sum of each file that was read: the page holds them, so that
+    ``bench.checks.verify`` can tell what it was made of.
     """
     rows = evaluation["results"]
     own = [row for row in rows if row["own"]]
@@ -147,30 +140,28 @@ def _figures(page: Row) -> dict[str, Any]:
     graded = [row["accuracy"] for row in page["submissions"] if row["status"] != "error"]
     figures: dict[str, Any] = {}
     if graded:
-        figures["distribution"] = Markup(plots.accuracy_distribution(graded, threshold))
+        figures["distribution"] = plots.accuracy_distribution(graded, threshold)
     if histories:
-        figures["loss"] = Markup(plots.learning_curves(histories, "loss", "loss"))
-        figures["accuracy"] = Markup(plots.learning_curves(histories, "accuracy", "accuracy, %"))
-        figures["learning_rate"] = Markup(plots.learning_rates(histories))
+        figures["loss"] = plots.learning_curves(histories, "loss", "loss")
+        figures["accuracy"] = plots.learning_curves(histories, "accuracy", "accuracy, %")
+        figures["learning_rate"] = plots.learning_rates(histories)
     if measured:
         per_class = {name: row["per_class"] for name, row in measured.items()}
         coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
-        figures["accuracies"] = Markup(dot_plots.accuracies(measured, threshold))
-        figures["per_class"] = Markup(dot_plots.per_class_accuracy(per_class, classes, noun))
-        figures["coverage"] = Markup(plots.accuracy_against_coverage(coverage))
+        figures["accuracies"] = dot_plots.accuracies(measured, threshold)
+        figures["per_class"] = dot_plots.per_class_accuracy(per_class, classes, noun)
+        figures["coverage"] = plots.accuracy_against_coverage(coverage)
     if page["published"]:
         published = dot_plots.compare_with_published(page["published"], measured)
-        figures["published"] = Markup(published)
+        figures["published"] = published
     figures["confusion"] = {
-        name: Markup(plots.confusion_heatmap(row["confusion_matrix"], name, classes, noun))
+        name: plots.confusion_heatmap(row["confusion_matrix"], name, classes, noun)
         for name, row in measured.items()
         if len(classes) <= MAX_NAMED
     }
     figures["reliability"] = {
-        name: Markup(
-            plots.reliability_diagram(
-                row["confidence"]["before"], row["confidence"]["after"], name, style
-            )
+        name: plots.reliability_diagram(
+            row["confidence"]["before"], row["confidence"]["after"], name, style
         )
         for name, row, style in with_styles(measured)
     }

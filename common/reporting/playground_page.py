@@ -4,24 +4,13 @@ import base64
 import hashlib
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from annotated_types import Gt, Len
 from markupsafe import Markup
-from typing_extensions import TypedDict
 
 from common.data.catalog import MNIST
 from common.reporting.pages import TEMPLATES, jinja_environment
-from common.support.schemas import (
-    Count,
-    Encoded,
-    PicturedAnswer,
-    Pixels,
-    Positive,
-    Proportion,
-    finite,
-)
 
 # The form that the script gives to a drawing is that of MNIST's images.
 _INPUT_SIZE = MNIST.sizes.input_size
@@ -30,91 +19,11 @@ _LABELS = ("true", "predicted")
 Row = dict[str, Any]
 
 
-class RunFields(TypedDict):
-    """The run whose network the page runs."""
-
-    name: str
-    architecture: str
-    parameters: Count
-
-
-class QuantizedNetwork(Proportion):
-    """The network with weights of 8 bits, measured."""
-
-    changed_answers: Count
-
-
-class TestSetFields(TypedDict):
-    """The images that it was measured on."""
-
-    title: str
-    name: str
-
-
-class Layer(TypedDict):
-    """A linear layer with weights of 8 bits; arrays in base64."""
-
-    inputs: Positive
-    outputs: Positive
-    levels: Encoded
-    scales: Encoded
-    biases: Encoded
-
-
-class Network(TypedDict):
-    """The network that the page runs."""
-
-    pixel_mean: float
-    pixel_std: Annotated[float, Gt(0)]
-    layers: Annotated[list[Layer], Len(1)]
-
-
-class TestDigits(TypedDict):
-    """Test images to pick from."""
-
-    misclassified: list[PicturedAnswer]
-    recognised: list[PicturedAnswer]
-
-
-class TrainingDigit(TypedDict):
-    """A training image to look for neighbours among."""
-
-    index: Count
-    digit: Count
-    pixels: Pixels
-
-
-class TrainingDigits(TypedDict):
-    """A sample of the training images."""
-
-    size: Positive
-    per_digit: Count
-    seed: int
-    images: list[TrainingDigit]
-
-
-@finite
-class Playground(TypedDict):
-    """playground.json."""
-
-    run: RunFields
-    test_set: TestSetFields
-    float_network: Proportion
-    quantized_network: QuantizedNetwork
-    network: Network
-    test_digits: TestDigits
-    training_digits: TrainingDigits
-
-
 def render_playground(document: Row, checksum: str) -> str:
     """Return the page.
 
-    Parameters
-    ----------
-    document : dict
-        ``playground.json``, with which nothing is wrong (``playground_problem``).
-    checksum : str
-        SHA-256 sum of that file.
+    ``checksum`` is the SHA-256 sum of the file; ``playground_problem`` finds nothing wrong with the
+    document.
     """
     script = page_script()
     page = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import seaborn as sns
+from markupsafe import Markup
 from matplotlib import image as matplotlib_image
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
@@ -35,19 +36,13 @@ MIN_DRAWN = 10
 Row = dict[str, Any]
 
 
-def learning_curves(histories: dict[str, list[Row]], quantity: str, label: str) -> str:
+def learning_curves(histories: dict[str, list[Row]], quantity: str, label: str) -> Markup:
     """Draw loss or accuracy against the epoch, training dashed and validation solid.
 
     Each line ends in a mark: there are the weights that the run kept, those of its last epoch.
 
-    Parameters
-    ----------
-    histories : dict
-        ``history`` of ``metrics.json``, by the run's name.
-    quantity : "loss" or "accuracy"
-        Rows hold it as ``train_<quantity>`` and ``val_<quantity>``.
-    label : str
-        Of the vertical axis.
+    ``histories`` has the ``history`` of ``metrics.json`` by run, whose rows hold the quantity (loss
+    or accuracy) as ``train_<quantity>`` and ``val_<quantity>``.
     """
     alt_text = []
     with new_axes(height=3.0) as axes:
@@ -71,7 +66,7 @@ def learning_curves(histories: dict[str, list[Row]], quantity: str, label: str) 
         return render(axes, f"{label} after each epoch: {'; '.join(alt_text)}.")
 
 
-def learning_rates(histories: dict[str, list[Row]]) -> str:
+def learning_rates(histories: dict[str, list[Row]]) -> Markup:
     """Draw the learning rate of each epoch's last step; ``histories`` as above."""
     alt_text = []
     with new_axes(height=3.0) as axes:
@@ -90,7 +85,7 @@ def learning_rates(histories: dict[str, list[Row]]) -> str:
 
 def confusion_heatmap(
     matrix: Sequence[Sequence[int]], name: str, classes: Sequence[str], noun: str
-) -> str:
+) -> Markup:
     """Draw a confusion matrix in which the errors show: only they are coloured.
 
     The thousands of right answers would leave every error in one pale shade, so the diagonal is a
@@ -135,23 +130,16 @@ def confusion_heatmap(
         )
 
 
-def reliability_diagram(before: Row, after: Row | None, name: str, style: Style) -> str:
-    """Draw accuracy against confidence: on the diagonal, a network is as good as it believes.
+def reliability_diagram(before: Row, after: Row | None, name: str, style: Style) -> Markup:
+    """Draw accuracy against confidence: on the diagonal calibration is perfect.
 
     Bins of fewer than ``MIN_DRAWN`` answers say nothing, and are left out.
 
-    Parameters
-    ----------
-    before, after : dict
-        Of ``common.confidence.calibration``, before and after temperature scaling.
-    name : str
-        Of the run.
-    style : dict
-        One of ``STYLES``: that of the run in the other figures.
+    ``before`` and ``after`` temperature scaling are what ``common.metrics.calibration`` returns.
     """
     alt_text = []
     with new_axes(height=4.2) as axes:
-        axes.plot([0, 100], [0, 100], ":", color=MUTED, linewidth=1, label="as good as it believes")
+        axes.plot([0, 100], [0, 100], ":", color=MUTED, linewidth=1, label="perfect calibration")
         for measured, label, line in (
             (before, "as trained", "--"),
             (after, "after temperature scaling", "-"),
@@ -184,13 +172,10 @@ def reliability_diagram(before: Row, after: Row | None, name: str, style: Style)
         )
 
 
-def accuracy_against_coverage(rows: dict[str, list[Row]]) -> str:
+def accuracy_against_coverage(rows: dict[str, list[Row]]) -> Markup:
     """Draw the accuracy on what is still answered if the least certain images are not.
 
-    Parameters
-    ----------
-    rows : dict
-        Of ``common.confidence.accuracy_at_coverage``, by the run's name.
+    ``rows`` has what ``common.metrics.accuracy_at_coverage`` returns, by run.
     """
     alt_text = []
     with new_axes(height=3.6) as axes:
@@ -209,15 +194,10 @@ def accuracy_against_coverage(rows: dict[str, list[Row]]) -> str:
         return render(axes, f"Accuracy on what is answered: {'; '.join(alt_text)}.")
 
 
-def accuracy_distribution(accuracies: Sequence[float], threshold: float) -> str:
+def accuracy_distribution(accuracies: Sequence[float], threshold: float) -> Markup:
     """Draw how many submissions reached which accuracy, with the threshold.
 
-    Parameters
-    ----------
-    accuracies : sequence of float
-        Percent, at least one.
-    threshold : float
-        Percent; what lies left of it failed.
+    All in percent; there is at least one accuracy.
     """
     low = min(math.floor(min(accuracies)), math.floor(threshold))
     edges = np.linspace(low, 100, 26).tolist() if low < 100 else [99.0, 100.0]

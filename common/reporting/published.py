@@ -14,14 +14,18 @@ class PublishedResult(NamedTuple):
     url: str
 
 
+_LECUN = (
+    "LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition. "
+    "Proceedings of the IEEE 86(11), 1998, section III.C and figure 9"
+)
+
 PUBLISHED_RESULTS = (
     PublishedResult(
         label="Linear classifier",
         kind="one layer of weights",
         year=1998,
         error=12.0,
-        source="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
-        "recognition. Proceedings of the IEEE 86(11), 1998, section III.C and figure 9",
+        source=_LECUN,
         url="https://doi.org/10.1109/5.726791",
     ),
     PublishedResult(
@@ -29,8 +33,7 @@ PUBLISHED_RESULTS = (
         kind="multilayer perceptron",
         year=1998,
         error=4.7,
-        source="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
-        "recognition. Proceedings of the IEEE 86(11), 1998, section III.C and figure 9",
+        source=_LECUN,
         url="https://doi.org/10.1109/5.726791",
     ),
     PublishedResult(

@@ -17,6 +17,7 @@ from itertools import cycle
 from typing import Any, cast
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -89,16 +90,11 @@ _STYLE: Any = {
 _SVG_CLEANUP = (
     (r"^.*?(?=<svg)", ""),  # XML declaration and document type
     (r"<defs>\s*<style.*?</style>\s*</defs>", ""),  # would apply to the whole page
-    (r"<metadata>.*?</metadata>|<!--.*?-->", ""),
     (r"font-family: [^;\"]*;? ?", ""),  # the page's font is used
     (r" transform=\"rotate\(-0 [^)]*\)\"", ""),
     (r"<path d=\"[^\"]*\"( clip-path=\"[^\"]*\")? style=\"fill: none\"/>|<g/>", ""),  # invisible
     (r"(\d+\.\d\d)\d+", r"\1"),  # hundredths of a point
-    (r"(?<=[\d\"])\s*\n\s*(?=[A-Za-z\"])", " "),  # path data and tags on one line
     (r"\s*\n\s*", "\n"),
-    # What the figure itself says for all of its text.
-    (r"(?<=style=\")([^\"]*)font-size: 10px; ", r"\1"),
-    (rf"(<text style=\"[^\"]*?);? ?fill: {INK}", r"\1"),
 )
 
 
@@ -157,7 +153,7 @@ def count_axis(axis: Axis) -> None:
 _TEXT = "\ue000{}\ue000"
 
 
-def render(axes: Axes, description: str) -> str:
+def render(axes: Axes, description: str) -> Markup:
     """Return the figure as an SVG element for a page, named by ``description``."""
     buffer = io.StringIO()
     cast(Figure, axes.figure).savefig(
@@ -169,11 +165,10 @@ def render(axes: Axes, description: str) -> str:
     svg, texts = _texts_aside(buffer.getvalue())
     for pattern, replacement in _SVG_CLEANUP:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
-    style = f"font-size: 10px; fill: {INK}"
     svg = re.sub(
         r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>",
         # No width and height: the page's style sheet decides.
-        rf'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="\1" style="{style}" '
+        rf'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="\1" '
         rf'role="img" aria-label="{_TEXT.format(len(texts))}">',
         svg,
         count=1,
@@ -181,9 +176,9 @@ def render(axes: Axes, description: str) -> str:
     for marker, (variable, colour) in CSS_VARIABLES.items():
         svg = svg.replace(marker, f"var({variable}, {colour})")
     prefix = hashlib.sha256(description.encode("utf-8", "replace")).hexdigest()[:6]
-    svg = _without_bare_groups(_unique_ids(svg, prefix)).strip()
+    svg = _unique_ids(svg, prefix).strip()
     texts.append(escape(label_text(description)))
-    return re.sub(_TEXT.format(r"(\d+)"), lambda match: texts[int(match[1])], svg)
+    return Markup(re.sub(_TEXT.format(r"(\d+)"), lambda match: texts[int(match[1])], svg))
 
 
 def _texts_aside(svg: str) -> tuple[str, list[str]]:
@@ -206,16 +201,3 @@ def _unique_ids(svg: str, prefix: str) -> str:
 
     svg = re.sub(r' id="([^"]+)"', rename, svg)
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", svg).replace("xlink:href", "href")
-
-
-def _without_bare_groups(svg: str) -> str:
-    """Drop the tags of groups without attributes: most are, once their ids are gone."""
-    bare: list[bool] = []
-
-    def keep_or_drop(match: re.Match[str]) -> str:
-        if match[0].startswith("<g"):
-            bare.append(match[0] == "<g>")
-            return "" if bare[-1] else match[0]
-        return "" if bare.pop() else match[0]
-
-    return re.sub(r"\n{2,}", "\n", re.sub(r"<g(?: [^>]*[^/])?>|</g>", keep_or_drop, svg))

@@ -59,10 +59,7 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.
 
-        Raises
-        ------
-        UserError
-            Always.
+        Raises UserError, always.
         """
         raise UserError(f"{message} (--help lists the flags)")
 

@@ -19,10 +19,7 @@ from common.support.errors import UserError
 def seed_everything(seed: int) -> None:
     """Seed every global source of random numbers: ``random``, numpy and torch (all devices).
 
-    Raises
-    ------
-    UserError
-        If ``seed`` is out of the range that all three accept, 0 to 2**32 - 1.
+    Raises UserError if ``seed`` is out of the range that all three accept, 0 to 2**32 - 1.
     """
     if not 0 <= seed < 2**32:
         raise UserError(f"--seed is {seed}, but must be between 0 and {2**32 - 1}")
@@ -72,10 +69,7 @@ def choose_device(name: str) -> torch.device:
 
     Under torchrun each rank gets a GPU of its own; mps cannot be shared, and is not used.
 
-    Raises
-    ------
-    UserError
-        If ``name`` is not a device of this machine.
+    Raises UserError if ``name`` is not a device of this machine.
     """
     available = ["cpu"]
     if torch.backends.mps.is_available():
@@ -105,26 +99,32 @@ def versions() -> dict[str, str]:
 
 def processor_family() -> str:
     """Return vendor, family and vector instructions, which decide the kernels that torch uses."""
-    found: dict[str, str] = {}
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:  # Linux alone has it
-        for line in file:
-            key, _, value = line.partition(":")
-            found.setdefault(key.strip(), value.strip())
+    found = _cpuinfo()
     vendor = found.get("vendor_id", platform.machine())
     family = found.get("cpu family", platform.processor())
     return f"{vendor} family {family}, {torch.backends.cpu.get_cpu_capability()}"
 
 
+def _cpuinfo() -> dict[str, str]:
+    """Return what Linux says of the first processor; nothing elsewhere."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            found.setdefault(key.strip(), value.strip())
+    return found
+
+
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Return versions, processor, threads, device, commit and command line, as JSON values."""
+    # platform.processor() is empty on most Linux systems.
+    processor = _cpuinfo().get("model name") or platform.processor() or platform.machine()
     return {
         **versions(),
         **_commit(),
         "command": command_line(),
         "device": str(device),
-        "device_name": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else _processor(),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor,
         "processor_family": processor_family(),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
@@ -155,13 +155,3 @@ def _git(*command: str) -> str | None:
     except (OSError, subprocess.SubprocessError):  # no git here, or none that answers
         return None
     return completed.stdout.strip() if completed.returncode == 0 else None
-
-
-def _processor() -> str:
-    # platform.processor() is empty on most Linux systems, where the name stands in this file.
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.split(":", 1)[1] for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return (names[0] if names else platform.processor() or platform.machine()).strip()

@@ -15,30 +15,12 @@ class SubmissionError(Exception):
     """Why a file cannot be graded, in a sentence for the person who handed it in."""
 
 
-def require_between(above: float, at_most: float, **settings: float) -> None:
-    """Refuse settings outside of a range; the keywords are the names of the flags.
+def require_positive(at_most: float = math.inf, **settings: float) -> None:
+    """Refuse settings that are not finite numbers above 0, or above ``at_most``.
 
-    Raises
-    ------
-    UserError
-        For the first of them; it names the flag and the value found.
+    The keywords are the names of the flags. Raises UserError for the first of them.
     """
+    limit = "a finite number above 0" if at_most == math.inf else f"above 0, at most {at_most:g}"
     for name, value in settings.items():
-        if not above < value <= at_most:
-            raise UserError(
-                f"--{name} is {value:g}, but must be above {above:g} and at most {at_most:g}"
-            )
-
-
-def require_positive(**settings: float) -> None:
-    """Refuse settings that are not finite numbers above 0; the keywords are the flags' names.
-
-    Raises
-    ------
-    UserError
-        For the first of them; it names the flag and the value found.
-    """
-    for name, value in settings.items():
-        if not 0 < value < math.inf:
-            flag = f"--{name.replace('_', '-')}"
-            raise UserError(f"{flag} is {value}, but must be a finite number above 0")
+        if not (0 < value < math.inf and value <= at_most):
+            raise UserError(f"--{name.replace('_', '-')} is {value:g}, but must be {limit}")

@@ -29,12 +29,8 @@ def atomic_write(path: Path, content: bytes) -> None:
     A temporary file in the same folder is written, flushed to the disk and renamed over ``path``;
     then the folder is flushed, since a new name is only as durable as its folder.
 
-    Raises
-    ------
-    UserError
-        If ``path`` is no place for a file.
-    OSError
-        If it cannot be written to; ``path`` is then as it was before.
+    Raises UserError if ``path`` is no place for a file; OSError if it cannot be written to;
+    ``path`` is then as it was before.
     """
     path = Path(path)
     require_target(path)
@@ -48,12 +44,8 @@ def atomic_write(path: Path, content: bytes) -> None:
 def require_target(path: Path) -> None:
     """Make the folder of ``path``, and refuse a path that is no place for a file.
 
-    Raises
-    ------
-    UserError
-        If a folder, a device or the like has that name: renaming over it would fail, or destroy it.
-    OSError
-        If the folder cannot be made.
+    Raises UserError if a folder, a device or the like has that name: renaming over it would fail,
+    or destroy it; OSError if the folder cannot be made.
     """
     if not path.name or (path.exists() and not path.is_file()):
         raise UserError(f"{path} is not a regular file: name another one to write to")
@@ -107,12 +99,7 @@ def folder_lock(folder: Path, alternative: str, wait: bool = False) -> Iterator[
     wait : bool
         Wait for the other process to end, and say so, instead of stopping.
 
-    Raises
-    ------
-    UserError
-        If another process is in here.
-    OSError
-        If the folder cannot be written to.
+    Raises UserError if another process is in here; OSError if the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / ".lock")
@@ -138,10 +125,7 @@ def folder_lock(folder: Path, alternative: str, wait: bool = False) -> Iterator[
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write ``document`` as indented UTF-8 JSON with sorted keys and the schema version.
 
-    Raises
-    ------
-    ValueError
-        If a number is NaN or infinite: JSON has neither.
+    Raises ValueError if a number is NaN or infinite: JSON has neither.
     """
     text = json.dumps(
         {"schema_version": SCHEMA_VERSION, **document},
@@ -167,11 +151,8 @@ def _escape_invisible(text: str) -> str:
 def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
     """Read a document that ``write_json`` wrote.
 
-    Raises
-    ------
-    UserError
-        If the file is missing, is no JSON object, has another schema version, or lacks one of the
-        ``required`` keys.
+    Raises UserError if the file is missing, is no JSON object, has another schema version, or lacks
+    one of the ``required`` keys.
     """
     try:
         document = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)

@@ -19,10 +19,7 @@ from common.support.text import terminal_safe
 def check(document: dict[str, Any], kind: type, path: Path, advice: str) -> None:
     """Refuse a document that is not of a kind.
 
-    Raises
-    ------
-    UserError
-        Naming the file, the first place that differs, and the advice.
+    Raises UserError, naming the file, the first place that differs, and the advice.
     """
     if problem := _type_problem(document, kind):
         raise UserError(f"{path}: {problem}: {advice}")
@@ -31,10 +28,7 @@ def check(document: dict[str, Any], kind: type, path: Path, advice: str) -> None
 def check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
     """Refuse an evaluation that evaluate.py cannot have written: a verdict above all.
 
-    Raises
-    ------
-    UserError
-        Naming the file and the first thing that is wrong.
+    Raises UserError, naming the file and the first thing that is wrong.
     """
     advice = "run evaluate.py again"
     check(evaluation, Evaluation, path, advice)
@@ -89,10 +83,7 @@ def row_problem(row: object, threshold: float, num_classes: int) -> str | None:
 def check_metrics(metrics: dict[str, Any], path: Path) -> None:
     """Refuse a run's metrics.json that a training script cannot have written.
 
-    Raises
-    ------
-    UserError
-        Naming the file and the first thing that is wrong.
+    Raises UserError, naming the file and the first thing that is wrong.
     """
     advice = "train again"
     check(metrics, Metrics, path, advice)

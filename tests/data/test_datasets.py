@@ -178,7 +178,7 @@ def test_report_speaks_of_fashion_and_not_of_digits(fashion):
     # The networks' class names, the data set's own name, and the folder in the commands.
     rest = re.sub(r"(Improved)?MNISTClassifier|[Ff]ashion-(MNIST|mnist)", "", text)
     assert not re.findall(r".{30}(?:mnist|digit).{30}", rest, flags=re.IGNORECASE)
-    assert "Beside published results" not in text
+    assert "Published results" not in text
 
 
 def test_there_is_nothing_to_draw_for_fashion(fashion):

@@ -24,19 +24,10 @@ Row = dict[str, Any]
 class Gradebook:
     """The files to write, checked before anything is graded.
 
-    Parameters
-    ----------
-    platform : one of FORMATS, or None
-        None writes grades.csv alone.
-    roster : Path or None
-        Canvas and Moodle need theirs, since grades go in under their own ids.
-    assignment : str or None
-        The column that gets the grades.
+    Without a platform (one of FORMATS) that is grades.csv alone. Canvas and Moodle need their
+    roster, since grades go in under their own ids; ``assignment`` is the column for the grades.
 
-    Raises
-    ------
-    UserError
-        If the three do not go together, or the roster is not the platform's.
+    Raises UserError if the three do not go together, or the roster is not the platform's.
     """
 
     def __init__(self, platform: str | None, roster: Path | None, assignment: str | None) -> None:

@@ -37,10 +37,8 @@ class Canvas:
     Grades are percentages, which Canvas takes of the points possible. Whoever has no graded
     submission keeps the cell of the roster, which Canvas takes for "no change".
 
-    Raises
-    ------
-    UserError
-        If the roster is not the gradebook's export, or the assignment is not one of its columns.
+    Raises UserError if the roster is not the gradebook's export, or the assignment is not one of
+    its columns.
     """
 
     def __init__(self, roster: Roster, assignment: str | None) -> None:
@@ -92,10 +90,8 @@ class Moodle:
     Moodle refuse a whole file, so there are none: without a graded submission a worksheet's row
     stays as it was, and the other file has no row.
 
-    Raises
-    ------
-    UserError
-        If the roster has neither an Identifier nor one of the columns that Moodle imports by.
+    Raises UserError if the roster has neither an Identifier nor one of the columns that Moodle
+    imports by.
     """
 
     def __init__(self, roster: Roster, assignment: str | None) -> None:

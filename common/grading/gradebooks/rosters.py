@@ -31,10 +31,7 @@ class Roster(NamedTuple):
     def column(self, name: str) -> int:
         """Return the index of a column.
 
-        Raises
-        ------
-        UserError
-            If there is none, or more than one, of that name.
+        Raises UserError if there is none, or more than one, of that name.
         """
         if self.header.count(name) != 1:
             raise UserError(
@@ -70,10 +67,7 @@ class Matching(NamedTuple):
 def read_roster(path: Path) -> Roster:
     """Read a roster, separated by commas or semicolons.
 
-    Raises
-    ------
-    UserError
-        If it is missing, or no CSV file with a header and rows.
+    Raises UserError if it is missing, or no CSV file with a header and rows.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -101,10 +95,7 @@ def make_student(
 
     Names are shown to people alone, and can be made harmless there.
 
-    Raises
-    ------
-    UserError
-        If a spreadsheet would run an identifier.
+    Raises UserError if a spreadsheet would run an identifier.
     """
     known = [identifier.strip() for identifier in identifiers if identifier.strip()]
     for identifier in known:

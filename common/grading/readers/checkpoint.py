@@ -46,10 +46,8 @@ def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
     The weights are the whole content, or under ``model_state_dict`` or ``state_dict``; ``rebuild``
     says what they must be. The network has to fit ``sizes``.
 
-    Raises
-    ------
-    SubmissionError
-        If there is no such network. The text is ours: torch's own recommends unsafe loading.
+    Raises SubmissionError if there is no such network. The text is ours: torch's own recommends
+    unsafe loading.
     """
     if zipfile.is_zipfile(io.BytesIO(content)):
         _check_archive(content)

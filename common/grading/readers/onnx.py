@@ -29,10 +29,8 @@ def predict_onnx(content: bytes, images: np.ndarray, num_classes: int) -> np.nda
     images : ndarray of float32, shape [N, 1, side, side]
         Normalised as the recipes are.
 
-    Raises
-    ------
-    SubmissionError
-        If it is no such model. Custom operators and data in other files are not available to it.
+    Raises SubmissionError if it is no such model. Custom operators and data in other files are not
+    available to it.
     """
     if onnxruntime is None:
         raise SubmissionError(

@@ -37,11 +37,8 @@ def parse_predictions(content: bytes, num_images: int, num_classes: int) -> np.n
 
     A byte order mark, CRLF, quoted cells and a missing header are accepted.
 
-    Raises
-    ------
-    SubmissionError
-        With the first five problems and how many more there are: cells that are no ids or labels,
-        ids out of range, given twice or missing.
+    Raises SubmissionError with the first five problems and how many more there are: cells that are
+    no ids or labels, ids out of range, given twice or missing.
     """
     rows = _read_rows(content)
     problems = _Problems()

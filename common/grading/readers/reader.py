@@ -35,17 +35,9 @@ _LATE_CODECS = ("cp437", "latin-1", "ascii", "raw_unicode_escape", "unicode_esca
 def read_answers(content: bytes, kind: str, images: Tensor, num_classes: int) -> Answers:
     """Return what a submission answers to ``images`` (float32 [N, 1, side, side], normalised).
 
-    Parameters
-    ----------
-    content : bytes
-        Of the file.
-    kind : str
-        One of the values of ``common.grading.submissions.KINDS``.
+    ``kind`` is one of the values of ``common.grading.submissions.KINDS``.
 
-    Raises
-    ------
-    SubmissionError
-        If the file cannot be graded.
+    Raises SubmissionError if the file cannot be graded.
     """
     if kind == "predictions":
         return ClassAnswers(parse_predictions(content, len(images), num_classes))

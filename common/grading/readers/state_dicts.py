@@ -46,10 +46,7 @@ def rebuild(
     sizes : Sizes
         What the network has to fit.
 
-    Raises
-    ------
-    SubmissionError
-        Naming the first thing that is wrong, and how many more there are.
+    Raises SubmissionError, naming the first thing that is wrong, and how many more there are.
     """
     if not state_dict:
         raise SubmissionError("the file holds no weights")

@@ -98,11 +98,9 @@ def _write_header(block: memoryview, state: int, info: FileInfo) -> None:
 def decode(block: bytes, num_images: int, num_classes: int) -> Answers:
     """Read the answers from a block that an untrusted process filled in.
 
-    Raises
-    ------
-    SubmissionError
-        With the process's reason, or if there is not one answer to every image: logits must be
-        finite, and not all the same for every image; classes must be below ``num_classes``.
+    Raises SubmissionError with the process's reason, or if there is not one answer to every image:
+    logits must be finite, and not all the same for every image; classes must be below
+    ``num_classes``.
     """
     state, architecture, parameters, epoch, claim, length, text = _HEADER.unpack_from(block)
     notes = text[: min(length, _TEXT_BYTES)].decode("utf-8", "replace")[:MAX_TEXT]
@@ -132,10 +130,7 @@ def decode(block: bytes, num_images: int, num_classes: int) -> Answers:
 def check_logits(logits: np.ndarray) -> None:
     """Refuse logits [N, C] that name no class; argmax would silently call them all 0.
 
-    Raises
-    ------
-    SubmissionError
-        If one is NaN or infinite, or if all values are equal for every image.
+    Raises SubmissionError if one is NaN or infinite, or if all values are equal for every image.
     """
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(broken):
