@@ -126,7 +126,18 @@ FASHION_MNIST_SPEC = DatasetSpec(
         key="fashion-mnist",
         title="Fashion-MNIST",
         classes=tuple(
-            "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
+            [
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
+            ]
         ),
         # Measured on the 60,000 training images; tests/data/test_datasets.py measures them again.
         normalization=Normalization(0.2860405969887955, 0.3530242445149226),

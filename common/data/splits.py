@@ -20,9 +20,7 @@ class TrainingData(NamedTuple):
     summary: dict[str, Any]
 
 
-def load_training_data(
-    spec: DatasetSpec, data_dir: Path, val_size: int, seed: int
-) -> TrainingData:
+def load_training_data(spec: DatasetSpec, data_dir: Path, val_size: int, seed: int) -> TrainingData:
     """Read the training images and split them, stratified by class. No test image is read.
 
     Parameters

@@ -10,7 +10,6 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from tests.conftest import run
 from PIL import Image
 
 from common.data import download
@@ -18,10 +17,11 @@ from common.data.arrays import load_split
 from common.data.catalog import MNIST_SPEC
 from common.data.idx import decode_idx, encode_idx, md5_of
 from common.data.pixels import decode_pixels, encode_pixels
-from common.data.summary import describe
 from common.data.splits import load_training_data, split_indices
+from common.data.summary import describe
 from common.support.errors import UserError
 from common.transforms import normalize, train_transform, viz_transform
+from tests.conftest import run
 
 
 def test_fast_path_equals_the_reference_transform_on_real_images(train_images):
