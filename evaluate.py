@@ -24,9 +24,10 @@ from common.data.catalog import DATASET_HELP, DATASETS
 from common.grading import document
 from common.grading.grade import grade_all
 from common.grading.gradebooks.gradebook import FORMATS, Gradebook
+from common.grading.intake.submissions import Submission, find_submissions, require_outside
+from common.grading.preprocessing import CHOICES, Preprocessing, choose_preprocessing
 from common.grading.rows import assign_ranks, mark_duplicates
 from common.grading.sandbox.client import Sandbox
-from common.grading.submissions import Submission, find_submissions, require_outside
 from common.reporting import github, terminal
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
@@ -51,6 +52,8 @@ def main() -> int:
     threshold = parse_threshold(args)
     if not args.paths and (args.format or args.roster or args.leaderboard or args.fresh):
         raise UserError("--format, --roster, --leaderboard and --fresh need a PATH to grade")
+    if args.models and not args.models.is_file():
+        raise UserError(f"--models {args.models}: no such file")
     if args.paths and args.playground:
         raise UserError("--playground shows the best of one's own runs: leave out PATH")
     spec = DATASETS[args.dataset]
@@ -91,6 +94,10 @@ def parse_arguments() -> argparse.Namespace:
     flag("--memory", metavar="GIB", type=float, default=2.0, help="memory of each submission")
     flag("--timeout", metavar="SECONDS", type=float, default=30.0, help="time of each submission")
     jobs = max(1, (os.cpu_count() or 1) // distributed.local_world_size())
+    how = f"how pixels become inputs: {CHOICES}; auto infers it on training images"
+    flag("--preprocessing", metavar="HOW", default="auto", help=how)
+    what = "Python file with the classes of the assignment; it is run"
+    flag("--models", metavar="FILE.py", type=Path, help=what)
     flag("--jobs", type=int, default=jobs, help="submissions under way at a time, in each process")
     flag("--fresh", action="store_true", help="grade again what an earlier run graded")
     flag("--leaderboard", action="store_true", help="rank the submissions")
@@ -199,24 +206,31 @@ def grade_submissions(
 
     Under torchrun each rank grades its part, and rank 0 writes and returns the evaluation.
     """
-    submissions = find_submissions(args.paths)
+    found = find_submissions(args.paths)
+    submissions = found.submissions
     require_outside(output, args.paths)
     gradebook = Gradebook(args.format, args.roster, args.assignment)
     require_target(output)
     test_set = load_test_set(args)
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
-    versions = document.grading_versions()
+    spec, recipe = DATASETS[args.dataset], test_set.dataset.normalization
+    preprocessing = choose_preprocessing(args.preprocessing, spec, args.data_dir, recipe)
+    versions = document.grading_versions(args.preprocessing, args.models)
     fields = document.header(test_set, threshold, versions, output, limits=limits)
     document.require_agreement(submissions, fields)
     lock = folder_lock(output.parent, ANOTHER_OUTPUT)
     with lock if distributed.is_main_process() else contextlib.nullcontext():
-        growing = document.GrowingEvaluation(document.path_of_this_rank(output), fields, {})
+        dropped = document.no_longer_in(output, submissions)
+        path = document.path_of_this_rank(output, args.fresh)
+        growing = document.GrowingEvaluation(path, fields, {})
         known = distributed.broadcast_from_main(
-            lambda: document.take_over(growing, submissions, threshold, args.isolation, args.fresh)
+            lambda: document.take_over(
+                growing, output, submissions, threshold, args.isolation, args.fresh
+            )
         )
         left = document.left_for_this_rank(submissions, known)
         with growing:
-            grade_the_rest(args, threshold, left, test_set, growing)
+            grade_the_rest(args, threshold, left, test_set, preprocessing, growing)
             document.collect(growing)
         if not distributed.is_main_process():
             return None
@@ -224,14 +238,21 @@ def grade_submissions(
         mark_duplicates(rows)
         if args.leaderboard:
             assign_ranks(rows)
+        growing.path = output
         evaluation = growing.save(complete=True)
         document.remove_files_of_other_ranks(output)
         with github.commands_stopped():
             print(terminal.evaluation(evaluation))
-            print("\n".join(gradebook.write(evaluation, output.parent)))
+            if found.left_out:
+                print(terminal.named("Left out, since nobody hands it in", found.left_out))
+            if dropped:
+                print(terminal.named("Graded by an earlier command and no longer here", dropped))
+            written = gradebook.write(evaluation, output.parent)
+            print(*written.lines, sep="\n")
+            print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
+            print("".join(f"{line}\n" for line in written.lost_block()), end="")
     github.summarise(evaluation)
-    print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
-    print(terminal.verdict(evaluation))
+    print(terminal.verdict(evaluation, len(written.lost), written.gradebook))
     return evaluation
 
 
@@ -240,21 +261,25 @@ def grade_the_rest(
     threshold: Fraction,
     left: dict[int, Submission],
     test_set: LabelledImages,
+    preprocessing: Preprocessing,
     growing: document.GrowingEvaluation,
 ) -> None:
     """Grade the submissions that have no row yet, with a progress bar that counts verdicts."""
 
     def start_sandbox() -> Sandbox:
         memory = round(args.memory * 2**30)
-        sandbox = Sandbox(test_set, args.isolation, memory, args.timeout, args.jobs)
+        limits = (memory, args.timeout, args.jobs)
+        sandbox = Sandbox(test_set, args.isolation, *limits, preprocessing, args.models)
         if sandbox.fallback_reason:
             reason = sandbox.fallback_reason
             print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
         return sandbox
 
+    if preprocessing.warning and distributed.is_main_process():
+        print(preprocessing.warning, file=sys.stderr)
     known = len(growing.rows)
     with tqdm(total=known + len(left), initial=known, unit="file", disable=None) as bar:
-        for index, row in grade_all(left, test_set, threshold, start_sandbox):
+        for index, row in grade_all(left, test_set, threshold, preprocessing, start_sandbox):
             growing.add(index, row)
             counts = Counter(row["status"] for row in growing.rows.values())
             bar.set_postfix({s: counts[s] for s in ("pass", "fail", "error")}, refresh=False)

@@ -25,13 +25,14 @@ ALLOWED = {
 }
 # Likewise within grading.
 ALLOWED_IN_GRADING = {
-    "submissions": set(),
     "rows": set(),
     "gradebooks": set(),
-    "sandbox": {"submissions"},
+    "sandbox": set(),
+    "intake": {"sandbox"},
+    "preprocessing": {"sandbox"},
     "readers": {"sandbox"},
-    "grade": {"rows", "sandbox", "submissions"},
-    "document": {"grade", "rows", "submissions"},
+    "grade": {"intake", "preprocessing", "rows", "sandbox"},
+    "document": {"grade", "intake", "rows"},
     "own_runs": {"grade", "readers", "rows", "sandbox"},
     "playground": {"own_runs"},
 }
@@ -40,7 +41,7 @@ REPORTING_TAKES = {
     *("common.support.cli", "common.support.errors", "common.support.files"),
     *("common.support.schemas", "common.support.text"),
 }
-MAY_REACH_TORCH = ("own_runs", "playground", "readers", "sandbox.server")
+MAY_REACH_TORCH = ("own_runs", "playground", "readers", "sandbox.reading", "sandbox.server")
 
 MODULES = sorted((REPO / "common").rglob("*.py"))
 

@@ -16,8 +16,8 @@ from typing import Any
 import common
 from common.data.arrays import LabelledImages
 from common.grading.grade import reuse_rows
+from common.grading.intake.submissions import Submission
 from common.grading.rows import Row, isolation_of
-from common.grading.submissions import Submission
 from common.support import distributed
 from common.support.cli import Stopped, command_line
 from common.support.errors import UserError
@@ -59,12 +59,19 @@ def header(
     }
 
 
-def grading_versions() -> dict[str, str]:
+def grading_versions(preprocessing: str, models: Path | None) -> dict[str, str]:
     """Return the versions of what decides whether a submission can be read, and how.
 
-    ``grader`` is a checksum of this package: rows of another version of it do not hold.
+    ``grader`` is a checksum of this package: rows of another version of it do not hold, nor do
+    those of another ``--preprocessing`` or of other ``--models``.
     """
-    found = {"python": platform.python_version(), "grader": _checksum_of_package()}
+    found = {
+        "python": platform.python_version(),
+        "grader": _checksum_of_package(),
+        "preprocessing": preprocessing,
+    }
+    if models is not None:
+        found["models"] = hashlib.sha256(models.read_bytes()).hexdigest()[:12]
     for package in ("torch", "numpy", "safetensors", "onnxruntime"):
         with contextlib.suppress(PackageNotFoundError):  # the last two are optional
             found[package] = version(package)
@@ -128,7 +135,9 @@ class GrowingEvaluation:
     def __exit__(self, kind: type | None, exception: BaseException | None, trace: object) -> None:
         if isinstance(exception, Stopped):
             self.save()
-            exception.advice = "the rows so far are saved, and the same command goes on"
+            exception.advice = (
+                "the rows so far are saved, and the same command without --fresh goes on"
+            )
 
     def add(self, index: int, row: Row) -> None:
         """Add a row, and write all so far unless that was done a moment ago."""
@@ -152,9 +161,12 @@ class GrowingEvaluation:
         return document
 
 
-def path_of_this_rank(output: Path) -> Path:
-    """Return where this process keeps its rows: rank 0 in the evaluation itself."""
-    if distributed.is_main_process():
+def path_of_this_rank(output: Path, fresh: bool) -> Path:
+    """Return where this process keeps its rows: rank 0 in the evaluation itself.
+
+    A ``fresh`` grading keeps them beside it: an interruption would lose an earlier evaluation.
+    """
+    if distributed.is_main_process() and not (fresh and output.exists()):
         return output
     return output.with_name(f"{output.stem}.rank-{distributed.rank()}{output.suffix}")
 
@@ -175,6 +187,7 @@ def require_agreement(submissions: list[Submission], fields: dict[str, Any]) -> 
 
 def take_over(
     growing: GrowingEvaluation,
+    output: Path,
     submissions: list[Submission],
     threshold: Fraction,
     isolation: str,
@@ -185,13 +198,15 @@ def take_over(
     The other ranks are about to write their files anew, so the rows in those are saved in the
     evaluation first. After a restart by torchrun, rows that count as ``fresh`` are there already.
     """
-    others = _files_of_other_ranks(growing.path)
-    paths = [] if fresh and not distributed.is_restarted() else [growing.path, *others]
+    others = _files_of_other_ranks(output)
+    paths = [output, *others]
+    if fresh:
+        paths = others if distributed.is_restarted() else []
     earlier = [row for path in paths for row in earlier_rows(path, growing.fields, isolation)]
     growing.rows |= reuse_rows(submissions, earlier, threshold)
     if others:
         growing.save()
-        remove_files_of_other_ranks(growing.path)
+        remove_files_of_other_ranks(output, growing.path)
     return growing.rows
 
 
@@ -212,10 +227,22 @@ def collect(growing: GrowingEvaluation) -> None:
         growing.rows |= rows
 
 
-def remove_files_of_other_ranks(output: Path) -> None:
-    """Remove the files of the other ranks, whose rows are in the evaluation."""
+def remove_files_of_other_ranks(output: Path, kept: Path | None = None) -> None:
+    """Remove the files of the ranks, whose rows are in the evaluation, or in the one ``kept``."""
     for path in _files_of_other_ranks(output):
-        path.unlink(missing_ok=True)
+        if path != kept:
+            path.unlink(missing_ok=True)
+
+
+def no_longer_in(output: Path, submissions: list[Submission]) -> list[str]:
+    """Return the names in the evaluation at ``output`` of what is not graded this time."""
+    try:
+        rows = read_json(output, required=("results",))["results"]
+        names = [row["name"] for row in rows if not row["own"]]
+    except (UserError, TypeError, KeyError):
+        return []  # there is none, or none that this code wrote
+    graded = {submission.name for submission in submissions}
+    return [name for name in names if isinstance(name, str) and name not in graded]
 
 
 def _files_of_other_ranks(output: Path) -> list[Path]:

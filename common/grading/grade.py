@@ -12,10 +12,12 @@ import numpy as np
 from common import metrics
 from common.data.arrays import LabelledImages
 from common.data.catalog import Dataset
+from common.grading.intake.opening import open_submission
+from common.grading.intake.submissions import Submission
+from common.grading.preprocessing import Preprocessing
 from common.grading.rows import Row, ungraded_row
 from common.grading.sandbox.client import Sandbox
-from common.grading.sandbox.wire import Answers, LogitAnswers
-from common.grading.submissions import OpenFile, Submission, open_submission
+from common.grading.sandbox.wire import Answers, LogitAnswers, OpenFile, close_all
 from common.support.errors import SubmissionError
 from common.support.text import json_text
 
@@ -68,6 +70,7 @@ def grade_all(
     submissions: dict[int, Submission],
     test_set: LabelledImages,
     threshold: Fraction,
+    preprocessing: Preprocessing,
     start_sandbox: Callable[[], Sandbox],
 ) -> Iterator[tuple[int, Row]]:
     """Yield the number and row of each submission, in the order they finish.
@@ -75,24 +78,19 @@ def grade_all(
     The labels of the test set stay in this process. ``threshold`` is in percent. The sandbox is
     started only if there is a file to read.
     """
-    rows = {
-        index: ungraded_row(s.name, s.source, "run" if s.is_run else "unknown", own=False)
-        for index, s in submissions.items()
-    }
+    rows = {index: _row_of(submission) for index, submission in submissions.items()}
     refused: deque[int] = deque()
 
-    def open_files() -> Iterator[tuple[int, OpenFile]]:
+    def open_files() -> Iterator[tuple[int, list[OpenFile]]]:
         for index, submission in submissions.items():
             try:
-                file = open_submission(submission)
-                rows[index]["sha256"] = _sha256(file.descriptor)
+                files = open_submission(submission)
+                rows[index] |= _fingerprints(files)
             except SubmissionError as error:
                 rows[index]["reason"] = str(error)
                 refused.append(index)
                 continue
-            if not submission.is_run:
-                rows[index]["kind"] = file.kind
-            yield index, file
+            yield index, files
 
     def refused_rows() -> Iterator[tuple[int, Row]]:
         while refused:
@@ -105,12 +103,38 @@ def grade_all(
         with start_sandbox() as sandbox:
             for index, outcome in sandbox.measure(itertools.chain([first], waiting)):
                 yield from refused_rows()
-                rows[index]["isolation"] = sandbox.isolation
+                row = {**rows[index], "isolation": sandbox.isolation}
                 if isinstance(outcome, SubmissionError):
-                    yield index, {**rows[index], "reason": str(outcome)}
-                else:
-                    yield index, graded_row(rows[index], outcome, test_set, threshold)
+                    yield index, {**row, "reason": str(outcome)}
+                    continue
+                answers, trials = outcome
+                if row["kind"] != "run":
+                    row["kind"] = answers.info.kind
+                try:
+                    row["preprocessing"] = preprocessing.describe(answers.info, trials)
+                except SubmissionError as error:
+                    yield index, {**row, "reason": str(error)}
+                    continue
+                yield index, graded_row(row, answers, test_set, threshold)
     yield from refused_rows()
+
+
+def _row_of(submission: Submission) -> Row:
+    kind = "run" if submission.is_run else "unknown"
+    row = ungraded_row(submission.name, submission.source, kind, own=False)
+    return row | ({"student": list(submission.student)} if submission.student else {})
+
+
+def _fingerprints(files: list[OpenFile]) -> dict[str, str]:
+    """Return the checksum of the only file, and of all files with their names.
+
+    Of several files the first one's stands for the submission: others may have handed it in too.
+    """
+    sums = [_sha256(file, files) for file in files]
+    together = hashlib.sha256(
+        repr([(f.name, s) for f, s in zip(files, sums, strict=True)]).encode()
+    )
+    return {"sha256": sums[0], "files_sha256": together.hexdigest()}
 
 
 def reuse_rows(
@@ -118,19 +142,19 @@ def reuse_rows(
 ) -> dict[int, Row]:
     """Return the rows of an earlier evaluation that still hold, by the submission's number.
 
-    A row holds for a file of the same bytes and kind; pass or fail is decided anew.
+    A row holds for the same files under the same names; pass or fail is decided anew.
     """
-    known = {(row["sha256"], row["kind"]): row for row in earlier if row.get("sha256")}
+    known = {row["files_sha256"]: row for row in earlier if row.get("files_sha256")}
     reused: dict[int, Row] = {}
     for index, submission in enumerate(submissions if known else []):
         try:
-            file = open_submission(submission)
-            sha256 = _sha256(file.descriptor)
+            files = open_submission(submission)
+            fingerprint = _fingerprints(files)["files_sha256"]
         except SubmissionError:
             continue  # it gets its reason anew
-        os.close(file.descriptor)
-        row = known.get((sha256, "run" if submission.is_run else file.kind))
-        if row is not None:
+        close_all(files)
+        row = known.get(fingerprint)
+        if row is not None and (row["kind"] == "run") == submission.is_run:
             row.pop("rank", None)  # of the earlier set of submissions
             source = json_text(submission.source)
             reused[index] = {**row, "name": submission.name, "source": source}
@@ -140,12 +164,12 @@ def reuse_rows(
     return reused
 
 
-def _sha256(descriptor: int) -> str:
-    """Return the checksum of an open file; one that cannot be read is closed."""
+def _sha256(file: OpenFile, files: list[OpenFile]) -> str:
+    """Return the checksum of an open file; if it cannot be read, all files are closed."""
     try:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        os.lseek(file.descriptor, 0, os.SEEK_SET)
+        with os.fdopen(os.dup(file.descriptor), "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        os.close(descriptor)
+        close_all(files)
         raise SubmissionError(f"cannot be read: {error.strerror}") from error

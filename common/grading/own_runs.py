@@ -19,7 +19,7 @@ from common.data.catalog import Dataset
 from common.data.pixels import encode_pixels
 from common.grading.grade import graded_row
 from common.grading.readers.checkpoint import Checkpoint, parse_checkpoint
-from common.grading.readers.reader import describe_file
+from common.grading.readers.kinds import describe_file
 from common.grading.rows import Row, ungraded_row
 from common.grading.sandbox.wire import LogitAnswers, check_logits
 from common.loops import Batches, predict_logits

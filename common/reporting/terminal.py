@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from common.data.pixels import decode_pixels
-from common.support.text import accuracy_text, shorten, terminal_safe
+from common.support.text import accuracy_text, preprocessing_text, quoted, shorten, terminal_safe
 
 _NAME_WIDTH = 40
 
 # Classes that there is room for, side by side and one below the other.
 _ACROSS, _DOWN = 10, 20
+
+_NAMED = 10
 
 
 def exploration(summary: dict[str, Any]) -> str:
@@ -91,13 +93,19 @@ def choice(row: dict[str, Any]) -> str:
     return f"Best by validation accuracy: {name} ({accuracy})"
 
 
-def verdict(document: dict[str, Any]) -> str:
-    """Return the last lines: how many passed, and the verdict on the chosen model, if any."""
+def verdict(document: dict[str, Any], lost: int = 0, gradebook: str = "canvas.csv") -> str:
+    """Return the last lines: how many passed, and the verdict on the chosen model, if any.
+
+    ``lost`` submissions could not be put into the platform's file ``gradebook``.
+    """
     rows, percent = document["results"], f"{document['threshold']:.12g} %"
     counts = Counter(row["status"] for row in rows)
     line = f"{counts['pass']} of {len(rows)} reached {percent}"
     if counts["error"]:
         line += f"; {counts['error']} could not be graded"
+    if lost:
+        submissions = "submission" if lost == 1 else "submissions"
+        line += f"; {lost} {submissions} could not be put into {gradebook} (listed above)"
     best = next((row for row in rows if row["name"] == document["best"]), None)
     if best is None:
         return line
@@ -153,9 +161,19 @@ def remarks(row: dict[str, Any]) -> list[str]:
         others = row.get("duplicates", len(twins)) - 1
         more = f" and {others} more" if others > 0 else ""
         found.append(f"same as {shorten(terminal_safe(twins[0]), _NAME_WIDTH)}{more}")
+    if measured := preprocessing_text(row.get("preprocessing")):
+        found.append(f"measured with {measured}")
     if row.get("notes"):
         found.append(terminal_safe(row["notes"]))
     return found
+
+
+def named(what: str, names: list[str]) -> str:
+    """Return a line that lists names, each once."""
+    counts = Counter(names)
+    shown = [f"{quoted(name)}{f' ({n} times)' * (n > 1)}" for name, n in counts.items()]
+    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
+    return f"{what}: {', '.join(shown[:_NAMED])}{more}"
 
 
 def _columns(text: str) -> int:

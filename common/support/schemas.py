@@ -77,6 +77,14 @@ Confidence = shape(
     after=Calibration | None,
     coverage=listed(CoveragePoint, 1),
 )
+Preprocessing = shape(
+    name=str,
+    mean=float,
+    std=float,
+    source=Literal["declared", "inferred", "recipe", "given"],
+    sample_accuracy=Percent | None,
+    sample_accuracy_recipe=Percent | None,
+)
 AnyRow = shape(
     name=str,
     source=str,
@@ -88,6 +96,9 @@ AnyRow = shape(
     rank=NotRequired[int | None],
     duplicates=NotRequired[Count],
     duplicate_of=NotRequired[list[str]],
+    student=NotRequired[list[str]],
+    files_sha256=NotRequired[str],
+    preprocessing=NotRequired[Preprocessing | None],
 )
 ErrorRow = shape(AnyRow, status=Literal["error"], reason=str)
 GradedRow = shape(

@@ -2,10 +2,14 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 # What a spreadsheet takes for the start of a formula (CWE-1236), full-width forms included.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+_PIXELS = {"unit": "pixels in [0, 1]", "half": "pixels in [-1, 1]", "raw": "pixels from 0 to 255"}
 
 
 def json_text(path: str | Path) -> str:
@@ -47,6 +51,11 @@ def shorten_middle(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:head]}…{text[head + 1 - limit :]}"
 
 
+def name_key(text: str) -> str:
+    """Return a person's name or identifier for comparisons: in NFC, without case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
 def is_formula(text: str) -> bool:
     """Tell whether a spreadsheet would run ``text`` instead of showing it."""
     start = text.lstrip(" ")
@@ -80,3 +89,15 @@ def accuracy_text(accuracy: float, threshold: float) -> str:
     while (float(f"{accuracy:.{decimals}f}") >= threshold) != (accuracy >= threshold):
         decimals += 1
     return f"{accuracy:.{decimals}f}"
+
+
+def preprocessing_text(preprocessing: dict[str, Any] | None) -> str:
+    """Return how a row's pixels became inputs and who says so; nothing for the recipe's way.
+
+    ``preprocessing`` is the row's entry of that name, for example "pixels in [0, 1] (inferred)".
+    """
+    if not preprocessing or preprocessing["name"] == "recipe":
+        return ""
+    mean, std = preprocessing["mean"], preprocessing["std"]
+    other = f"pixels with mean {mean:.4g} and standard deviation {std:.4g}"
+    return f"{_PIXELS.get(preprocessing['name'], other)} ({preprocessing['source']})"

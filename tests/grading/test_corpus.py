@@ -24,7 +24,10 @@ from tests.grading.corpus import (
 )
 
 # Bubblewrap is a package of the system's, which continuous integration installs first.
-COLUMNS = ("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256")
+COLUMNS = (
+    *("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256"),
+    "preprocessing",
+)
 
 ISOLATIONS = [
     "process",
@@ -169,7 +172,7 @@ def test_claims_and_twins_are_marked_and_change_nothing(graded, isolation):
         assert rows[name]["duplicates"] >= len(twins) - 1
         assert len(rows[name]["duplicate_of"]) == 5
         assert name not in rows[name]["duplicate_of"]
-    assert "windows.csv" in rows["perfect.csv"]["duplicate_of"], "other bytes, same predictions"
+    assert "headless.csv" in rows["perfect.csv"]["duplicate_of"], "other bytes, same predictions"
     assert rows["below.csv"]["duplicate_of"] == []
     assert "module. was taken off" in rows["parallel.pth"]["notes"]
     assert rows["half.pth"]["notes"] == "float16 weights were graded as float32"

@@ -4,15 +4,15 @@ import os
 
 import torch
 
+from common.grading.intake.submissions import find_submissions
 from common.grading.rows import mark_duplicates
-from common.grading.submissions import find_submissions
 from tests.conftest import read, run
 
 
 def test_names_that_are_the_same_when_shown_are_numbered(tmp_path):
     for name in (b"\xff.csv", rb"\xff.csv", rb"\xff.csv (2)"):
         (tmp_path / os.fsdecode(name)).write_text("x")
-    names = [submission.name for submission in find_submissions([tmp_path])]
+    names = [submission.name for submission in find_submissions([tmp_path]).submissions]
     assert len(set(names)) == 3
 
 

@@ -6,19 +6,62 @@ import json
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from common.grading.gradebooks.platforms import Canvas, Moodle, gradescope_results, unmatched
+from common.grading.gradebooks.matching import Left
+from common.grading.gradebooks.platforms import Canvas, Moodle, gradescope_results
 from common.grading.gradebooks.rosters import read_roster
 from common.support.errors import UserError
 from common.support.files import atomic_write
-from common.support.text import accuracy_text, spreadsheet_cell
+from common.support.text import (
+    accuracy_text,
+    preprocessing_text,
+    quoted,
+    shorten,
+    spreadsheet_cell,
+    terminal_safe,
+)
 
-COLUMNS = ("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256")
+COLUMNS = (
+    *("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256"),
+    "preprocessing",
+)
+# The last column beside a file made from a roster: why a submission is not in that file.
+GRADEBOOK_COLUMN = "gradebook"
 FORMATS = ("canvas", "moodle", "gradescope")
 
+_MAX_LISTED = 20
+_MAX_REASON = 100  # characters
+
 Row = dict[str, Any]
+
+
+class Written(NamedTuple):
+    """What was written, and what could not be put into the platform's file."""
+
+    lines: list[str]
+    lost: list[str]  # one line a submission: name, grade and reason
+    gradebook: str = ""  # the platform's file; empty if none was made from a roster
+
+    def lost_block(self) -> list[str]:
+        """Return a heading and the first of the lost submissions, to be printed last."""
+        if not self.lost:
+            return []
+        count = len(self.lost)
+        submissions = f"{count} submission{'s' * (count > 1)}"
+        block = [
+            f"{submissions} could not be put into {self.gradebook}: enter the grades by hand, or "
+            "correct the names or the roster and run the same command again",
+            *(f"  {line}" for line in self.lost[:_MAX_LISTED]),
+        ]
+        if count > _MAX_LISTED:
+            more = count - _MAX_LISTED
+            block.append(
+                f"  and {more} more: all {count} are in grades.csv, in the column "
+                f'"{GRADEBOOK_COLUMN}"'
+            )
+        return block
 
 
 class Gradebook:
@@ -34,31 +77,41 @@ class Gradebook:
         kinds: dict[str | None, type[Canvas] | type[Moodle]] = {"canvas": Canvas, "moodle": Moodle}
         kind = kinds.get(platform)
         if kind and roster is None:
-            raise UserError(f"--format {platform} needs --roster, the platform's own export")
+            raise UserError(
+                f"--format {platform} needs --roster FILE, the platform's own CSV export"
+            )
         if not kind and (roster or assignment):
             raise UserError("--roster and --assignment go with --format canvas or moodle")
         self.platform = platform
         self.roster = kind(read_roster(roster), assignment) if kind and roster else None
 
-    def write(self, document: dict[str, Any], folder: Path) -> list[str]:
-        """Write every file into ``folder``; return lines that say what was written."""
+    def write(self, document: dict[str, Any], folder: Path) -> Written:
+        """Write every file into ``folder``; return what was written and what is not in it."""
         results, threshold = document["results"], document["threshold"]
-        lines = [_write(folder / "grades.csv", grades_csv(results, threshold))]
-        if self.roster is not None:
-            table, matching = self.roster.table(results, threshold)
-            lines.append(_write(folder / f"{self.platform}.csv", csv_text(table)))
-            lines += unmatched(matching)
         if self.platform == "gradescope":
-            for row in results:
-                result = json.dumps(gradescope_results(row, document), indent=2, allow_nan=False)
-                place = folder / "gradescope" / _folder_name(row["name"])
-                _write(place / "results.json", f"{result}\n")
-            lines.append(f"Wrote {len(results)} results.json in {folder / 'gradescope'}")
-        return lines
+            return Written(
+                [_write_grades(folder, document), _write_gradescope(folder, document)], []
+            )
+        if self.roster is None:
+            return Written([_write_grades(folder, document)], [])
+        name = f"{self.platform}.csv"
+        table, matching = self.roster.table(results, threshold)
+        why = {item.row["name"]: f"not in {name}: {item.why}" for item in matching.left}
+        lines = [_write_grades(folder, document, why), _write(folder / name, csv_text(table))]
+        if note := self.roster.roster.note:
+            lines.append(note)
+        if labels := matching.students_left:
+            lines.append(_without_submission(labels))
+        grades_first = sorted(matching.left, key=lambda item: item.row["status"] == "error")
+        return Written(lines, [_lost_line(item, threshold) for item in grades_first], name)
 
 
-def grades_csv(results: list[Row], threshold: float) -> str:
-    """Return one line a submission, sorted by name, every cell quoted and none a formula."""
+def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None = None) -> str:
+    """Return one line a submission, sorted by name, every cell quoted and none a formula.
+
+    ``lost`` gives the last column, by the names of rows; without it there is no such column.
+    """
+    header = COLUMNS if lost is None else (*COLUMNS, GRADEBOOK_COLUMN)
     lines = []
     for row in sorted(results, key=lambda row: row["name"]):
         graded = row["status"] != "error"
@@ -69,8 +122,12 @@ def grades_csv(results: list[Row], threshold: float) -> str:
             figures = [accuracy, interval, row["correct"], row["total"]]
         reason = spreadsheet_cell(row["reason"] or "")
         name = spreadsheet_cell(row["name"])
-        lines.append([name, row["status"], *figures, reason, row.get("sha256", "")])
-    return csv_text([COLUMNS, *lines])
+        measured = spreadsheet_cell(preprocessing_text(row.get("preprocessing")))
+        line = [name, row["status"], *figures, reason, row.get("sha256", ""), measured]
+        if lost is not None:
+            line.append(spreadsheet_cell(lost.get(row["name"], "")))
+        lines.append(line)
+    return csv_text([header, *lines])
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
@@ -78,6 +135,37 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
+
+
+def _write_grades(
+    folder: Path, document: dict[str, Any], lost: dict[str, str] | None = None
+) -> str:
+    return _write(
+        folder / "grades.csv", grades_csv(document["results"], document["threshold"], lost)
+    )
+
+
+def _write_gradescope(folder: Path, document: dict[str, Any]) -> str:
+    for row in document["results"]:
+        result = json.dumps(gradescope_results(row, document), indent=2, allow_nan=False)
+        _write(folder / "gradescope" / _folder_name(row["name"]) / "results.json", f"{result}\n")
+    return f"Wrote {len(document['results'])} results.json in {folder / 'gradescope'}"
+
+
+def _without_submission(labels: list[str]) -> str:
+    named = ", ".join(map(quoted, labels[:_MAX_LISTED]))
+    more = f" and {len(labels) - _MAX_LISTED} more" if len(labels) > _MAX_LISTED else ""
+    who = "student of the roster has" if len(labels) == 1 else "students of the roster have"
+    return f"{len(labels)} {who} no submission: {named}{more}"
+
+
+def _lost_line(item: Left, threshold: float) -> str:
+    row = item.row
+    if row["status"] == "error":
+        grade = f"error: {shorten(terminal_safe(row['reason']), _MAX_REASON)}"
+    else:
+        grade = f"{accuracy_text(row['accuracy'], threshold)} %, {row['status']}"
+    return f"{quoted(row['name'])} ({grade}): {item.why}"
 
 
 def _write(path: Path, text: str) -> str:

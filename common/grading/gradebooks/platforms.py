@@ -9,17 +9,18 @@ import html
 import re
 from typing import Any
 
-from common.grading.gradebooks.rosters import (
-    Matching,
-    Roster,
-    Student,
-    canvas_name,
-    make_student,
-    match,
-    moodle_name,
-)
+from common.grading.gradebooks.matching import CANVAS_NAMES, MOODLE_NAMES, Matching, match
+from common.grading.gradebooks.rosters import Roster, Student, make_student
 from common.support.errors import UserError
-from common.support.text import accuracy_text, quoted, spreadsheet_cell, terminal_safe
+from common.support.text import (
+    accuracy_text,
+    is_formula,
+    name_key,
+    preprocessing_text,
+    quoted,
+    spreadsheet_cell,
+    terminal_safe,
+)
 
 Row = dict[str, Any]
 Table = list[list[str]]
@@ -44,12 +45,17 @@ class Canvas:
     def __init__(self, roster: Roster, assignment: str | None) -> None:
         header = roster.header
         if len(header) < 4 or "Student" not in header[0] or "ID" not in header[1]:
-            raise UserError(f"--roster {roster.path} is no export of Canvas's gradebook")
+            raise UserError(
+                f"--roster {roster.path} is no export of Canvas's gradebook: choose Export in the "
+                "course's Grades, and give that file"
+            )
         self.roster = roster
         self.info = roster.column("Section") + 1
         self.assignment = self._find_assignment(assignment)
         self.students = [
-            make_student(roster, line, row[1].strip(), row[1 : self.info - 1], row[:1])
+            make_student(
+                roster, line, row[1].strip(), row[1 : self.info - 1], _names_in_both_orders(row[0])
+            )
             for line, row in enumerate(roster.rows)
             if row[1].strip()
         ]
@@ -57,18 +63,24 @@ class Canvas:
     def _find_assignment(self, title: str | None) -> int:
         header = self.roster.header
         assignments = [name for name in header[self.info :] if re.search(r" \(\d+\)$", name)]
-        wanted = [name for name in assignments if title in (None, name)]
+        wanted = [name for name in assignments if title in (None, name)] or [
+            name for name in assignments if title and name_key(title) == name_key(name)
+        ]
+        if not assignments:
+            raise UserError(
+                f"--roster {self.roster.path} has no assignment such as 'MNIST (1234)': create it "
+                "in Canvas, and export the gradebook again"
+            )
         if len(wanted) != 1:
             raise UserError(
                 f"--roster {self.roster.path} has the assignments "
-                f"{', '.join(map(quoted, assignments)) or 'none'}: name one of them with "
-                "--assignment"
+                f"{', '.join(map(quoted, assignments))}: name one of them with --assignment"
             )
         return self.roster.column(wanted[0])
 
     def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students, canvas_name)
+        matching = match(results, self.students, CANVAS_NAMES)
         header = [*self.roster.header[: self.info], self.roster.header[self.assignment]]
         lines = {student.line for student in self.students}
         table = [header]
@@ -101,8 +113,9 @@ class Moodle:
         self.keys = [roster.column(key) for key in keys if key in roster.header]
         if not self.keys:
             raise UserError(
-                f"--roster {roster.path} is neither Moodle's offline grading worksheet (Identifier "
-                f"and Grade) nor a list of participants with one of {', '.join(_MOODLE_KEYS)}"
+                f"--roster {roster.path} is neither Moodle's offline grading worksheet (columns "
+                "Identifier and Grade) nor a list of participants (column "
+                f"{' or '.join(_MOODLE_KEYS)}): download one of them in English"
             )
         if self.is_worksheet:
             self.maxima = [self._maximum(line, row) for line, row in enumerate(roster.rows)]
@@ -111,13 +124,19 @@ class Moodle:
 
     def _student(self, line: int, row: list[str], names: list[int]) -> Student:
         identifiers = [row[i] for i in self.keys]
+        if self.is_worksheet:
+            cells = [row[i] for i, name in enumerate(self.roster.header) if name in _MOODLE_KEYS]
+            identifiers += [cell for cell in cells if not is_formula(cell)]
         shown = [" ".join(row[i] for i in names)]
+        if shown[0].strip() and "Group" in self.roster.header:
+            # What a team hands in has the team's name before the person's.
+            shown.append(f"{row[self.roster.header.index('Group')]} {shown[0]}")
         number = re.search(r"(\d+)$", row[self.keys[0]].strip()) if self.is_worksheet else None
         return make_student(self.roster, line, number[1] if number else "", identifiers, shown)
 
     def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students, moodle_name, full_names=True)
+        matching = match(results, self.students, MOODLE_NAMES)
         graded = {line: row for line, row in matching.by_line.items() if _graded(row)}
         if self.is_worksheet:
             return self._worksheet(matching.by_line, threshold), matching
@@ -150,7 +169,8 @@ class Moodle:
         if not re.fullmatch(r"\d+([.,]\d+)?", cell.strip(), re.ASCII):
             raise UserError(
                 f"--roster {self.roster.path}: the Maximum Grade in row {line + 2} is "
-                f"{quoted(cell)}, expected a number"
+                f"{quoted(cell)}, but must be a number: give the assignment points in Moodle, and "
+                "download the worksheet again"
             )
         return float(cell.replace(",", "."))
 
@@ -193,12 +213,15 @@ def _feedback(row: Row, threshold: float) -> str:
     if row["status"] == "error":
         return spreadsheet_cell(f"Could not be graded: {row['reason']}")
     low, high = row["accuracy_ci95"]
-    verdict = "Passed" if row["status"] == "pass" else "Below the threshold"
+    passed = row["status"] == "pass"
+    verdict = "Passed" if passed else f"Below the threshold of {threshold:.12g} %"
     text = (
         f"{verdict}: {row['correct']} of {row['total']} images recognised, "
         f"{accuracy_text(row['accuracy'], threshold)} % (95 % interval {low:.2f} to {high:.2f})"
     )
-    return terminal_safe("; ".join([text, *([row["notes"]] if row["notes"] else [])]))
+    measured = preprocessing_text(row.get("preprocessing"))
+    parts = [text, measured and f"measured with {measured}", row["notes"]]
+    return terminal_safe("; ".join(filter(None, parts)))
 
 
 def _feedback_html(row: Row, threshold: float) -> str:
@@ -206,14 +229,6 @@ def _feedback_html(row: Row, threshold: float) -> str:
     return html.escape(_feedback(row, threshold), quote=False)
 
 
-def unmatched(matching: Matching) -> list[str]:
-    """Return lines that name who and what was left out."""
-    lines = []
-    for names, what in (
-        (matching.submissions_left, "submissions fit no single student of the roster"),
-        (matching.several, "students have several submissions, and get no grade"),
-        (matching.students_left, "students of the roster have no submission"),
-    ):
-        if names:
-            lines.append(f"{len(names)} {what}: {', '.join(quoted(name) for name in names)}")
-    return lines
+def _names_in_both_orders(name: str) -> list[str]:
+    last, comma, first = name.partition(", ")
+    return [name, f"{first} {last}"] if comma and "," not in first else [name]

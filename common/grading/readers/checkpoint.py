@@ -1,17 +1,20 @@
 """An untrusted checkpoint: loaded without running code, rebuilt by names and shapes alone."""
 
+import argparse
 import io
 import math
+import pathlib
 import pickle
 import sys
 import warnings
 import zipfile
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
-from common.data.catalog import MNIST, Sizes
+from common.data.catalog import MNIST, Normalization, Sizes
 from common.grading.readers.state_dicts import rebuild
 from common.support.errors import SubmissionError
 from common.support.files import is_undamaged_zip
@@ -19,15 +22,28 @@ from common.support.text import quoted
 
 # What an archive may expand to: bytes (the improved network takes 6 MB), and members.
 MAX_EXPANDED = 256 * 2**20
-
-
 _MAX_ARCHIVE_MEMBERS = 4096
-
 
 _HINT = (
     "save tensors and plain values only, as in "
     "torch.save({'model_state_dict': model.state_dict()}, path)"
 )
+
+# torch's format before its zip archives begins so: a pickle of this number.
+_OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+# Plain data that people keep beside weights, and that cannot run code. Paths become pure ones,
+# which name a file and cannot touch it.
+_PLAIN: list[Any] = [
+    argparse.Namespace,
+    *((np.dtype, "numpy.dtype"), (np.ndarray, "numpy.ndarray")),
+    *((pathlib.PurePosixPath, f"pathlib{m}.PosixPath") for m in ("", "._local")),
+    *((pathlib.PureWindowsPath, f"pathlib{m}.WindowsPath") for m in ("", "._local")),
+    *((pathlib.PurePosixPath, f"pathlib{m}.PurePosixPath") for m in ("", "._local")),
+    *((pathlib.PureWindowsPath, f"pathlib{m}.PureWindowsPath") for m in ("", "._local")),
+    *((np.float64(0).__reduce__()[0], f"numpy.{m}.multiarray.scalar") for m in ("core", "_core")),
+    *(type(np.dtype(code)) for code in "?bBhHiIlLqQefdgU"),
+]
 
 
 class Checkpoint(NamedTuple):
@@ -38,12 +54,28 @@ class Checkpoint(NamedTuple):
     epoch: int | None
     claimed_accuracy: float | None  # percent; only shown, never believed
     notes: list[str]  # what was done to the weights to make them fit
+    normalization: Normalization | None = None  # of pixels in [0, 1], as the file declares it
+    is_guess: bool = False  # nobody said what stands between its layers
+
+
+def is_checkpoint(content: bytes) -> bool:
+    """Tell by a file's content whether it is one of torch's, in either format."""
+    if content.startswith(_OLD_FORMAT):
+        return True
+    if not content.startswith(b"PK\x03\x04"):
+        return False
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+    except Exception:  # a broken directory: its message says so better than "no checkpoint"
+        return True
+    return any(n.endswith(("/data.pkl", "/version", "/.data/version")) for n in names[:10_000])
 
 
 def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
     """Rebuild the network from the bytes of a file, loaded with ``weights_only=True``, no fallback.
 
-    The weights are the whole content, or under ``model_state_dict`` or ``state_dict``; ``rebuild``
+    The weights are the only dictionary of tensors in it, at the top or one level down; ``rebuild``
     says what they must be. The network has to fit ``sizes``.
 
     Raises SubmissionError if there is no such network. The text is ours: torch's own recommends
@@ -54,29 +86,48 @@ def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
     loaded = _load_plain(content)
     if not isinstance(loaded, dict):
         raise SubmissionError(f"what the file holds is {quoted(loaded)}, not a state_dict: {_HINT}")
-    wrappers = [key for key in ("model_state_dict", "state_dict") if key in loaded]
-    if len(wrappers) > 1:
-        raise SubmissionError("the file has both model_state_dict and state_dict: keep one of them")
-    if not wrappers and loaded and not any(isinstance(v, torch.Tensor) for v in loaded.values()):
-        raise SubmissionError(f"no weights under model_state_dict or state_dict: {_HINT}")
-    if not wrappers:
-        return _rebuilt(loaded, {}, sizes)
-    state_dict = loaded[wrappers[0]]
-    if not isinstance(state_dict, dict):
-        raise SubmissionError(f"{wrappers[0]} is {quoted(state_dict)}, not a dictionary of tensors")
-    return _rebuilt(state_dict, loaded, sizes)
-
-
-def _rebuilt(state_dict: dict[Any, Any], said: dict[Any, Any], sizes: Sizes) -> Checkpoint:
-    architecture, model_args = said.get("model_architecture"), said.get("model_args")
-    model, notes = rebuild(state_dict, architecture, model_args, sizes)
+    state_dict, said = _weights_in(loaded)
+    rebuilt = rebuild(state_dict, said.get("model_architecture"), said.get("model_args"), sizes)
     epoch = said.get("epoch")
     return Checkpoint(
-        model=model,
-        architecture=type(model).__name__,
+        model=rebuilt.model,
+        architecture=rebuilt.architecture,
         epoch=epoch if type(epoch) is int and 0 <= epoch < 2**31 else None,
-        claimed_accuracy=_finite_number(said.get("accuracy")),
-        notes=notes,
+        claimed_accuracy=_percent(said.get("accuracy")),
+        notes=rebuilt.notes,
+        normalization=parse_declared(said.get("normalization")),
+        is_guess=rebuilt.is_guess,
+    )
+
+
+def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Return the only dictionary of tensors, and what stands beside it."""
+    if not loaded or _is_of_tensors(loaded):
+        return loaded, {}
+    found = [key for key, value in loaded.items() if _is_of_tensors(value)]
+    if len(found) > 1:
+        raise SubmissionError(
+            f"the file has two sets of weights, under {quoted(found[0])} and {quoted(found[1])}: "
+            "keep the one that counts"
+        )
+    if found:
+        return loaded[found[0]], loaded
+    for key in ("model_state_dict", "state_dict"):
+        if key in loaded:
+            value = loaded[key]
+            if isinstance(value, dict):
+                return value, loaded
+            raise SubmissionError(f"{key} is {quoted(value)}, not a dictionary of tensors")
+    if any(isinstance(value, torch.Tensor) for value in loaded.values()):
+        return loaded, {}  # weights with something else among them: the message names it
+    raise SubmissionError(f"no weights in it: {_HINT}")
+
+
+def _is_of_tensors(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
     )
 
 
@@ -109,7 +160,7 @@ def _check_archive(content: bytes) -> None:
 
 def _load_plain(content: bytes) -> object:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_PLAIN):
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -123,7 +174,9 @@ def _load_plain(content: bytes) -> object:
 def _unsafe_part(content: bytes) -> str:
     """Return why a safe load failed, naming the first object that would need code to load."""
     try:
-        names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content)))
+        with torch.serialization.safe_globals(_PLAIN):
+            stream = io.BytesIO(content)
+            names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(stream))
     except Exception:  # only a zip file can be asked, and only an undamaged one
         names = []
     if not names:
@@ -132,7 +185,37 @@ def _unsafe_part(content: bytes) -> str:
     return f"holds Python objects that only code could load (first: {quoted(names[0])}{more})"
 
 
-def _finite_number(value: object) -> float | None:
+def _number(value: object) -> float | None:
+    if isinstance(value, np.generic):
+        value = value.item()
     if not isinstance(value, int | float) or type(value) is bool or abs(value) > sys.float_info.max:
         return None
     return None if math.isnan(value) else float(value)
+
+
+def _percent(value: object) -> float | None:
+    """Return a claimed accuracy in percent; one of at most 1 is a fraction."""
+    claim = _number(value)
+    return 100 * claim if claim is not None and 0 <= claim <= 1 else claim
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def parse_declared(value: object) -> Normalization | None:
+    """Return mean and standard deviation of pixels in [0, 1], if that is what the file says."""
+    if value is None:
+        return None
+    if isinstance(value, str):  # as in the metadata of safetensors, which is text
+        value = [_float(part) for part in value.strip("()[] ").split(",")]
+    pair = [_number(number) for number in value] if isinstance(value, list | tuple) else []
+    if len(pair) == 2 and pair[0] is not None and pair[1] is not None and 0 < pair[1] < 1e6:
+        return Normalization(pair[0], pair[1])
+    raise SubmissionError(
+        "normalization must be mean and standard deviation of pixels in [0, 1], as in "
+        "'normalization': (0.1307, 0.3081)"
+    )

@@ -1,103 +1,157 @@
-"""Reads a submission: its bytes and the images go in, its answers come out.
+"""Reads a submission: its files go in, the network or the answers that count come out.
 
-Runs only in the submission's own process (``common.grading.sandbox``), which has no labels.
+Runs only in the submission's own process (``common.grading.sandbox``), which has no labels. Which
+of several files counts is decided by their content: the only one that can be graded.
 """
 
+import argparse
 import codecs
 import contextlib
 import io
+import zipfile
+from pathlib import Path, PurePosixPath
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from common.data.catalog import Sizes
-from common.grading.readers.checkpoint import Checkpoint, parse_checkpoint
-from common.grading.readers.onnx import predict_onnx
-from common.grading.readers.predictions import parse_predictions
-from common.grading.readers.state_dicts import rebuild
-from common.grading.sandbox.wire import Answers, ClassAnswers, FileInfo, LogitAnswers
-from common.models import MNISTClassifier, count_parameters
+from common.grading.readers import kinds
+from common.grading.readers.archives import unpack
+from common.grading.readers.checkpoint import is_checkpoint
+from common.grading.readers.kinds import (
+    ADVICE,
+    HAS_SAFETENSORS,
+    INSTEAD,
+    is_spreadsheet,
+    read_file,
+    suffix_of,
+)
+from common.grading.readers.registry import register_file
+from common.grading.sandbox.reading import Network, Reading, Table
+from common.models import MNISTClassifier
 from common.support.errors import SubmissionError
+from common.support.text import quoted
 
-try:
-    import safetensors.torch
-
-    HAS_SAFETENSORS = True
-except ImportError:  # optional: requirements-grading.txt
-    HAS_SAFETENSORS = False
-
-_BATCH_SIZE = 1000
+NamedFile = tuple[str, bytes]
 
 # For the names in old zip files, for pickles of protocol 0, and for escapes in our messages.
-_LATE_CODECS = ("cp437", "latin-1", "ascii", "raw_unicode_escape", "unicode_escape")
+_LATE_CODECS = ("cp437", "latin-1", "ascii", "raw_unicode_escape", "unicode_escape", "utf-16")
 
 
-def read_answers(content: bytes, kind: str, images: Tensor, num_classes: int) -> Answers:
-    """Return what a submission answers to ``images`` (float32 [N, 1, side, side], normalised).
+def read_submission(files: list[NamedFile], sizes: Sizes, num_images: int) -> Reading:
+    """Return what a submission is, of the only one of its files that can be graded.
 
-    ``kind`` is one of the values of ``common.grading.submissions.KINDS``.
-
-    Raises SubmissionError if the file cannot be graded.
+    A zip file that is no checkpoint is opened, one level deep, and counts as the folder it holds.
+    Raises SubmissionError if none can be graded, or several.
     """
-    if kind == "predictions":
-        return ClassAnswers(parse_predictions(content, len(images), num_classes))
-    if kind == "onnx":
-        return LogitAnswers(predict_onnx(content, images.numpy(), num_classes))
-    parse = parse_safetensors if kind == "safetensors" else parse_checkpoint
-    checkpoint = parse(content, Sizes(images.shape[2], num_classes))
-    with torch.inference_mode():
-        logits = torch.cat([checkpoint.model(batch) for batch in images.split(_BATCH_SIZE)])
-    return LogitAnswers(logits.numpy(), describe_file(checkpoint))
-
-
-def describe_file(checkpoint: Checkpoint) -> FileInfo:
-    """Return what goes into the row of a checkpoint."""
-    return FileInfo(
-        architecture=checkpoint.architecture,
-        parameters=count_parameters(checkpoint.model),
-        epoch=checkpoint.epoch,
-        claimed_accuracy=checkpoint.claimed_accuracy,
-        notes="; ".join(checkpoint.notes),
-    )
-
-
-def parse_safetensors(content: bytes, sizes: Sizes) -> Checkpoint:
-    """Rebuild the network in a .safetensors file. Raises what ``parse_checkpoint`` raises."""
-    if not HAS_SAFETENSORS:
+    is_single = len(files) == 1
+    files = [inner for file in files for inner in _opened(file)]
+    beside = {PurePosixPath(name).name: content for name, content in files}
+    readings: list[tuple[str, Reading]] = []
+    problems: list[tuple[str, SubmissionError]] = []
+    for name, content in files:
+        try:
+            reading = read_file(name, content, beside, (sizes, num_images), len(files) == 1)
+        except SubmissionError as error:
+            problems.append((name, error))
+            continue
+        if reading is not None:
+            readings.append((name, reading))
+    if len(readings) > 1:
+        shown = ", ".join(quoted(name) for name, _ in readings[:3])
+        more = ", ..." if len(readings) > 3 else ""
         raise SubmissionError(
-            "this machine cannot read safetensors yet: who grades has to run "
-            "pip install -r requirements-grading.txt"
+            f"ambiguous: {len(readings)} files could be graded ({shown}{more}): keep one"
         )
-    try:
-        state_dict = safetensors.torch.load(content)
-    except Exception as error:  # the package's own type says no more than this
-        raise SubmissionError("not a safetensors file, or a damaged one") from error
-    model, notes = rebuild(state_dict, sizes=sizes)
-    return Checkpoint(model, type(model).__name__, None, None, notes)
+    if readings:
+        ((name, reading),) = readings
+        number = next(n for n, (other, _) in enumerate(files) if other == name)
+        return _with_file(reading, number, None if is_single and len(files) == 1 else name)
+    raise _why_none(problems)
 
 
-def warm_up(images: Tensor, num_classes: int) -> None:
-    """Read a submission of each kind, since libraries import some of their parts only then.
+def _why_none(problems: list[tuple[str, SubmissionError]]) -> SubmissionError:
+    """Return why none of the files can be graded: of models first, since tables may be logs."""
+    if not problems:
+        return SubmissionError(f"no file in it can be graded: {ADVICE}")
+    if len(problems) == 1:
+        return problems[0][1]
+    models = [p for p in problems if not p[0].lower().endswith((".csv", ".tsv", ".txt", ".npy"))]
+    name, error = (models or problems)[0]
+    reason = f"none of {len(problems)} files can be graded; {quoted(name)}: {error}"
+    problem = SubmissionError(reason)
+    problem.__cause__ = error  # which may come from a limit
+    return problem
 
-    In a submission's own process no file can be opened, so nothing can be imported.
+
+def _with_file(reading: Reading, number: int, name: str | None) -> Reading:
+    """Note which file it was that counted."""
+    info = reading.answers.info if isinstance(reading, Table) else reading.info
+    notes = [f"{quoted(name)} counted"] if name else []
+    info = info._replace(file=number, notes="; ".join([*notes, *filter(None, [info.notes])]))
+    if isinstance(reading, Table):
+        return Table(reading.answers._replace(info=info))
+    return reading._replace(info=info)
+
+
+def _opened(file: NamedFile) -> list[NamedFile]:
+    """Return the files in a student's zip; of any other file just that."""
+    name, content = file
+    if not content.startswith(b"PK") or is_checkpoint(content) or is_spreadsheet(name, content):
+        return [file]
+    if suffix_of(name) not in (".zip", "") and suffix_of(name) in INSTEAD:
+        return [file]
+    return unpack(content)
+
+
+def warm_up(sizes: Sizes, models: str | None) -> None:
+    """Import the classes of the assignment, and read a submission of each kind.
+
+    Libraries import some of their parts only when they are used, and in a submission's own process
+    no file can be opened, so nothing can be imported.
     """
-    sizes = Sizes(images.shape[2], num_classes)
-    network = MNISTClassifier(sizes.input_size, hidden_sizes=(8,), num_classes=num_classes)
+    if models is not None:
+        register_file(Path(models))
+    network = MNISTClassifier(sizes.input_size, hidden_sizes=(8,), num_classes=sizes.num_classes)
     state_dict = network.state_dict()
-    files = {"checkpoint": _saved(state_dict), "predictions": b"\xef\xbb\xbfImageId,Label\n1,1\n"}
+    plain = {"model_state_dict": state_dict, "args": argparse.Namespace(a=np.float64(1))}
+    files = [
+        ("a.pth", _saved(plain)),
+        ("a.csv", b"\xef\xbb\xbfImageId,Label\n1,1\n"),
+        ("a.csv", "sep=;\nImageId;Label\n1;1\n".encode("utf-16")),
+        ("a.npy", _numpy_file(np.zeros(1, np.int64))),
+        ("a.zip", _zip_file({"a.pth": _saved(state_dict)})),
+    ]
     if HAS_SAFETENSORS:
-        files["safetensors"] = safetensors.torch.save(state_dict)
-    for kind, content in files.items():
-        read_answers(content, kind, images[:1], num_classes)
+        files.append(("a.safetensors", kinds.safetensors.torch.save(state_dict)))
+    for file in files:
+        reading = read_submission([file], sizes, num_images=1)
+        if isinstance(reading, Network):
+            reading.predict(torch.zeros(1, 1, sizes.side, sizes.side))
     for codec in _LATE_CODECS:
         codecs.lookup(codec)
-    for refused in (_saved({"object": SubmissionError}), b"", b"\xff,\n"):
-        for kind in ("checkpoint", "predictions"):
+    refused = (_saved({"object": SubmissionError}), b"", b"\xff,\n", _numpy_file(np.array([{}])))
+    for content in refused:
+        for name in ("a.pth", "a.csv", "a.npy", "a.zip", "a.onnx"):
             with contextlib.suppress(SubmissionError):
-                read_answers(refused, kind, images[:1], num_classes)
+                read_submission([(name, content)], sizes, num_images=1)
 
 
 def _saved(content: object) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _numpy_file(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _zip_file(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
     return buffer.getvalue()

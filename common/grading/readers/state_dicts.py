@@ -1,12 +1,15 @@
 """From an untrusted dictionary of tensors to a network, by names and shapes alone."""
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from common.data.catalog import MNIST, Sizes
+from common.grading.readers.chains import Chain, find_chain
+from common.grading.readers.registry import ASSIGNED
 from common.models import ARCHITECTURES, ImprovedMNISTClassifier, MNISTClassifier, build_model
 from common.support.errors import SubmissionError
 from common.support.text import quoted
@@ -14,12 +17,24 @@ from common.support.text import quoted
 MAX_HIDDEN_LAYERS = 16
 MAX_HIDDEN_SIZE = 8192
 
-# Prefixes that DataParallel and torch.compile put before every name.
-_WRAPPERS = ("module.", "_orig_mod.")
-
 _NOT_PLAIN = "is no ordinary tensor (sparse, quantised, without values, or something else)"
+_OUR_NAMES = re.compile(r"(fc|bn)[1-9]\d*\.\w+")
+_AS_ONNX = (
+    "hand it in as .onnx: torch.onnx.export(model.eval(), (torch.zeros(2, 1, 28, 28),), "
+    "'model.onnx', external_data=False, dynamic_shapes=({0: 'N'},)); or ask who grades to name its "
+    "class (--models)"
+)
 
 StateDict = dict[str, Tensor]
+
+
+class Rebuilt(NamedTuple):
+    """A network in evaluation mode, and how it was found."""
+
+    model: nn.Module
+    architecture: str
+    notes: list[str]  # what was done to the weights to make them fit
+    is_guess: bool = False  # nobody said what stands between its layers
 
 
 def rebuild(
@@ -27,19 +42,20 @@ def rebuild(
     architecture: object = None,
     model_args: object = None,
     sizes: Sizes = MNIST.sizes,
-) -> tuple[nn.Module, list[str]]:
-    """Return the network with these weights, in evaluation mode, and what was done to them.
+) -> Rebuilt:
+    """Return the network with these weights.
 
-    The hidden sizes of the two networks are read from the shapes: at most 16 layers of at most 8192
-    units. Names and shapes must then fit exactly, and the weights must be real floating-point
-    numbers and finite; they become float32.
+    A class of the assignment comes first, if names and shapes fit exactly one; then the two
+    networks, by their names; then a chain of Linear layers under any names, with ReLU between
+    them. Of the two networks the hidden sizes are read from the shapes: at most 16 layers of at
+    most 8192 units. The weights must be real, finite floating-point numbers; they become float32.
 
     Parameters
     ----------
     state_dict : dict
         Untrusted; everything about it is checked here.
     architecture : object
-        The class that the file names; without one (None) the names of the weights tell.
+        The class that the file names, or None.
     model_args : object
         What the file says of the class's arguments. Of the two networks' own, the dropout rate
         alone is taken; any other class that is registered is built with them.
@@ -50,30 +66,104 @@ def rebuild(
     """
     if not state_dict:
         raise SubmissionError("the file holds no weights")
-    notes: list[str] = []
-    weights = _without_wrappers(state_dict, notes)
-    name = _choose_architecture(weights, architecture)
+    weights = _with_text_names(state_dict)
     _refuse_first(weights, _NOT_PLAIN, lambda _, t: not _is_plain(t))
+    if assigned := _of_assignment(weights, architecture):
+        return assigned
+    weights, notes = _without_prefix(weights)
+    is_named = all(_OUR_NAMES.fullmatch(name) for name in weights)
+    if architecture is None and not is_named:
+        chain = find_chain(weights, sizes, MAX_HIDDEN_LAYERS, MAX_HIDDEN_SIZE)
+        if chain is None:
+            first = next(name for name in weights if not _OUR_NAMES.fullmatch(name))
+            raise SubmissionError(f"this is another network (it has {quoted(first)}): {_AS_ONNX}")
+        return _rebuilt_chain(chain, weights, sizes, notes)
+    # Some formats keep no order; sorted, the first complaint is the same each time.
+    weights = dict(sorted(weights.items()))
+    name = _choose_architecture(weights, architecture)
     model = _build(name, weights, model_args, sizes)
-    expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
-    _check_names(name, expected, weights)
-    _check_tensors(expected, weights, sizes)
-    model.load_state_dict({k: _as_expected(k, t, notes) for k, t in weights.items()}, assign=True)
-    return model.eval(), notes
+    _load(model, name, weights, sizes, notes)
+    return Rebuilt(model.eval(), type(model).__name__, notes)
 
 
-def _without_wrappers(state_dict: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
+def _with_text_names(state_dict: dict[Any, Any]) -> dict[str, Any]:
     for key in state_dict:
         if not isinstance(key, str):
             raise SubmissionError(
                 f"the names of the weights must be text, but one is {quoted(key)}"
             )
-    stripped = state_dict
-    while prefix := next((p for p in _WRAPPERS if all(k.startswith(p) for k in stripped)), None):
-        stripped = {key.removeprefix(prefix): tensor for key, tensor in stripped.items()}
-        notes.append(f"{prefix} was taken off every name")
-    # Some formats keep no order; sorted, the first complaint is the same each time.
-    return dict(sorted(stripped.items()))
+    return state_dict
+
+
+def _prefixes(weights: dict[str, Any]) -> list[str]:
+    """Return the prefixes that all names share, from none to the longest, whole parts each."""
+    parts = [name.split(".") for name in weights]
+    prefixes = [""]
+    for depth in range(min(map(len, parts)) - 2):
+        if len({tuple(name[: depth + 1]) for name in parts}) > 1:
+            break
+        prefixes.append(".".join(parts[0][: depth + 1]) + ".")
+    return prefixes
+
+
+def _without_prefix(weights: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    prefix = _prefixes(weights)[-1]
+    if not prefix:
+        return weights, []
+    shown = quoted(prefix).strip("'")
+    stripped = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return stripped, [f"{shown} was taken off every name"]
+
+
+def _of_assignment(weights: dict[str, Any], claimed: object) -> Rebuilt | None:
+    """Return the network of the one class of the assignment that fits, with or without a prefix."""
+    for prefix in _prefixes(weights) if ASSIGNED else ():
+        named = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+        fitting = [name for name in ASSIGNED if _fits(name, named)]
+        if claimed in fitting:
+            fitting = [str(claimed)]
+        if len(fitting) > 1:
+            raise SubmissionError(
+                f"the weights fit {' and '.join(fitting[:3])} alike: save which class it is, as in "
+                f"torch.save({{'model_state_dict': model.state_dict(), 'model_architecture': "
+                f"'{fitting[0]}'}}, path)"
+            )
+        if fitting:
+            notes = [f"{quoted(prefix).strip(chr(39))} was taken off every name"] if prefix else []
+            model = ASSIGNED[fitting[0]]()
+            expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
+            _check_values(expected, named)
+            loaded = {k: _as_expected(k, t, notes) for k, t in named.items()}
+            model.load_state_dict(loaded)
+            return Rebuilt(model.eval(), fitting[0], notes)
+    return None
+
+
+def _fits(name: str, weights: dict[str, Any]) -> bool:
+    with torch.device("meta"):
+        expected = ASSIGNED[name]().state_dict()
+    return expected.keys() == weights.keys() and all(
+        expected[key].shape == weights[key].shape for key in expected
+    )
+
+
+def _rebuilt_chain(chain: Chain, weights: StateDict, sizes: Sizes, notes: list[str]) -> Rebuilt:
+    renamed = {ours: weights[theirs] for ours, theirs in chain.names.items()}
+    _check_values({name: tensor.shape for name, tensor in renamed.items()}, renamed)
+    with torch.device("meta"):
+        model = chain.build()
+    loaded = {name: _as_expected(name, tensor, notes) for name, tensor in renamed.items()}
+    counters = {name: torch.zeros((), dtype=torch.int64) for name in model.state_dict()}
+    model.load_state_dict({**counters, **loaded}, assign=True)
+    notes.append("a network under other names: rebuilt as Linear layers with ReLU between them")
+    return Rebuilt(model.eval(), f"MLP {chain.shown}", notes, is_guess=True)
+
+
+def _load(model: nn.Module, name: str, weights: StateDict, sizes: Sizes, notes: list[str]) -> None:
+    expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
+    _check_names(name, expected, weights)
+    _check_tensors(expected, weights, sizes)
+    model.load_state_dict({k: _as_expected(k, t, notes) for k, t in weights.items()}, assign=True)
 
 
 def _choose_architecture(weights: dict[str, Any], claimed: object) -> str:
@@ -83,7 +173,7 @@ def _choose_architecture(weights: dict[str, Any], claimed: object) -> str:
     if not isinstance(claimed, str) or claimed not in ARCHITECTURES:
         raise SubmissionError(
             f"model_architecture is {quoted(claimed)}, but must be one of "
-            f"{', '.join(ARCHITECTURES)}"
+            f"{', '.join([*ASSIGNED, *ARCHITECTURES])}: leave it out, or {_AS_ONNX}"
         )
     return claimed
 
@@ -121,7 +211,7 @@ def _output_size(name: str, weights: StateDict) -> int:
     shape = weights[name].shape
     if len(shape) != 2 or not 0 < shape[0] <= MAX_HIDDEN_SIZE:
         raise SubmissionError(
-            f"{name} has shape {_list(shape)}, expected [units, inputs] with 1 to "
+            f"{name} has shape {list(shape[:8])}, expected [units, inputs] with 1 to "
             f"{MAX_HIDDEN_SIZE} units"
         )
     return shape[0]
@@ -149,9 +239,14 @@ def _check_tensors(expected: dict[str, torch.Size], found: StateDict, sizes: Siz
         fit = f" ({sizes.input_size} inputs, {sizes.num_classes} classes)"
         inputs = fit if ".weight" in first else ""
         raise SubmissionError(
-            f"{first} has shape {_list(found[first].shape)}, expected "
-            f"{_list(expected[first])}{inputs}{_and_more(wrong)}"
+            f"{first} has shape {list(found[first].shape[:8])}, expected "
+            f"{list(expected[first][:8])}{inputs}{_and_more(wrong)}"
         )
+    _check_values(expected, found)
+
+
+def _check_values(expected: dict[str, torch.Size], found: StateDict) -> None:
+    found = {name: found[name] for name in expected if name in found}
     _refuse_first(
         found,
         "has dtype {dtype}, expected a floating-point one",
@@ -199,7 +294,3 @@ def _as_expected(name: str, tensor: Tensor, notes: list[str]) -> Tensor:
         if note not in notes:
             notes.append(note)
     return tensor.detach().to(torch.float32).contiguous()
-
-
-def _list(shape: torch.Size) -> list[int]:
-    return list(shape[:8])

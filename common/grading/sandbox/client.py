@@ -7,19 +7,20 @@ block of memory of fixed size (``wire``); the server reports how a process ended
 import contextlib
 import json
 import os
-import signal
+import select
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import common
 from common.data.arrays import LabelledImages
 from common.grading.sandbox import bubblewrap, wire
-from common.grading.sandbox.wire import EXITED, READY, REPORT, REQUEST, TIMED_OUT, Answers
-from common.grading.submissions import OpenFile
+from common.grading.sandbox.task import Advisor, Numbered, Outcome, Task
+from common.grading.sandbox.wire import READY, REPORT, close_all
 from common.support.errors import SubmissionError, UserError
 from common.support.text import terminal_safe
 
@@ -41,11 +42,6 @@ _ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
-Outcome = Answers | SubmissionError
-
-
-Numbered = tuple[int, OpenFile]  # with the caller's own number
-
 
 class Sandbox:
     """A warm server, in bubblewrap if that works, and the submissions it is reading.
@@ -64,6 +60,10 @@ class Sandbox:
         Seconds for each.
     jobs : int
         Submissions read at a time.
+    preprocessing : Advisor
+        Chooses the normalisation of each.
+    models : Path, optional
+        Python file of whoever grades, with the classes of the assignment.
     reader : str
         The module that reads submissions.
     folders : paths
@@ -84,26 +84,32 @@ class Sandbox:
         memory: int,
         timeout: float,
         jobs: int,
+        preprocessing: Advisor,
+        models: Path | None = None,
         reader: str = "common.grading.readers.reader",
         folders: Iterable[Path] = (REPOSITORY / "common",),
     ) -> None:
-        self.images, self.timeout, self.jobs, self.folders = (
-            test_set.images,
-            timeout,
-            jobs,
-            folders,
-        )
-        self.num_classes = len(test_set.dataset.classes)
+        self.images, self.timeout, self.jobs = test_set.images, timeout, jobs
+        self.folders, self.preprocessing = list(folders), preprocessing
+        sample, tried = preprocessing.sample, len(preprocessing.names)
+        sampled = 0 if sample is None else len(sample)
+        self.sampled_images = b"" if sample is None else sample.images.tobytes()
+        classes = len(test_set.dataset.classes)
+        self.shape = wire.Shape(len(self.images), sampled, tried, classes)
         self.settings = json.dumps(
             {
                 "reader": reader,
+                "models": str(models.resolve()) if models else None,
                 "memory": memory,
                 "timeout": timeout,
-                "shape": self.images.shape,
-                "normalization": test_set.dataset.normalization,
-                "num_classes": self.num_classes,
+                "shape": self.shape,
+                "side": self.images.shape[1],
+                "normalizations": preprocessing.normalizations,
+                "is_given": preprocessing.is_given,
             }
         )
+        if models:
+            self.folders.append(models.resolve())
         self.fallback_reason: str | None = None
         self.isolation = "process" if isolation == "process" else "bubblewrap"
         if not hasattr(os, "memfd_create"):
@@ -131,7 +137,7 @@ class Sandbox:
     def measure(self, submissions: Iterable[Numbered]) -> Iterator[tuple[int, Outcome]]:
         """Yield each submission's number with its answers or its error, in the order they finish.
 
-        Takes from ``submissions`` as slots become free, and closes their descriptors. If the server
+        Takes from ``submissions`` as slots become free, and closes their files. If the server
         itself is brought down, the submissions that it was reading are tried again one by one, so
         that only the culprit pays for it.
         """
@@ -139,7 +145,7 @@ class Sandbox:
         while victims := (yield from self._run(waiting, self.jobs)):
             for victim in victims:
                 if (yield from self._run(iter([victim]), 1)):
-                    os.close(victim[1].descriptor)
+                    close_all(victim[1])
                     reason = "brought down the process that reads submissions, twice"
                     yield victim[0], SubmissionError(reason)
 
@@ -149,7 +155,7 @@ class Sandbox:
         """Yield outcomes until all are done and return nothing; or return those that the server was
         reading when it died. A new server is up by then.
         """
-        running: dict[int, tuple[Numbered, int]] = {}  # by slot, with the descriptor of the answers
+        running: dict[int, Task] = {}  # by slot
         survivors: list[Numbered] = []
         finished: tuple[int, Outcome] | None = None
         try:
@@ -158,69 +164,49 @@ class Sandbox:
                 # read while the caller works on this row.
                 while len(running) < jobs and (item := next(waiting, None)):
                     slot = next(slot for slot in range(jobs) if slot not in running)
-                    running[slot] = item, self._make_block()
-                    self._send(slot, *running[slot])
+                    running[slot] = Task(item, self.shape)
+                    running[slot].send(self.control, slot)
                 if finished:
                     yield finished
                 if not running:
                     return []
-                report = self._receive()
+                report = self._wait(running)
                 finished = None
                 if report is None:
-                    survivors = [item for item, _ in running.values()]
+                    survivors = [task.item for task in running.values()]
                     self._stop()
                     self._start()
                     return survivors
                 slot, ending, detail = report
-                item, block = running.pop(slot)
-                content = os.pread(block, self._block_size(), 0)
-                os.close(block)
-                os.close(item[1].descriptor)
-                finished = item[0], self._outcome(content, ending, detail)
+                task = running.pop(slot)
+                finished = task.item[0], task.outcome(ending, detail, self.timeout)
+                task.close()
         finally:
-            for item, block in running.values():
-                os.close(block)
-                if item not in survivors:
-                    os.close(item[1].descriptor)
+            for task in running.values():
+                task.close(with_files=task.item not in survivors)
 
-    def _make_block(self) -> int:
-        block = os.memfd_create("answers")
-        os.ftruncate(block, self._block_size())
-        return block
+    def _wait(self, running: dict[int, Task]) -> tuple[int, int, int] | None:
+        """Return slot, ending and detail of the next report; nothing if the server is gone.
 
-    def _block_size(self) -> int:
-        return wire.block_size(len(self.images), self.num_classes)
-
-    def _send(self, slot: int, item: Numbered, block: int) -> None:
-        _, file = item
-        os.lseek(file.descriptor, 0, os.SEEK_SET)
-        request = REQUEST.pack(slot, file.size, file.kind.encode())
-        with contextlib.suppress(OSError):  # a server that is gone: the next report will tell
-            socket.send_fds(self.control, [request], [file.descriptor, block])
+        Meanwhile answers what submissions ask.
+        """
+        deadline = time.monotonic() + self.timeout + _GRACE
+        while (left := deadline - time.monotonic()) > 0:
+            asking = {t.channel: t for t in running.values() if t.questions_left}
+            ready, _, _ = select.select([self.control, *asking], [], [], left)
+            for channel in ready:
+                if channel in asking:
+                    asking[channel].answer(self.preprocessing)
+            if self.control in ready:
+                return self._receive()
+        return None  # a silent server counts as gone
 
     def _receive(self) -> tuple[int, int, int] | None:
-        """Return slot, ending and detail of the next report; nothing if the server is gone."""
         try:
             report = self.control.recv(REPORT.size)
-        except OSError:  # among them the time-out: a silent server counts as gone
+        except OSError:  # among them the time-out
             return None
         return REPORT.unpack(report) if len(report) == REPORT.size else None
-
-    def _outcome(self, content: bytes, ending: int, detail: int) -> Outcome:
-        if ending == TIMED_OUT:
-            reason = f"took longer than the {self.timeout:g} s allowed (--timeout)"
-        elif ending == EXITED and detail == 0:
-            try:
-                return wire.decode(content, len(self.images), self.num_classes)
-            except SubmissionError as error:
-                return error
-        elif ending == EXITED:
-            reason = f"ended the process that read it (exit status {detail})"
-        elif detail == signal.SIGXCPU:
-            reason = f"used more than the {self.timeout:g} s of processor time allowed (--timeout)"
-        else:
-            reason = f"crashed the process that read it ({_signal_name(detail)})"
-        return SubmissionError(reason)
 
     def _start(self) -> None:
         """Start the server and wait until it is up. Raises UserError with its last word if not."""
@@ -255,7 +241,7 @@ class Sandbox:
     def _send_images(self) -> None:
         descriptor = os.memfd_create("images")
         with os.fdopen(descriptor, "wb") as file:
-            file.write(self.images.tobytes())
+            file.write(self.images.tobytes() + self.sampled_images)
             file.flush()
             os.lseek(descriptor, 0, os.SEEK_SET)
             with contextlib.suppress(OSError):  # a server that could not start: see _start
@@ -275,10 +261,3 @@ class Sandbox:
                 "--isolation process"
             )
         self.isolation, self.fallback_reason = "process", reason
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # most real-time signals have no name
-        return f"signal {number}"

@@ -8,9 +8,13 @@ import re
 import resource
 import signal
 
-# No limit on processes binds root, so under root a submission's process becomes one of these users,
-# which Debian's policy assigns to nobody.
-FIRST_UID = 65_000
+# No limit on processes binds root, so under root a submission's process becomes a user of its own.
+# These are above what systems assign; each server has as many as there may be jobs, by its process
+# number, so that no two graders at once have one in common.
+_FIRST_UID = 2**20
+_UIDS_PER_SERVER = 512
+# Where a container has only 2**16 users: Debian's policy assigns these to nobody.
+_FEW_FIRST_UID, _FEW_LAST_UID = 60_000, 64_999
 
 _NONE = (0, 0)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -27,12 +31,24 @@ _OUT_OF_MEMORY = re.compile("can't allocate|bad.alloc|failed to allocate|not eno
 def become_nobody(slot: int) -> None:
     """Give up root, if the process has it, for an unprivileged user of this slot alone."""
     if os.geteuid() == 0:
+        user = _user_of(os.getppid(), slot)
         os.setgroups([])
-        os.setresgid(*[FIRST_UID + slot] * 3)
-        os.setresuid(*[FIRST_UID + slot] * 3)
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     # Die with the server. Set after the change of user, which would undo it.
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _user_of(server: int, slot: int) -> int:
+    """Return the user id for a slot of a server, which is given by its process number."""
+    user = _FIRST_UID + server * _UIDS_PER_SERVER + slot
+    with open("/proc/self/uid_map") as lines:
+        known = max(int(first) + int(count) for first, _, count in map(str.split, lines))
+    if user < known:
+        return user
+    few = _FEW_LAST_UID - _FEW_FIRST_UID + 1
+    return _FEW_FIRST_UID + (server * _UIDS_PER_SERVER + slot) % few
 
 
 def hide_from_debuggers() -> None:

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import importlib
 import json
+import math
 import mmap
 import os
 import selectors
@@ -17,19 +18,47 @@ import socket
 import sys
 import time
 from types import ModuleType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from common.data.catalog import Normalization
+from common.data.catalog import Normalization, Sizes
 from common.grading.sandbox import limits, wire
-from common.grading.sandbox.wire import EXITED, KILLED, READY, REPORT, REQUEST, TIMED_OUT
+from common.grading.sandbox.reading import Network, Reading, Table
+from common.grading.sandbox.wire import (
+    ADVICE,
+    ADVISED,
+    DECLARED,
+    EXITED,
+    KILLED,
+    MAX_FILES,
+    MAX_REQUEST,
+    NONE,
+    READY,
+    REPORT,
+    TIMED_OUT,
+    TRIED,
+    TRY_ALL,
+    Answers,
+    ClassAnswers,
+    LogitAnswers,
+    OpenFile,
+)
 from common.support.errors import SubmissionError
 from common.transforms import normalize
 
+_BATCH_SIZE = 1000
+
 _UNREADABLE = "the file cannot be read: save or export it anew, and upload it again"
+
+
+class Pixels(NamedTuple):
+    """Images as the files have them: uint8 [N, side, side]."""
+
+    test: Tensor
+    sample: Tensor
 
 
 class Child(NamedTuple):
@@ -44,41 +73,29 @@ class Child(NamedTuple):
 class Server:
     """The loop of the server.
 
-    Parameters
-    ----------
-    control : socket
-        Where requests come from and reports go to; a message is a packet.
-    images : Tensor of float32, shape [N, 1, side, side]
-        Normalised.
-    num_classes : int
-    reader : module
-        With ``read_answers(content, kind, images, num_classes)`` and ``warm_up(images,
-        num_classes)``.
-    memory : int
-        Bytes that a child may map beyond what it inherits.
-    timeout : float
-        Seconds on the clock, and of processor time, that a child has.
+    ``control`` is where requests come from and reports go to; a message is a packet. ``options``
+    are those that ``client`` sends. The reader is a module with
+    ``read_submission(files, sizes, num_images)`` and ``warm_up(sizes, models)``.
     """
 
-    def __init__(
-        self,
-        control: socket.socket,
-        images: Tensor,
-        num_classes: int,
-        reader: ModuleType,
-        memory: int,
-        timeout: float,
-    ) -> None:
-        self.control, self.reader = control, reader
-        self.memory, self.timeout = memory, timeout
-        self.images, self.num_classes = images, num_classes
+    def __init__(self, control: socket.socket, pixels: Pixels, options: dict[str, Any]) -> None:
+        self.control, self.pixels = control, pixels
+        self.shape = wire.Shape(*options["shape"])
+        self.sizes = Sizes(options["side"], self.shape.num_classes)
+        self.normalizations = [Normalization(*pair) for pair in options["normalizations"]]
+        self.is_given = options["is_given"]
+        self.memory, self.timeout = options["memory"], options["timeout"]
+        self.reader: ModuleType = importlib.import_module(options["reader"])
+        self.models = options["models"]
+        # Of most submissions, so made once, before any of them is there.
+        self.inputs = normalize(pixels.test, self.normalizations[0])
         self.children: dict[int, Child] = {}  # by descriptor
         self.selector = selectors.DefaultSelector()
         self.null = os.open(os.devnull, os.O_RDWR)
 
     def serve(self) -> None:
         """Answer requests until the other end of the socket is closed; no child is left then."""
-        self.reader.warm_up(self.images, self.num_classes)
+        self.reader.warm_up(self.sizes, self.models)
         self._try_limits()
         gc.collect()
         gc.freeze()  # a collection in a child would touch, and so copy, every page with an object
@@ -114,16 +131,21 @@ class Server:
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _take_request(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self.control, REQUEST.size, 2)
+        message, descriptors, _, _ = socket.recv_fds(self.control, MAX_REQUEST, MAX_FILES + 2)
         if not message:
             return False
-        slot, size, kind = REQUEST.unpack(message)
+        request = json.loads(message)
         pid = os.fork()
         if pid == 0:
-            self._be_child(slot, size, kind.rstrip(b"\0").decode(), *descriptors)
+            block, channel, *sources = descriptors
+            files = [
+                OpenFile(name, descriptor, size)
+                for (name, size), descriptor in zip(request["files"], sources, strict=True)
+            ]
+            self._be_child(request["slot"], block, channel, files)
         for descriptor in descriptors:
             os.close(descriptor)
-        child = Child(slot, pid, os.pidfd_open(pid), time.monotonic() + self.timeout)
+        child = Child(request["slot"], pid, os.pidfd_open(pid), time.monotonic() + self.timeout)
         self.children[child.descriptor] = child
         self.selector.register(child.descriptor, selectors.EVENT_READ)
         return True
@@ -151,27 +173,27 @@ class Server:
     def _report(self, slot: int, ending: int, detail: int) -> None:
         self.control.send(REPORT.pack(slot, ending, detail))
 
-    def _be_child(self, slot: int, size: int, kind: str, source: int, target: int) -> NoReturn:
+    def _be_child(self, slot: int, block: int, channel: int, files: list[OpenFile]) -> NoReturn:
         status = 1
         with contextlib.suppress(BaseException):
             os.setsid()
             # Standard input was the control socket: who held it could report for others.
             for number in (0, 1, 2):
                 os.dup2(self.null, number)
-            self._answer(slot, size, kind, source, target)
+            self._answer(slot, block, channel, files)
             status = 0
         os._exit(status)
 
-    def _answer(self, slot: int, size: int, kind: str, source: int, target: int) -> None:
-        block = memoryview(mmap.mmap(target, wire.block_size(len(self.images), self.num_classes)))
+    def _answer(self, slot: int, target: int, channel: int, files: list[OpenFile]) -> None:
+        block = memoryview(mmap.mmap(target, self.shape.block_size))
         limits.become_nobody(slot)
-        _close_all_but(source)
+        _close_all_but({channel, *(file.descriptor for file in files)})
         limits.limit_resources(self.memory, self.timeout)
         try:
-            content = _read(source, size)
+            contents = [(file.name, _read(file)) for file in files]
             limits.forbid_opening()
-            result = self.reader.read_answers(content, kind, self.images, self.num_classes)
-            wire.encode(block, result)
+            reading = self.reader.read_submission(contents, self.sizes, self.shape.num_images)
+            wire.encode(block, self._measure(reading, block, channel))
         except Exception as error:  # whatever a submission provokes costs its own row alone
             reason = limits.limit_met(error, self.memory)
             if reason is None:
@@ -179,15 +201,73 @@ class Server:
                 reason = str(error) if known else _UNREADABLE
             wire.encode_refusal(block, reason)
 
+    def _measure(self, reading: Reading, block: memoryview, channel: int) -> Answers:
+        """Return the answers to the test images, which are read once."""
+        if isinstance(reading, Table):
+            return reading.answers
+        info, normalization = reading.info, self.normalizations[0]
+        chosen, is_tried = ADVISED, False
+        if reading.takes_pixels:
+            chosen = NONE
+        elif reading.normalization is not None and not self.is_given:
+            chosen, normalization = DECLARED, reading.normalization
+        elif self.shape.num_sampled and not self.is_given:
+            normalization, is_tried = self._advised(reading, block, channel), True
+        if info.is_guess and self.shape.num_sampled and not is_tried:
+            self._try(reading, block, 0, normalization)
+        mean, std = (math.nan, math.nan) if chosen == NONE else normalization
+        info = info._replace(chosen=chosen, mean=mean, std=std)
+        if normalization == self.normalizations[0] and not reading.takes_pixels:
+            outputs = _predict(reading, self.inputs)
+        else:
+            outputs = _predict_pixels(reading, self.pixels.test, normalization)
+        if outputs.ndim == 1:
+            return ClassAnswers(outputs, info)
+        return LogitAnswers(outputs, info)
 
-def _close_all_but(kept: int) -> None:
-    os.closerange(3, kept)
-    os.closerange(kept + 1, 2**16)
+    def _advised(self, reading: Network, block: memoryview, channel: int) -> Normalization:
+        """Try normalisations on the sample until the parent says which one to take."""
+        tried = 0
+        for up_to in (1, len(self.normalizations)):
+            for number in range(tried, up_to):
+                self._try(reading, block, number, self.normalizations[number])
+            tried = up_to
+            os.write(channel, TRIED.pack(tried))
+            (advice,) = ADVICE.unpack(os.read(channel, ADVICE.size))
+            if advice != TRY_ALL:
+                return self.normalizations[advice]
+        raise SubmissionError("the process that reads it was not answered: grade it again")
+
+    def _try(
+        self, reading: Network, block: memoryview, number: int, normalization: Normalization
+    ) -> None:
+        outputs = _predict_pixels(reading, self.pixels.sample, normalization)
+        if outputs.ndim == 1:
+            outputs = np.eye(self.shape.num_classes, dtype=np.float32)[outputs]
+        wire.encode_sample(block, self.shape, number, outputs)
 
 
-def _read(descriptor: int, size: int) -> bytes:
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(size)
+def _predict(reading: Network, inputs: Tensor) -> np.ndarray:
+    return np.concatenate([reading.predict(batch) for batch in inputs.split(_BATCH_SIZE)])
+
+
+def _predict_pixels(reading: Network, pixels: Tensor, normalization: Normalization) -> np.ndarray:
+    if reading.takes_pixels:
+        return _predict(reading, pixels.unsqueeze(1))
+    return _predict(reading, normalize(pixels, normalization))
+
+
+def _close_all_but(kept: set[int]) -> None:
+    start = 3
+    for descriptor in sorted(kept):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, 2**16)
+
+
+def _read(file: OpenFile) -> bytes:
+    with os.fdopen(file.descriptor, "rb") as stream:
+        return stream.read(file.size)
 
 
 def main(settings: str) -> None:
@@ -196,14 +276,11 @@ def main(settings: str) -> None:
     options = json.loads(settings)
     control = socket.socket(fileno=os.dup(0))
     _, (images_descriptor,), _, _ = socket.recv_fds(control, 1, 1)
+    side, shape = options["side"], wire.Shape(*options["shape"])
     with os.fdopen(images_descriptor, "rb") as file:
-        pixels = np.frombuffer(file.read(), dtype=np.uint8).reshape(options["shape"]).copy()
-    reader: ModuleType = importlib.import_module(options["reader"])
+        pixels = torch.from_numpy(np.frombuffer(file.read(), np.uint8).copy()).view(-1, side, side)
     limits.hide_from_debuggers()
-    images = normalize(torch.from_numpy(pixels), Normalization(*options["normalization"]))
-    Server(
-        control, images, options["num_classes"], reader, options["memory"], options["timeout"]
-    ).serve()
+    Server(control, Pixels(pixels[: shape.num_images], pixels[shape.num_images :]), options).serve()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ the process fills it in, and ``decode`` takes numbers and one short text from it
 """
 
 import math
+import os
 import struct
 from typing import NamedTuple
 
@@ -15,28 +16,67 @@ from common.support.errors import SubmissionError
 
 MAX_TEXT = 600  # characters
 _TEXT_BYTES = 4 * MAX_TEXT
-# state, architecture, parameters, epoch, claimed accuracy, length of the text, text
-_HEADER = struct.Struct(f"<B31sqqdI{_TEXT_BYTES}s")
+# state, kind, architecture, parameters, epoch, claimed accuracy, number of the file that counted,
+# is the network a guess, how the inputs were chosen, their mean and deviation, text and its length
+_HEADER = struct.Struct(f"<B16s31sqqdHBBddI{_TEXT_BYTES}s")
 
-# To the server: slot, size of the file, kind; with the descriptors of the file and of the answers.
-REQUEST = struct.Struct("<IQ16s")
-# From the server: slot, how it ended, exit status or signal.
+# A request to the server is JSON, with the descriptors of the block of answers, of the channel to
+# the parent, and of the files. A report from the server: slot, how it ended, exit status or signal.
+MAX_REQUEST = 2**17  # bytes
+MAX_FILES = 64
 REPORT = struct.Struct("<IBi")
 EXITED, KILLED, TIMED_OUT = range(3)
 READY = 2**32 - 1  # the slot of the report that says the server is up
+
+# On the channel the child says how many normalisations it has tried on the sample; the parent
+# answers whether to try all others, or which one to take.
+TRIED = struct.Struct("<B")
+ADVICE = struct.Struct("<B")
+TRY_ALL = 255
+
+# How the inputs of a network were chosen: as its file declares, as the parent advised, or not at
+# all, since its input is pixels or it is a table of predictions.
+DECLARED, ADVISED, NONE = range(3)
 
 # The first byte of the block. It is written last.
 _NOTHING, _LOGITS, _CLASSES, _REFUSED = range(4)
 
 
+class OpenFile(NamedTuple):
+    """A file of a submission, opened by the parent."""
+
+    name: str  # within the submission
+    descriptor: int
+    size: int  # bytes
+
+
+def close_all(files: list[OpenFile]) -> None:
+    """Close the files of a submission."""
+    for file in files:
+        os.close(file.descriptor)
+
+
 class FileInfo(NamedTuple):
     """What a submission's file says of itself, and what was done to read it."""
 
+    kind: str = ""  # checkpoint, safetensors, onnx, predictions
     architecture: str | None = None
     parameters: int | None = None
     epoch: int | None = None
     claimed_accuracy: float | None = None  # percent
     notes: str = ""
+    file: int = 0  # which of the files counted
+    is_guess: bool = False  # a network rebuilt by shapes, whose activations nobody said
+    chosen: int = NONE
+    mean: float = math.nan
+    std: float = math.nan
+
+
+class Trials(NamedTuple):
+    """What a submission answered to the sample under the normalisations that were tried."""
+
+    predicted: list[np.ndarray]  # int64 [num_sampled], one for each
+    taken: int = 0  # which of them was taken
 
 
 class LogitAnswers(NamedTuple):
@@ -61,9 +101,41 @@ class ClassAnswers(NamedTuple):
 Answers = LogitAnswers | ClassAnswers
 
 
-def block_size(num_images: int, num_classes: int) -> int:
-    """Return the bytes that the answers to ``num_images`` take."""
-    return _HEADER.size + num_images * num_classes * 4
+class Shape(NamedTuple):
+    """The sizes of a block of answers."""
+
+    num_images: int
+    num_sampled: int  # training images in the sample; 0 without one
+    num_tried: int  # normalisations that may be tried on it
+    num_classes: int
+
+    @property
+    def sample_at(self) -> int:
+        """Where the answers to the sample begin."""
+        return _HEADER.size + self.num_images * self.num_classes * 4
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of the whole block."""
+        return self.sample_at + self.num_tried * self.num_sampled * self.num_classes * 4
+
+
+def encode_sample(block: memoryview, shape: Shape, number: int, logits: np.ndarray) -> None:
+    """Write the answers to the sample under one of the normalisations that are tried."""
+    body = np.ascontiguousarray(logits, dtype="<f4").tobytes()
+    start = shape.sample_at + number * len(body)
+    block[start : start + len(body)] = body
+
+
+def decode_sample(block: bytes, shape: Shape, number: int) -> np.ndarray:
+    """Read the predicted classes of the sample, int64 [num_sampled], under a normalisation.
+
+    Whatever stands there is taken for numbers; NaN counts as the first class.
+    """
+    count = shape.num_sampled * shape.num_classes
+    start = shape.sample_at + 4 * number * count
+    logits = np.frombuffer(block, dtype="<f4", count=count, offset=start)
+    return np.nan_to_num(logits).reshape(-1, shape.num_classes).argmax(axis=1)
 
 
 def encode(block: memoryview, answers: Answers) -> None:
@@ -85,46 +157,63 @@ def _write_header(block: memoryview, state: int, info: FileInfo) -> None:
     text = info.notes[:MAX_TEXT].encode("utf-8", "replace")
     block[1 : _HEADER.size] = _HEADER.pack(
         state,
+        info.kind.encode(),
         (info.architecture or "").encode(),
         -1 if info.parameters is None else info.parameters,
         -1 if info.epoch is None else info.epoch,
         math.nan if info.claimed_accuracy is None else info.claimed_accuracy,
+        info.file,
+        info.is_guess,
+        info.chosen,
+        info.mean,
+        info.std,
         len(text),
         text,
     )[1:]
     block[0] = state
 
 
-def decode(block: bytes, num_images: int, num_classes: int) -> Answers:
+def decode(block: bytes, shape: Shape) -> Answers:
     """Read the answers from a block that an untrusted process filled in.
 
     Raises SubmissionError with the process's reason, or if there is not one answer to every image:
-    logits must be finite, and not all the same for every image; classes must be below
-    ``num_classes``.
+    logits must be finite, and not all the same for every image; classes must be known ones.
     """
-    state, architecture, parameters, epoch, claim, length, text = _HEADER.unpack_from(block)
+    state, kind, architecture, parameters, epoch, claim, *rest = _HEADER.unpack_from(block)
+    file, is_guess, chosen, mean, std, length, text = rest
     notes = text[: min(length, _TEXT_BYTES)].decode("utf-8", "replace")[:MAX_TEXT]
     if state == _REFUSED:
         raise SubmissionError(notes or "refused without a reason")
     if state not in (_LOGITS, _CLASSES):
         raise SubmissionError("the process that read it ended without an answer")
+    is_known = math.isfinite(mean) and 0 < std < math.inf
     info = FileInfo(
-        architecture=architecture.rstrip(b"\0").decode("utf-8", "replace") or None,
+        kind=_word(kind),
+        architecture=_word(architecture) or None,
         parameters=parameters if parameters >= 0 else None,
         epoch=epoch if epoch >= 0 else None,
         claimed_accuracy=claim if math.isfinite(claim) else None,
         notes=notes,
+        file=file,
+        is_guess=bool(is_guess),
+        chosen=chosen if chosen in (DECLARED, ADVISED) and is_known else NONE,
+        mean=mean,
+        std=std,
     )
     if state == _CLASSES:
-        classes = np.frombuffer(block, dtype="u1", count=num_images, offset=_HEADER.size)
-        if classes.max() >= num_classes:
-            raise SubmissionError(f"a predicted class is not 0 to {num_classes - 1}")
+        classes = np.frombuffer(block, dtype="u1", count=shape.num_images, offset=_HEADER.size)
+        if classes.max() >= shape.num_classes:
+            raise SubmissionError(f"a predicted class is not 0 to {shape.num_classes - 1}")
         return ClassAnswers(classes, info)
-    count = num_images * num_classes
+    count = shape.num_images * shape.num_classes
     logits = np.frombuffer(block, dtype="<f4", count=count, offset=_HEADER.size)
-    logits = logits.reshape(num_images, num_classes).astype(np.float32)
+    logits = logits.reshape(-1, shape.num_classes).astype(np.float32)
     check_logits(logits)
     return LogitAnswers(logits, info)
+
+
+def _word(text: bytes) -> str:
+    return text.rstrip(b"\0").decode("utf-8", "replace")
 
 
 def check_logits(logits: np.ndarray) -> None:

@@ -41,7 +41,7 @@ def entries(folder, good, outside):
     (folder / "notes.txt").write_text("hello")
     (folder / "no-suffix").write_bytes(content)
     shown = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
-    return dict.fromkeys([*shown, "twin-a.pth"], ("pass", None)) | {
+    return dict.fromkeys([*shown, "twin-a.pth", "no-suffix"], ("pass", None)) | {
         "fifo.pth": ("error", "not a regular file but a FIFO"),
         "socket.pth": ("error", "not a regular file but a socket"),
         "outside.pth": ("error", "a link"),
@@ -50,8 +50,7 @@ def entries(folder, good, outside):
         "dangling.pth": ("error", "a link"),
         "loop.pth": ("error", "a link"),
         "long-link": ("error", "a link"),
-        "notes.txt": ("error", "unknown kind of file"),
-        "no-suffix": ("error", "unknown kind of file"),
+        "notes.txt": ("error", "of predictions, expected 10,000"),
     }
 
 
@@ -87,11 +86,11 @@ def folders(folder, good, run):
         "run": ("pass", None),
         "several": (
             "error",
-            "ambiguous: the folder has 2 files that could be graded ('a.pth', 'b/c",
+            "ambiguous: 2 files could be graded ('a.pth', 'b/c.pt'): keep one",
         ),
         "named.pth": ("error", "no file to grade"),
         "nothing": ("error", "no file to grade"),
-        "half-run": ("error", "it has no checkpoint.pth"),
+        "half-run": ("error", "no file to grade"),
         "linker": ("error", "leads outside"),
         "loser": ("error", "leads nowhere"),
         "linked": ("error", "a link"),

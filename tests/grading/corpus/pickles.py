@@ -55,6 +55,8 @@ def fill(folder, canary, port):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     expected = dict.fromkeys(files, ("error", "loads safely|only code could load"))
+    for protocol in (0, 1):  # they begin like text
+        expected[f"raw{protocol}.pth"] = ("error", "not a PyTorch checkpoint")
     expected["module.pth"] = ("error", "could load (first: 'common.models.Dropout' and ")
     expected["optimizer.pth"] = ("error", "could load (first: 'builtins.bytes' and 1 more)")
     expected |= {f"legacy{part}.pth": ("error", "") for part in range(len(head))}

@@ -41,11 +41,15 @@ def fill(folder, good):
     many = MNISTClassifier(hidden_sizes=(8,) * 17).state_dict()
     add("too-deep.pth", many, "more than 16 hidden layers")
     add("missing.pth", {k: v for k, v in base.items() if k != "fc2.bias"}, "1 missing name (first")
-    add("extra.pth", {**base, "conv1.weight": bias, "x": bias}, "2 unexpected names (first: 'conv1")
+    add(
+        "extra.pth",
+        {**base, "conv1.weight": bias, "x": bias},
+        "another network (it has 'conv1.weight')",
+    )
     add("keys.pth", {**base, 7: bias}, "names of the weights must be text, but one is of type int")
     hostile = "x\n::error::pwned\x1b[31m<script>" + "y" * 5000
     add("names.pth", {**base, hostile: bias}, r"'x\n::error::pwned\x1b[31m<script>")
-    add("other.pth", {"conv.weight": bias}, "1 unexpected name (first: 'conv.weight'")
+    add("other.pth", {"conv.weight": bias}, "another network (it has 'conv.weight')")
     add("stranger.pth", {**good, "model_architecture": "ResNet"}, "is 'ResNet', but must be one")
     add(
         "unhashable.pth",
@@ -53,7 +57,7 @@ def fill(folder, good):
         "is of type list, but must be one of",
     )
     add("mismatch.pth", {**good, "model_architecture": "ImprovedMNISTClassifier"}, "missing names")
-    add("two.pth", {"state_dict": base, "model_state_dict": base}, "has both")
+    add("two.pth", {"state_dict": base, "model_state_dict": base}, "two sets of weights")
     add("list.pth", [1, 2], "is of type list, not a state_dict")
     add("tensor.pth", bias, "is of type Tensor")
     add("none.pth", None, "is of type NoneType")

@@ -10,63 +10,15 @@ from common.grading.gradebooks.gradebook import Gradebook, grades_csv
 from common.reporting.github import markdown, summarise
 from common.support.errors import UserError
 from tests.conftest import read, run
-
-CANVAS_HEADER = (
-    "Student,ID,SIS User ID,SIS Login ID,Section,Essay (11),MNIST lab (4567),Current Score"
+from tests.grading.gradebooks.examples import (
+    CANVAS_HEADER,
+    CANVAS_ROWS,
+    WORKSHEET,
+    document,
+    failed,
+    graded,
+    written,
 )
-CANVAS_ROWS = [
-    "    Points Possible,,,,,10,20,(read only)",
-    '"Lee, Ann",101,S1,ann,A,8,,80',
-    '"Müller, Bob",102,S2,bob,A,7,5.00,70',
-    '"O\'Neill, Cy",103,S3,cy,B,,,',
-    '"Lee, Ann",104,S4,dora,B,,1.00,',
-    '"=1+1, Eve",105,S5,eve,B,,,',
-]
-WORKSHEET = [
-    "Identifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,"
-    "Last modified (submission),Last modified (grade),Feedback comments",
-    'Participant 201,Ann Lee,ann@x.org,Submitted,,50.00,Yes,"Monday, 2 November",-,',
-    "Participant 202,Bob Müller,bob@x.org,Submitted,44.00,50.00,Yes,-,-,earlier",
-    "Participant 203,Cy O'Neill,cy@x.org,No submission,,50.00,Yes,-,-,",
-]
-
-
-def graded(name, correct, **changes):
-    return {
-        "name": name,
-        "status": "pass" if correct >= 9000 else "fail",
-        "reason": None,
-        "correct": correct,
-        "total": 10_000,
-        "accuracy": correct / 100,
-        "accuracy_ci95": [correct / 100 - 0.3, correct / 100 + 0.3],
-        "parameters": 567_434,
-        "notes": "",
-        "sha256": "0" * 64,
-        **changes,
-    }
-
-
-def failed(name, reason="not a checkpoint"):
-    return {"name": name, "status": "error", "reason": reason}
-
-
-def document(*rows):
-    return {
-        "results": list(rows),
-        "threshold": 90.0,
-        "dataset": {"size": 10_000, "title": "MNIST"},
-        "best": None,
-    }
-
-
-def written(folder, platform, roster, *rows, assignment=None):
-    """Return the platform's file, read strictly, and what was said on the terminal."""
-    path = folder / "roster.csv"
-    path.write_text("\ufeff" + "\n".join(roster) + "\n", encoding="utf-8")
-    said = Gradebook(platform, path, assignment).write(document(*rows), folder)
-    with (folder / f"{platform}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file, strict=True)), said
 
 
 def test_canvas_gets_the_rosters_ids_and_percentages(tmp_path):
@@ -92,8 +44,8 @@ def test_canvas_gets_the_rosters_ids_and_percentages(tmp_path):
     cells = {row[1]: row[5] for row in rows[2:]}
     assert cells == {"101": "98.40%", "102": "10.00%", "103": "", "104": "1.00", "105": ""}
     assert [row[0] for row in rows[2:]][-1] == "'=1+1, Eve"
-    assert said[2] == "1 submissions fit no single student of the roster: 'stranger.pth'"
-    assert said[3].startswith(
+    assert said.lost == ["'stranger.pth' (90.00 %, pass): fits no student of the roster"]
+    assert said.lines[2].startswith(
         "2 students of the roster have no submission: 'Lee, Ann (104)', '=1+1"
     )
 
@@ -110,8 +62,15 @@ def test_canvas_never_guesses(tmp_path):
         assignment="MNIST lab (4567)",
     )
     assert [row[5] for row in rows[2:]] == ["", "5.00", "", "1.00", ""], "cells of the roster stay"
-    assert said[2].startswith("2 submissions fit no single student")
-    assert said[3] == "1 students have several submissions, and get no grade: 'Müller, Bob (102)'"
+    assert said.lost == [
+        "'Lee, Ann' (98.40 %, pass): fits 2 students of the roster: "
+        "'Lee, Ann (101)', 'Lee, Ann (104)'",
+        "'bob.pth' (90.00 %, pass): 'Müller, Bob (102)' has 2 submissions: "
+        "'bob.pth', 'mullerbob_102_9_x.pth'",
+        "'mullerbob_102_9_x.pth' (95.00 %, pass): 'Müller, Bob (102)' has 2 submissions: "
+        "'bob.pth', 'mullerbob_102_9_x.pth'",
+        "'x_103_' (90.00 %, pass): fits no student of the roster",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +111,10 @@ def test_moodle_worksheet_is_filled_in(tmp_path):
     assert bob["Grade"] == "44.00", "what could not be graded changes no grade"
     assert bob["Feedback comments"] == "Could not be graded: =not a checkpoint"
     assert (cy["Grade"], cy["Feedback comments"]) == ("", "")
-    assert said[2].startswith("1 students of the roster have no submission: 'Cy O'Neill (Partici")
+    assert said.lost == []
+    assert said.lines[2].startswith(
+        "1 student of the roster has no submission: 'Cy O'Neill (Partici"
+    )
 
 
 def test_moodle_number_in_a_name_of_ones_own_choice_takes_no_grade(tmp_path):
@@ -171,7 +133,10 @@ def test_moodle_number_in_a_name_of_ones_own_choice_takes_no_grade(tmp_path):
     assert ann["Grade"] == ""
     assert eve["Grade"] == "49.20"
     assert impostor["Grade"] == "", "two students fit, so none does"
-    assert said[2].startswith("1 submissions fit no single student of the roster: 'Ann Lee_201_")
+    assert [line.partition(": ")[2] for line in said.lost] == [
+        "fits 2 students of the roster: 'Ann Lee (Participant 201)', "
+        "'Ann Lee_201_assignsubmission_file (Participant 205)'"
+    ]
     assert cy["Feedback comments"] == ("Could not be graded: &lt;a href=//x.org&gt;no&lt;/a&gt;"), (
         "Moodle shows comments as HTML"
     )

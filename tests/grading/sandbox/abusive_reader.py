@@ -13,19 +13,21 @@ import time
 
 import numpy as np
 
+from common.grading.sandbox.reading import Table
 from common.grading.sandbox.wire import ClassAnswers
 from common.support.errors import SubmissionError
 
 
-def warm_up(images, num_classes):
+def warm_up(sizes, models):
     json.loads("[]")
     str(OSError(1, "x"))
 
 
-def read_answers(content, kind, images, num_classes):
+def read_submission(files, sizes, num_images):
+    ((_, content),) = files
     name, *args = json.loads(content)
     COMMANDS[name](*args)
-    return ClassAnswers(np.zeros(len(images), dtype=np.uint8))
+    return Table(ClassAnswers(np.zeros(num_images, dtype=np.uint8)))
 
 
 def spin():
@@ -81,12 +83,16 @@ def write_file(path):
 
 
 def keep_inherited_descriptors():
+    """Write to all that is open: only the channel on which normalisations are asked for."""
+    written = []
     for descriptor in range(3, 300):
         try:
             os.write(descriptor, b"\0" * 64)
         except OSError:
             continue
-        raise SubmissionError(f"descriptor {descriptor} was left open")
+        written.append(descriptor)
+    if len(written) != 1:
+        raise SubmissionError(f"descriptors {written} were left open")
 
 
 def kill(target, number=signal.SIGKILL):

@@ -1,0 +1,1 @@
+"""What was handed in: which files belong to whom, opened without being parsed."""

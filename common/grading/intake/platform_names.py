@@ -1,0 +1,71 @@
+"""Whose file is whose, by the names that course platforms give to what was handed in."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+# lastfirst[_LATE]_<user id>_<file id>_<title>; a later version has -1, -2, ... before its suffix.
+_CANVAS = re.compile(r"(?P<who>[^_]+)(?:_LATE)?_(?P<user>\d+)_(?P<file>\d+)_(?P<title>.+)", re.S)
+_VERSION = re.compile(r"-(\d+)(?=\.[^.]*$|$)")
+# <full name>_<participant>_assignsubmission_file[_<title>], or _onlinetext_ for text typed in.
+_MOODLE = re.compile(
+    r"(?P<owner>.+_\d+)_assignsubmission_(?P<kind>file|onlinetext)_?(?P<title>.*)", re.S
+)
+_MAX_METADATA = 4 * 2**20  # bytes
+
+
+class Upload(NamedTuple):
+    """One file of a student, by the name that the platform gave it."""
+
+    owner: str  # the same for all files of a student
+    title: str  # what the student called it
+    is_text: bool = False  # typed into the platform, and no file of the student's
+
+
+def canvas_group(name: str) -> Upload | None:
+    """Read a name that Canvas gave; None if it is none. Versions of a title share the title."""
+    found = _CANVAS.fullmatch(name)
+    if not found:
+        return None
+    return Upload(f"{found['who']}_{found['user']}", _VERSION.sub("", found["title"]))
+
+
+def canvas_order(name: str) -> tuple[str, int, int]:
+    """Return what sorts Canvas's names: of several versions of a title, the highest comes last."""
+    found = _CANVAS.fullmatch(name)
+    if not found:
+        return name, 0, 0
+    version = _VERSION.search(found["title"])
+    return found["who"], int(version[1]) if version else 0, int(found["file"])
+
+
+def moodle_group(name: str) -> Upload | None:
+    """Read a name that Moodle gave; None if it is none."""
+    found = _MOODLE.fullmatch(name)
+    if not found:
+        return None
+    return Upload(found["owner"], found["title"] or name, found["kind"] == "onlinetext")
+
+
+def gradescope_students(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return names, numbers and addresses of the students of each folder of a Gradescope export.
+
+    Reads the few lines that matter of submission_metadata.yml (Ruby's YAML: keys begin with a
+    colon), so that no YAML parser is needed. Without the file there are none.
+    """
+    if not path.is_file() or path.stat().st_size > _MAX_METADATA:
+        return {}
+    students: dict[str, tuple[str, ...]] = {}
+    folder, in_submitters = "", False
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if found := re.match(r"['\"]?(submission_\d+)['\"]?:\s*$", line):
+            folder, in_submitters = found[1], False
+        elif found := re.match(r"  :(\w+):", line):
+            in_submitters = found[1] == "submitters"
+        elif in_submitters and (
+            found := re.match(r"\s+-?\s*:(?:name|sid|email):\s*(.+?)\s*$", line)
+        ):
+            value = found[1].strip("'\"")
+            if value and value not in ("null", "~"):
+                students[folder] = (*students.get(folder, ()), value)
+    return students

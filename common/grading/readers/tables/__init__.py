@@ -1,0 +1,1 @@
+"""Tables that hostile files hold: text, arrays, and what their columns are."""

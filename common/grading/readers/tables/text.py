@@ -1,0 +1,237 @@
+"""Text as a table of cells, in any usual encoding and with any usual delimiter.
+
+The bytes are hostile. All that is done with them takes time in proportion to their number.
+"""
+
+import codecs
+import contextlib
+import csv
+import io
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from common.support.errors import SubmissionError
+from common.support.text import terminal_safe
+
+# A row has an id and a value for each class. Spreadsheets and pandas add some more.
+EXTRA_COLUMNS = 32
+# Rows up to here are counted, so that a message can say which images they answer.
+_COUNTED_ROWS = 100_000
+# A number as numpy writes it takes 25 characters, 50 bytes in UTF-16.
+_BYTES_PER_CELL = 64
+_MOST_CELLS = 2**20  # in a line; as labels these answer any known set of test images
+_HEAD_BYTES = 256 * 1024
+
+_DELIMITERS = "\t;|,"  # in this order: a comma may be a decimal mark beside the others
+_SEP_LINE = re.compile(r'"?sep=([\t;|,])"?[ \t]*(?=[\r\n])', re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_FIRST_LINE = re.compile(rb"[^\r\n]*[\r\n]+")
+
+_SPREADSHEET = "a spreadsheet file, not text: save it as CSV and hand that in"
+_FOREIGN = {
+    b"\xd0\xcf\x11\xe0": _SPREADSHEET,  # .xls
+    b"%PDF": "a PDF, not text: hand in the table as CSV",
+    b"{\\rtf": "a rich-text file: save it as plain text (.txt or .csv)",
+    b"\x1f\x8b": "a gzip archive: hand in the CSV file itself",
+    b"\x80": "a pickle, or another binary file: save the predictions as CSV",
+    b"<": "an HTML or XML file: save it as CSV and hand that in",
+}
+# What is found in one kind of zip archive alone.
+_ZIPPED = {
+    b"xl/": _SPREADSHEET,  # .xlsx
+    b"opendocument.spreadsheet": _SPREADSHEET,
+    b"Index/Document.iwa": _SPREADSHEET,  # .numbers
+    b".npy": "an .npz archive of arrays: save the one array of predictions with np.save",
+    b"/data.pkl": "a PyTorch file, not predictions: name it .pth",
+}
+# Rows of predictions that answer other images than the test images.
+OTHER_IMAGES = {
+    28_000: "Kaggle's test.csv",
+    42_000: "Kaggle's train.csv",
+    60_000: "MNIST's training images",
+}
+_KAGGLE_PIXELS = (
+    "the rows have the pixels of images, as in Kaggle's train.csv and test.csv: hand in "
+    "predictions, in rows ImageId,Label, and not the images"
+)
+
+# A codec is imported when it is first used, and by then no file can be opened.
+for _name in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "unicode_escape"):
+    codecs.lookup(_name)
+
+
+class Table(NamedTuple):
+    """The rows that are not empty, with stripped cells. They may differ in length."""
+
+    rows: list[list[str]]
+    numbers: list[int]  # of each row, for messages
+    unit: str = "line"  # what these numbers count: "line", "row" of an array, "value" in a line
+
+
+def read_table(content: bytes, num_images: int, num_classes: int) -> Table:
+    """Return the cells of a text, its header line included; there is at least one row.
+
+    A decimal comma is turned into a point where the comma does not separate cells.
+
+    Raises SubmissionError if it is not text, not CSV, or far larger than the predictions for
+    ``num_images`` can be.
+    """
+    _refuse_foreign(content)
+    limit = _BYTES_PER_CELL * num_images * (num_classes + 3) + 2**20
+    if len(content) > limit:
+        raise SubmissionError(
+            f"the file has {len(content) / 1e6:,.1f} MB, and {num_images:,} predictions take less "
+            f"than {limit / 1e6:,.1f} MB: hand in one row for each test image and nothing else"
+        )
+    text = _decode(content)
+    _refuse_binary(text)
+    widest, most_rows = num_classes + EXTRA_COLUMNS, max(_COUNTED_ROWS, 2 * num_images)
+    table = _printed_list(text) or Table([], [])
+    for line, cells in _rows(text) if not table.rows else ():
+        table.rows.append(cells)
+        table.numbers.append(line)
+        # The only row may be wide: it can hold all labels.
+        if len(table.rows) > 1:
+            _refuse_wide(table.numbers[0], len(table.rows[0]), widest)
+            _refuse_wide(line, len(cells), widest)
+        if len(table.rows) > most_rows:
+            raise SubmissionError(
+                f"more than {most_rows:,} rows of predictions, expected {num_images:,}"
+            )
+    if not table.rows:
+        raise SubmissionError("the file is empty: expected the header ImageId,Label and its rows")
+    return table
+
+
+def first_rows(content: bytes, count: int) -> list[list[str]]:
+    """Return up to ``count`` rows from the first 256 KB, as far as they can be read."""
+    head = content[:_HEAD_BYTES]
+    rows: list[list[str]] = []
+    text = _decode(head, "replace")
+    if len(head) < len(content):  # the last line is cut, unless it is the only one
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
+    with contextlib.suppress(SubmissionError):
+        _refuse_foreign(head)
+        _refuse_binary(text)
+        if printed := _printed_list(text):
+            return printed.rows
+        rows.extend(cells for _, cells in islice(_rows(text), count))
+    return rows
+
+
+def refuse_other_images(rows: int, images: int) -> None:
+    """Refuse as many rows as there are images in another well-known set.
+
+    Raises SubmissionError that names the set.
+    """
+    if rows in OTHER_IMAGES and rows != images:
+        wanted = "MNIST test images (t10k-images)" if images == 10_000 else "test images"
+        raise SubmissionError(
+            f"{rows:,} rows of predictions, expected {images:,}: these answer "
+            f"{OTHER_IMAGES[rows]}. Predict the {images:,} {wanted} instead, in rows "
+            f"ImageId,Label with ids 1 to {images}"
+        )
+
+
+def _refuse_foreign(content: bytes) -> None:
+    for start, reason in _FOREIGN.items():
+        if content.startswith(start):
+            raise SubmissionError(reason)
+    if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        reasons = [reason for member, reason in _ZIPPED.items() if member in content]
+        raise SubmissionError((*reasons, "a zip archive: hand in the CSV file itself")[0])
+    line = _FIRST_LINE.match(content[: 2**16])
+    if line and len(re.split(rb"[,;\t]", line[0])) in (784, 785):
+        raise SubmissionError(_KAGGLE_PIXELS)
+
+
+def _refuse_binary(text: str) -> None:
+    if _CONTROL.search(text):
+        raise SubmissionError("a binary file, not text: export the predictions as CSV (UTF-8)")
+
+
+def _decode(content: bytes, errors: str = "strict") -> str:
+    head = content[:1000] if len(content) > 1 else b""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    elif head and not any(head[1::2]) and all(head[::2]):  # all that is ASCII in UTF-16
+        encoding = "utf-16-le"
+    elif head and not any(head[::2]) and all(head[1::2]):
+        encoding = "utf-16-be"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        return content.decode(encoding, errors)
+    except UnicodeDecodeError as error:
+        # No digit looks different in the encodings of Windows: a header may have them.
+        line = _FIRST_LINE.match(content)
+        if encoding == "utf-8-sig" and line and content[line.end() :].isascii():
+            return content.decode("latin-1")
+        raise SubmissionError("not a text file in UTF-8: export it as CSV (UTF-8)") from error
+
+
+def _printed_list(text: str) -> Table | None:
+    """Return the one row of a list as Python and numpy print it, [7, 2, 1] or [7 2 1]."""
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")) or text.count("[") > 1:
+        return None
+    text = text[1:-1]
+    cells = [cell.strip() for cell in text.split("," if "," in text else None)]
+    if "..." in cells:
+        raise SubmissionError(
+            "numpy printed only the ends of the list ('...'): save all of it, with "
+            "np.savetxt('predictions.txt', predictions, fmt='%d')"
+        )
+    _refuse_wide(1, len(cells))
+    return Table([cells], [1]) if cells else None
+
+
+def _refuse_wide(line: int, cells: int, most: int = _MOST_CELLS) -> None:
+    if cells > most:
+        raise SubmissionError(f"line {line} has {cells:,} cells, expected 2: ImageId,Label")
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of each row that is not empty."""
+    named = _SEP_LINE.match(text)
+    if named:
+        text = text[named.end() :]  # its line break stays, so that lines are counted right
+    lines = io.StringIO(text, newline="")  # iterates over lines that end in \n, \r\n or \r
+    delimiter = named[1] if named else _guess_delimiter(list(islice(filter(str.strip, lines), 2)))
+    lines.seek(0)
+    source: Iterator[str] = lines
+    if delimiter == " ":
+        source, delimiter = ("\t".join(line.split()) for line in lines), "\t"
+    reader = csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=True)
+    try:
+        for cells in reader:
+            _refuse_wide(reader.line_num, len(cells))
+            if not any(cells):
+                continue
+            cells = [cell.strip() for cell in cells]
+            if delimiter != ",":
+                cells = [
+                    c.replace(",", ".") if "," in c and _DECIMAL_COMMA.fullmatch(c) else c
+                    for c in cells
+                ]
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        # The error may quote the delimiter, which may be a tab.
+        raise SubmissionError(
+            f"line {reader.line_num} is not CSV: {terminal_safe(str(error))}"
+        ) from error
+
+
+def _guess_delimiter(lines: list[str]) -> str:
+    """Return what separates the cells of the first two lines; a comma if there is one cell each."""
+    for delimiter in _DELIMITERS:
+        counts = {line.count(delimiter) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return delimiter
+    in_header = [delimiter for delimiter in _DELIMITERS for line in lines[:1] if delimiter in line]
+    words = {len(line.split()) for line in lines}
+    return (*in_header, " " if len(words) == 1 and words != {1} else ",")[0]
