@@ -215,7 +215,7 @@ def grade_submissions(
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
     spec, recipe = DATASETS[args.dataset], test_set.dataset.normalization
     preprocessing = choose_preprocessing(args.preprocessing, spec, args.data_dir, recipe)
-    versions = document.grading_versions(args.preprocessing, args.models)
+    versions = document.grading_versions(preprocessing.rule, args.models)
     fields = document.header(test_set, threshold, versions, output, limits=limits)
     document.require_agreement(submissions, fields)
     lock = folder_lock(output.parent, ANOTHER_OUTPUT)

@@ -122,7 +122,11 @@ def grade_all(
 def _row_of(submission: Submission) -> Row:
     kind = "run" if submission.is_run else "unknown"
     row = ungraded_row(submission.name, submission.source, kind, own=False)
-    return row | ({"student": list(submission.student)} if submission.student else {})
+    return row | _owner_of(submission)
+
+
+def _owner_of(submission: Submission) -> Row:
+    return {"student": list(submission.student)} if submission.student else {}
 
 
 def _fingerprints(files: list[OpenFile]) -> dict[str, str]:
@@ -157,7 +161,9 @@ def reuse_rows(
         if row is not None and (row["kind"] == "run") == submission.is_run:
             row.pop("rank", None)  # of the earlier set of submissions
             source = json_text(submission.source)
-            reused[index] = {**row, "name": submission.name, "source": source}
+            row.pop("student", None)  # whoever handed the same file in then
+            reused[index] = row | {"name": submission.name, "source": source}
+            reused[index] |= _owner_of(submission)
             if row["status"] != "error":
                 passed = metrics.passes(row["correct"], row["total"], threshold)
                 reused[index]["status"] = "pass" if passed else "fail"

@@ -57,6 +57,10 @@ class Preprocessing:
         insisted: tuple[str, Normalization] | None = None,
     ) -> None:
         self.sample, self.is_given = sample, insisted is not None
+        # Rows that were graded by another rule do not hold.
+        self.rule = (
+            f"{insisted or 'auto'}, {'with' if sample is not None else 'no'} training images"
+        )
         self.warning = _NOT_INFERRED if sample is None and insisted is None else ""
         self.recipe = recipe
         known = {"recipe": recipe, **(_USUAL if sample is not None else {})}

@@ -49,13 +49,13 @@ def open_submission(submission: Submission) -> list[OpenFile]:
             raise SubmissionError("not a regular file but a link: hand in the file itself")
         source = Path(os.path.realpath(submission.source))
         if submission.files:
-            return _open_several(_all_files(submission.files), submission.limit)
+            return _open_several(_all_files(submission.files, submission.limit))
         if not stat.S_ISDIR(os.lstat(source).st_mode):
             return _open_one(submission.source, source, submission.limit)
         if submission.is_run:
             path = source / "checkpoint.pth"
             return [_open(path.name, _resolve(path, source), source)]
-        return _open_several(_files_in(source), source)
+        return _open_several((name, path, source) for name, path in _files_in(source))
     except FileNotFoundError as error:
         raise SubmissionError("no such file") from error
     except (OSError, ValueError) as error:
@@ -75,13 +75,19 @@ def _open_one(named: Path, source: Path, limit: Path | None) -> list[OpenFile]:
     return files
 
 
-def _open_several(paths: Iterator[tuple[str, Path]], limit: Path | None) -> list[OpenFile]:
-    """Open those of several files that may count; a broken one matters only if no other does."""
+def _open_several(paths: Iterator[tuple[str, Path, Path | None]]) -> list[OpenFile]:
+    """Open those of several files that may count; a broken one matters only if no other does.
+
+    Each comes with the folder out of which no link may lead. Tables come last: of many, most are
+    logs, and they may not take the places of models.
+    """
     files: list[OpenFile] = []
     broken: SubmissionError | None = None
     try:
-        for name, path in sorted(paths):
+        for name, path, limit in sorted(paths, key=_models_first):
             suffix = os.path.splitext(path.name)[1].lower()
+            if len(files) == MAX_FILES and suffix in TABLES and not files[0].name.endswith(TABLES):
+                break
             if suffix not in _KNOWN and suffix:
                 continue
             try:
@@ -121,14 +127,20 @@ def _resolve(path: Path, limit: Path) -> Path:
     return real
 
 
-def _all_files(files: tuple[tuple[str, Path], ...]) -> Iterator[tuple[str, Path]]:
+def _models_first(item: tuple[str, Path, Path | None]) -> tuple[bool, str]:
+    return item[0].lower().endswith(TABLES), item[0]
+
+
+def _all_files(
+    files: tuple[tuple[str, Path], ...], limit: Path | None
+) -> Iterator[tuple[str, Path, Path | None]]:
     for title, path in files:
         if path.is_symlink():
             continue
         if path.is_dir():
-            yield from ((f"{title}/{name}", inner) for name, inner in _files_in(path))
+            yield from ((f"{title}/{name}", inner, path) for name, inner in _files_in(path))
         else:
-            yield json_text(title), path
+            yield json_text(title), path, limit
 
 
 def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -113,7 +113,8 @@ def _of_class(folder: Path) -> tuple[list[Submission], list[str]]:
     entries = [e for e in entries if not e.name.startswith(".") and e.name not in litter]
     names = {entry.name for entry in entries}
     group_of = moodle_group
-    if all(map(canvas_group, names)):  # one name of this form may be a coincidence
+    # One name of this form may be a coincidence, and one of another may have been put beside them.
+    if sum(canvas_group(name) is not None for name in names) > len(names) / 2:
         group_of = canvas_group
         entries.sort(key=lambda entry: canvas_order(entry.name))
     groups: dict[str, list[tuple[str, Path]]] = {}

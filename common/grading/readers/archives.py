@@ -52,4 +52,6 @@ def _content_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def _is_passed_over(name: str) -> bool:
     parts = name.replace("\\", "/").split("/")
-    return any(part in _PASSED_OVER or (part.startswith(".") and part != "..") for part in parts)
+    return any(
+        part in _PASSED_OVER or (part.startswith(".") and part not in (".", "..")) for part in parts
+    )

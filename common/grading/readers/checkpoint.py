@@ -69,7 +69,8 @@ def is_checkpoint(content: bytes) -> bool:
             names = archive.namelist()
     except Exception:  # a broken directory: its message says so better than "no checkpoint"
         return True
-    return any(n.endswith(("/data.pkl", "/version", "/.data/version")) for n in names[:10_000])
+    inside = {name.partition("/")[2] for name in names[:10_000]}
+    return bool(inside & {"data.pkl", "archive_format", ".data/version"})
 
 
 def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
@@ -105,9 +106,11 @@ def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]
     if not loaded or _is_of_tensors(loaded):
         return loaded, {}
     found = [key for key, value in loaded.items() if _is_of_tensors(value)]
-    if len(found) > 1:
+    at_top = any(isinstance(value, torch.Tensor) and value.ndim for value in loaded.values())
+    places = [*(["the top"] if at_top and found else []), *map(quoted, found)]
+    if len(places) > 1:
         raise SubmissionError(
-            f"the file has two sets of weights, under {quoted(found[0])} and {quoted(found[1])}: "
+            f"the file has two sets of weights, under {places[0]} and {places[1]}: "
             "keep the one that counts"
         )
     if found:
@@ -128,6 +131,7 @@ def _is_of_tensors(value: object) -> bool:
         isinstance(value, dict)
         and bool(value)
         and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
+        and any(tensor.ndim for tensor in value.values())
     )
 
 

@@ -43,6 +43,9 @@ INSTEAD = {
 }
 # Their pickles are read, to say what is in the way.
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
+_TABLES = (".csv", ".tsv", ".txt", ".npy")
+_DATA = (".data", ".onnx_data", ".weights")  # beside an .onnx file
+_BATCH_SIZE = 1000
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 ADVICE = (
     "hand in the weights (.pth, .safetensors), an .onnx model, or predictions (.csv with "
@@ -62,6 +65,14 @@ def is_spreadsheet(name: str, content: bytes) -> bool:
     return b"xl/workbook" in content[: 2**16] or b"opendocument.spreadsheet" in content[:200]
 
 
+def may_count(name: str, content: bytes) -> bool:
+    """Tell whether a file of an archive can be meant to be graded, as one of a folder can."""
+    known = (*_CHECKPOINTS, *_TABLES, *_DATA, *_SPREADSHEETS, *INSTEAD)
+    if suffix_of(name) in (*known, ".onnx", ".safetensors", ".zip"):
+        return True
+    return not suffix_of(name) and content.startswith((b"PK\x03\x04", b"\x80", b"\x93NUMPY"))
+
+
 def read_file(
     name: str,
     content: bytes,
@@ -75,20 +86,20 @@ def read_file(
     if suffix == ".onnx":
         return _read_onnx(content, beside, sizes)
     if suffix == ".safetensors":
-        return _network("safetensors", parse_safetensors(content, sizes))
+        return _network("safetensors", parse_safetensors(content, sizes), sizes.num_classes)
     if suffix == ".pt2":  # an archive as torch.save writes it, of another content
         raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
     if is_checkpoint(content) or (suffix in _CHECKPOINTS and content.startswith(b"\x80")):
-        return _network("checkpoint", parse_checkpoint(content, sizes))
+        return _network("checkpoint", parse_checkpoint(content, sizes), sizes.num_classes)
     if suffix in _SPREADSHEETS or is_spreadsheet(name, content):
         raise SubmissionError("a spreadsheet file: save the table as CSV, and hand that in")
     if suffix in INSTEAD:
         raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
-    if suffix in (".csv", ".tsv", ".txt", ".npy") or content.startswith(b"\x93NUMPY"):
+    if suffix in _TABLES or content.startswith(b"\x93NUMPY"):
         if not is_alone and not looks_like_predictions(content):
             return None
         return _read_table(content, sizes, num_images)
-    if suffix in (".data", ".onnx_data", ".weights") and not is_alone:
+    if suffix in _DATA and not is_alone:
         return None
     if suffix == ".zip":
         raise SubmissionError("a zip file within a zip file: hand in the files themselves")
@@ -118,15 +129,24 @@ def _read_onnx(content: bytes, beside: dict[str, bytes], sizes: Sizes) -> Networ
     return Network(info, predict, declared, model.takes_pixels)
 
 
-def _network(kind: str, checkpoint: Checkpoint) -> Network:
+def _network(kind: str, checkpoint: Checkpoint, num_classes: int) -> Network:
     model = checkpoint.model
 
     @torch.inference_mode()
     def predict(inputs: Tensor) -> np.ndarray:
+        return np.concatenate([ask(batch) for batch in inputs.split(_BATCH_SIZE)])
+
+    def ask(inputs: Tensor) -> np.ndarray:
         try:
             logits = model(inputs)
         except (RuntimeError, ValueError):
             logits = model(inputs.flatten(start_dim=1))  # the same numbers, for who wants them flat
+        if not isinstance(logits, Tensor) or logits.shape != (len(inputs), num_classes):
+            answer = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise SubmissionError(
+                f"the network answers {len(inputs)} images with {answer}, expected "
+                f"[{len(inputs)}, {num_classes}]: give it an output for each class"
+            )
         return logits.float().numpy()
 
     return Network(describe_file(checkpoint)._replace(kind=kind), predict, checkpoint.normalization)

@@ -23,6 +23,7 @@ from common.grading.readers.kinds import (
     HAS_SAFETENSORS,
     INSTEAD,
     is_spreadsheet,
+    may_count,
     read_file,
     suffix_of,
 )
@@ -44,14 +45,15 @@ def read_submission(files: list[NamedFile], sizes: Sizes, num_images: int) -> Re
     A zip file that is no checkpoint is opened, one level deep, and counts as the folder it holds.
     Raises SubmissionError if none can be graded, or several.
     """
-    is_single = len(files) == 1
-    files = [inner for file in files for inner in _opened(file)]
-    beside = {PurePosixPath(name).name: content for name, content in files}
+    handed_in = [name for name, _ in files]
     readings: list[tuple[str, Reading]] = []
     problems: list[tuple[str, SubmissionError]] = []
+    files = [inner for file in files for inner in _opened(file, len(handed_in) == 1, problems)]
     for name, content in files:
         try:
-            reading = read_file(name, content, beside, (sizes, num_images), len(files) == 1)
+            reading = read_file(
+                name, content, _beside(name, files), (sizes, num_images), len(files) == 1
+            )
         except SubmissionError as error:
             problems.append((name, error))
             continue
@@ -66,7 +68,7 @@ def read_submission(files: list[NamedFile], sizes: Sizes, num_images: int) -> Re
     if readings:
         ((name, reading),) = readings
         number = next(n for n, (other, _) in enumerate(files) if other == name)
-        return _with_file(reading, number, None if is_single and len(files) == 1 else name)
+        return _with_file(reading, number, None if handed_in == [name] else name)
     raise _why_none(problems)
 
 
@@ -94,14 +96,32 @@ def _with_file(reading: Reading, number: int, name: str | None) -> Reading:
     return reading._replace(info=info)
 
 
-def _opened(file: NamedFile) -> list[NamedFile]:
-    """Return the files in a student's zip; of any other file just that."""
+def _beside(name: str, files: list[NamedFile]) -> dict[str, bytes]:
+    """Return the files in the same folder, by their names there."""
+    folder = PurePosixPath(name).parent
+    return {
+        PurePosixPath(other).name: content
+        for other, content in files
+        if PurePosixPath(other).parent == folder
+    }
+
+
+def _opened(
+    file: NamedFile, is_alone: bool, problems: list[tuple[str, SubmissionError]]
+) -> list[NamedFile]:
+    """Return the files in a student's zip that may count; of any other file just that."""
     name, content = file
     if not content.startswith(b"PK") or is_checkpoint(content) or is_spreadsheet(name, content):
         return [file]
     if suffix_of(name) not in (".zip", "") and suffix_of(name) in INSTEAD:
         return [file]
-    return unpack(content)
+    try:
+        members = unpack(content)
+    except SubmissionError as error:
+        problems.append((name, error))
+        return []
+    place = "" if is_alone else f"{name}/"
+    return [(f"{place}{inner}", found) for inner, found in members if may_count(inner, found)]
 
 
 def warm_up(sizes: Sizes, models: str | None) -> None:

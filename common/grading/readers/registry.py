@@ -28,8 +28,9 @@ def register_file(path: Path) -> None:
     sys.modules[_MODULE] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise RuntimeError(f"--models {path} fails: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error).split())
+        raise RuntimeError(f"--models {path} fails: {type(error).__name__}: {said}") from error
     for name, value in vars(module).items():
         if inspect.isclass(value) and issubclass(value, nn.Module) and value.__module__ == _MODULE:
             try:

@@ -68,7 +68,8 @@ def rebuild(
         raise SubmissionError("the file holds no weights")
     weights = _with_text_names(state_dict)
     _refuse_first(weights, _NOT_PLAIN, lambda _, t: not _is_plain(t))
-    if assigned := _of_assignment(weights, architecture):
+    is_ours = isinstance(architecture, str) and architecture in ARCHITECTURES
+    if not is_ours and (assigned := _of_assignment(weights, architecture)):
         return assigned
     weights, notes = _without_prefix(weights)
     is_named = all(_OUR_NAMES.fullmatch(name) for name in weights)
@@ -81,6 +82,8 @@ def rebuild(
     # Some formats keep no order; sorted, the first complaint is the same each time.
     weights = dict(sorted(weights.items()))
     name = _choose_architecture(weights, architecture)
+    if architecture is None:
+        notes.append(f"it names no class: taken for {name}, with ReLU")
     model = _build(name, weights, model_args, sizes)
     _load(model, name, weights, sizes, notes)
     return Rebuilt(model.eval(), type(model).__name__, notes)

@@ -49,8 +49,6 @@ from common.grading.sandbox.wire import (
 from common.support.errors import SubmissionError
 from common.transforms import normalize
 
-_BATCH_SIZE = 1000
-
 _UNREADABLE = "the file cannot be read: save or export it anew, and upload it again"
 
 
@@ -218,7 +216,7 @@ class Server:
         mean, std = (math.nan, math.nan) if chosen == NONE else normalization
         info = info._replace(chosen=chosen, mean=mean, std=std)
         if normalization == self.normalizations[0] and not reading.takes_pixels:
-            outputs = _predict(reading, self.inputs)
+            outputs = reading.predict(self.inputs)
         else:
             outputs = _predict_pixels(reading, self.pixels.test, normalization)
         if outputs.ndim == 1:
@@ -247,14 +245,10 @@ class Server:
         wire.encode_sample(block, self.shape, number, outputs)
 
 
-def _predict(reading: Network, inputs: Tensor) -> np.ndarray:
-    return np.concatenate([reading.predict(batch) for batch in inputs.split(_BATCH_SIZE)])
-
-
 def _predict_pixels(reading: Network, pixels: Tensor, normalization: Normalization) -> np.ndarray:
     if reading.takes_pixels:
-        return _predict(reading, pixels.unsqueeze(1))
-    return _predict(reading, normalize(pixels, normalization))
+        return reading.predict(pixels.unsqueeze(1))
+    return reading.predict(normalize(pixels, normalization))
 
 
 def _close_all_but(kept: set[int]) -> None:

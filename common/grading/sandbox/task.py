@@ -65,8 +65,8 @@ class Task:
         files = self.item[1]
         for file in files:
             os.lseek(file.descriptor, 0, os.SEEK_SET)
-        named = [(file.name[:_MAX_NAME], file.size) for file in files]
-        request = json.dumps({"slot": slot, "files": named}).encode()
+        named = [(file.name[-_MAX_NAME:], file.size) for file in files]
+        request = json.dumps({"slot": slot, "files": named}, ensure_ascii=False).encode()
         descriptors = [self.block, self._theirs.fileno(), *(file.descriptor for file in files)]
         with self._theirs, contextlib.suppress(OSError):  # a server that is gone: see its report
             socket.send_fds(control, [request], descriptors)

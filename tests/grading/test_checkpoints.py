@@ -1,0 +1,298 @@
+"""Checkpoints as people really save them: each has the grade of its one meaning, or a next step."""
+
+import argparse
+import pathlib
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import read, run
+from tests.grading.corpus import SEED, saved
+from tests.grading.corpus.pickles import Payload
+
+ISOLATIONS = [
+    "process",
+    pytest.param(
+        "bubblewrap", marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
+    ),
+]
+RECIPE = (0.1307, 0.3081)
+
+MODELS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 4, 5, stride=4)
+        self.last = nn.Linear(4 * 6 * 6, 10)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.conv1(x)).flatten(1))
+
+class NeedsArguments(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+"""
+
+
+class Loud:
+    """Its class is imported, and its ``__repr__`` run, by whoever is careless."""
+
+    canary = None
+
+    def __repr__(self):
+        pathlib.Path(self.canary).mkdir()
+        return "loud"
+
+
+def for_pixels(weights, largest=1):
+    """The same network for pixels from 0 on: the recipe's normalisation goes into its weights."""
+    mean, std = RECIPE[0] * largest, RECIPE[1] * largest
+    weight = weights["fc1.weight"].double() / std
+    bias = weights["fc1.bias"].double() - mean * weight.sum(1)
+    return {**weights, "fc1.weight": weight.float(), "fc1.bias": bias.float()}
+
+
+def renamed(weights, names):
+    """The layers fc1, fc2, ... under other names."""
+    layers = dict(zip(sorted({name.split(".")[0] for name in weights}), names, strict=True))
+    return {
+        f"{layers[name.split('.')[0]]}.{name.split('.')[1]}": tensor
+        for name, tensor in weights.items()
+    }
+
+
+def trained_with_tanh(images):
+    """A network of the base's shape that learned with tanh, and what it recognises as it is."""
+    torch.manual_seed(SEED)
+    network = nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 10)
+    )
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    inputs = (torch.tensor(images.images[:6000]).float() / 255 - RECIPE[0]) / RECIPE[1]
+    targets = torch.tensor(images.targets[:6000])
+    for _ in range(3):
+        for batch, labels in zip(inputs.split(64), targets.split(64), strict=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(batch), labels).backward()
+            optimizer.step()
+    return network.state_dict()
+
+
+def cnn():
+    torch.manual_seed(SEED)
+    scope = {"__name__": "assignment"}
+    exec(MODELS, scope)
+    return scope["Net"]()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, data_dir, good_checkpoint, train_images):
+    place = tmp_path_factory.mktemp("checkpoints")
+    (place / "data").symlink_to(data_dir)
+    (place / "submissions").mkdir()
+    weights, count = good_checkpoint["model_state_dict"], 0
+    while f"fc{count + 1}.weight" in weights:
+        count += 1
+    chain = [str(1 + 2 * n) for n in range(count)]
+    Loud.canary = str(place / "canary")
+    space = argparse.Namespace(lr=np.float64(0.1), out=pathlib.Path("runs/base"), tags=["a"])
+    contents = {
+        "net.pth": {"net": weights, "epoch": 3},
+        "odd-key.pth": {"weights of the best epoch": weights, "history": [1.0]},
+        "two.pth": {"ema": weights, "student": weights},
+        "deep-prefix.pth": {f"module.backbone.{k}": v for k, v in weights.items()},
+        "w.bin": weights,
+        "w.tar": weights,
+        "w.pth.tar": {"state_dict": weights, "best_acc1": np.float32(91.0)},
+        "nosuffix": weights,
+        "plain-data.pth": {"model": weights, "args": space, "loss": np.float32(0.1)},
+        "fraction.pth": {"model_state_dict": weights, "accuracy": 0.973},
+        "fraction-of-numpy.pth": {"model_state_dict": weights, "accuracy": np.float64(0.973)},
+        "sequential.pth": renamed(weights, chain),
+        "tutorial.pth": renamed(weights, [f"linear_relu_stack.{n}" for n in chain]),
+        "dense.pth": renamed(weights, [f"dense_{n}" for n in range(1, count + 1)]),
+        "tanh.pth": (tanh := trained_with_tanh(train_images)),
+        "tanh-fc.pth": renamed(tanh, ["fc1", "fc2", "fc3"]),
+        "cnn.pth": {"state_dict": cnn().state_dict(), "normalization": RECIPE},
+        "unit.pth": {"model_state_dict": for_pixels(weights), "normalization": (0.0, 1.0)},
+        "unit-unsaid.pth": for_pixels(weights),
+        "raw-unsaid.pth": for_pixels(weights, largest=255),
+        "bad-normalization.pth": {"model_state_dict": weights, "normalization": (0.1, 0.0)},
+        "loud.pth": {"model": weights, "args": argparse.Namespace(x=Loud())},
+        "payload.pth": {"model": weights, "args": argparse.Namespace(x=Payload(Loud.canary))},
+    }
+    for name, content in contents.items():
+        (place / "submissions" / name).write_bytes(saved(content))
+    old = saved({"model": weights, "args": space}, _use_new_zipfile_serialization=False)
+    (place / "submissions/old.pth").write_bytes(old)
+    (place / "submissions/old-nosuffix").write_bytes(old)
+    (place / "submissions/text.pth").write_text("accuracy,0.97\n")
+    (place / "submissions/text.bin").write_text("ImageId,Label\n1,1\n")
+    (place / "net.py").write_text(MODELS)
+    return place
+
+
+def evaluate(place, output, *flags):
+    path = place / output / "evaluation.json"
+    completed = run(
+        *("evaluate.py", "submissions", "--threshold", "80", "--jobs", "1", "--output", path),
+        *flags,
+        cwd=place,
+    )
+    assert completed.returncode == 1, completed.stderr
+    return SimpleNamespace(
+        completed=completed, rows={row["name"]: row for row in read(path)["results"]}
+    )
+
+
+@pytest.fixture(scope="module")
+def graded(place):
+    installed = ["process", "bubblewrap"][: 1 + bool(shutil.which("bwrap"))]
+    return {name: evaluate(place, name, "--isolation", name) for name in installed}
+
+
+@pytest.fixture(scope="module")
+def rows(graded):
+    return graded["process"].rows
+
+
+@pytest.fixture(scope="module")
+def own(finished):
+    return read(finished.folder / "runs/evaluation.json")["results"][0]
+
+
+def test_every_file_has_its_row_and_nothing_ran(place, graded):
+    names = sorted(path.name for path in (place / "submissions").iterdir())
+    for run_ in graded.values():
+        assert sorted(run_.rows) == names
+        assert run_.completed.stderr == ""
+    assert not (place / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("net.pth", "odd-key.pth", "deep-prefix.pth", "w.bin", "w.tar", "w.pth.tar", "nosuffix"),
+        *("plain-data.pth", "fraction.pth", "fraction-of-numpy.pth", "old.pth", "old-nosuffix"),
+    ],
+)
+def test_one_meaning_has_one_grade(rows, own, name):
+    assert rows[name]["status"] == "pass", rows[name]["reason"]
+    assert rows[name]["kind"] == "checkpoint"
+    for key in ("correct", "confusion_matrix", "architecture", "parameters"):
+        assert rows[name][key] == own[key]
+    assert rows[name]["preprocessing"]["source"] == "recipe"
+
+
+def test_prefix_of_several_parts_is_noted(rows):
+    assert "module.backbone. was taken off every name" in rows["deep-prefix.pth"]["notes"]
+    assert "taken off" not in rows["net.pth"]["notes"]
+
+
+def test_two_sets_of_weights_are_both_named(rows):
+    assert rows["two.pth"]["status"] == "error"
+    assert "'ema'" in rows["two.pth"]["reason"]
+    assert "'student'" in rows["two.pth"]["reason"]
+
+
+@pytest.mark.parametrize("name", ["text.pth", "text.bin"])
+def test_text_is_no_checkpoint_whatever_its_name(rows, name):
+    assert rows[name]["status"] == "error"
+    assert "not a PyTorch checkpoint" in rows[name]["reason"]
+
+
+@pytest.mark.parametrize("name", ["fraction.pth", "fraction-of-numpy.pth"])
+def test_claim_of_at_most_one_is_a_fraction(rows, name):
+    assert rows[name]["claimed_accuracy"] == pytest.approx(97.3)
+    assert rows[name]["claim_differs"] == (abs(97.3 - rows[name]["accuracy"]) > 0.5)
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize(("name", "culprit"), [("loud.pth", "Loud"), ("payload.pth", "mkdir")])
+def test_objects_with_code_are_refused_by_name(graded, place, isolation, name, culprit):
+    row = graded[isolation].rows[name]
+    assert row["status"] == "error"
+    assert culprit in row["reason"]
+    assert "model_state_dict" in row["reason"], "what to save instead"
+    assert not (place / "canary").exists()
+
+
+@pytest.mark.parametrize("name", ["sequential.pth", "tutorial.pth", "dense.pth"])
+def test_chain_under_other_names_is_rebuilt_with_relu_and_says_so(rows, own, name):
+    assert rows[name]["correct"] == own["correct"]
+    assert "ReLU" in rows[name]["notes"]
+    assert rows[name]["architecture"].startswith("MLP 784-")
+
+
+@pytest.mark.parametrize("name", ["tanh.pth", "tanh-fc.pth"])
+def test_network_with_tanh_fails_by_no_guess_of_ours(rows, name):
+    """Either the sample shows that it is no ReLU network, or a note says what was guessed."""
+    row = rows[name]
+    if row["status"] == "error":
+        assert "with ReLU between them the network recognises only" in row["reason"]
+        assert ".onnx" in row["reason"]
+    else:
+        assert row["preprocessing"]["sample_accuracy"] >= 50
+        assert "ReLU" in row["notes"]
+
+
+def test_another_network_hears_of_onnx_and_of_models(rows):
+    assert rows["cnn.pth"]["status"] == "error"
+    for part in ("conv1", "torch.onnx.export", "--models"):
+        assert part in rows["cnn.pth"]["reason"]
+
+
+def test_declared_normalization_is_taken_and_another_inferred(rows, own):
+    for name, kind, source in (("unit", "unit", "declared"), ("raw-unsaid", "raw", "inferred")):
+        row = rows[f"{name}.pth"]
+        assert row["preprocessing"]["name"] == kind
+        assert row["preprocessing"]["source"] == source
+        assert row["correct"] == pytest.approx(own["correct"], abs=3)
+    assert rows["bad-normalization.pth"]["status"] == "error"
+    assert "normalization" in rows["bad-normalization.pth"]["reason"]
+
+
+def test_isolations_agree(graded):
+    def comparable(rows):
+        return {n: {k: v for k, v in r.items() if k != "isolation"} for n, r in rows.items()}
+
+    if len(graded) == 2:
+        assert comparable(graded["process"].rows) == comparable(graded["bubblewrap"].rows)
+
+
+def test_classes_of_the_assignment_and_insisting(place, own, test_images):
+    """One run with both: the CNN is graded by its class, on the inputs that are insisted on."""
+    insisted = evaluate(place, "models", "--models", "net.py", "--preprocessing", "unit").rows
+    row = insisted["cnn.pth"]
+    assert row["status"] in ("pass", "fail"), row["reason"]
+    assert row["architecture"] == "Net"
+    with torch.inference_mode():
+        answers = cnn().eval()(torch.tensor(test_images.images).unsqueeze(1).float() / 255)
+    correct = int((answers.argmax(1).numpy() == test_images.targets).sum())
+    assert row["correct"] == pytest.approx(correct, abs=3)
+    for name in ("cnn.pth", "net.pth", "unit.pth"):
+        assert insisted[name]["preprocessing"]["source"] == "given"
+        assert insisted[name]["preprocessing"]["name"] == "unit"
+    assert insisted["unit-unsaid.pth"]["correct"] == pytest.approx(own["correct"], abs=3)
+    assert insisted["net.pth"]["architecture"] == own["architecture"]
+
+
+@pytest.mark.parametrize(
+    "source", ["raise ValueError('by design')", "x = (", "import sys; sys.exit(0)", "x = 1"]
+)
+def test_models_that_cannot_be_used_are_a_line(place, source):
+    (place / "broken.py").write_text(source)
+    flags = ("--models", "broken.py", "--output", place / "broken/evaluation.json")
+    completed = run("evaluate.py", "submissions/net.pth", *flags, cwd=place)
+    assert completed.returncode == 2
+    *before, last = completed.stderr.strip().splitlines()
+    assert len(before) <= 1, "at most the line on bubblewrap"
+    assert "--models" in last
+    assert "broken.py" in last
