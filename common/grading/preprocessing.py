@@ -33,6 +33,10 @@ SAMPLE_SEED = 0
 _P_VALUE = 0.001
 _ALWAYS_ENOUGH = 10
 
+# The share of images that a network recognises, at least, under the normalisation it was trained
+# with; no other one is taken below that.
+_AT_HOME = 0.5
+
 # A network rebuilt from shapes alone has to recognise this much of the sample, in percent.
 _GUESS_HOLDS = 50
 
@@ -69,15 +73,22 @@ class Preprocessing:
         self.normalizations: Sequence[Normalization] = list(tried.values())
 
     def advise(self, predicted: list[np.ndarray]) -> int:
-        """Return which normalisation to take, or TRY_ALL, after the first or all were tried."""
+        """Return which normalisation to take, or TRY_ALL to go on.
+
+        ``predicted`` are the classes under the first one, or under all; of the first images of the
+        sample, or of the whole of it.
+        """
         if self.sample is None:
             return 0
-        correct = [classes == self.sample.targets for classes in predicted]
-        if (~correct[0]).sum() <= _ALWAYS_ENOUGH:
-            return 0
+        targets = self.sample.targets[: len(predicted[0])]
+        correct = [classes == targets for classes in predicted]
         if len(correct) < len(self.names):
-            return TRY_ALL
+            return 0 if (~correct[0]).sum() <= _ALWAYS_ENOUGH else TRY_ALL
         best = max(range(len(correct)), key=lambda number: correct[number].sum())
+        if len(targets) < len(self.sample):
+            # A first look spares most networks the rest: an untrained one is at home nowhere.
+            is_ahead = correct[best].sum() > correct[0].sum()
+            return TRY_ALL if is_ahead and correct[best].mean() > _AT_HOME else 0
         p_value = mcnemar_exact(correct[best], correct[0])["p_value"]
         return best if p_value < _P_VALUE and correct[best].sum() > correct[0].sum() else 0
 

@@ -32,6 +32,7 @@ from common.grading.sandbox.wire import (
     ADVISED,
     DECLARED,
     EXITED,
+    FIRST_IMAGES,
     KILLED,
     MAX_FILES,
     MAX_REQUEST,
@@ -40,6 +41,9 @@ from common.grading.sandbox.wire import (
     REPORT,
     TIMED_OUT,
     TRIED,
+    TRIED_ALL,
+    TRIED_BRIEFLY,
+    TRIED_FIRST,
     TRY_ALL,
     Answers,
     ClassAnswers,
@@ -87,6 +91,7 @@ class Server:
         self.models = options["models"]
         # Of most submissions, so made once, before any of them is there.
         self.inputs = normalize(pixels.test, self.normalizations[0])
+        self.sample_inputs = [normalize(pixels.sample, n) for n in self.normalizations]
         self.children: dict[int, Child] = {}  # by descriptor
         self.selector = selectors.DefaultSelector()
         self.null = os.open(os.devnull, os.O_RDWR)
@@ -212,7 +217,7 @@ class Server:
         elif self.shape.num_sampled and not self.is_given:
             normalization, is_tried = self._advised(reading, block, channel), True
         if info.is_guess and self.shape.num_sampled and not is_tried:
-            self._try(reading, block, 0, normalization)
+            self._try(reading, block, 0, normalize(self.pixels.sample, normalization))
         mean, std = (math.nan, math.nan) if chosen == NONE else normalization
         info = info._replace(chosen=chosen, mean=mean, std=std)
         if normalization == self.normalizations[0] and not reading.takes_pixels:
@@ -225,21 +230,22 @@ class Server:
 
     def _advised(self, reading: Network, block: memoryview, channel: int) -> Normalization:
         """Try normalisations on the sample until the parent says which one to take."""
-        tried = 0
-        for up_to in (1, len(self.normalizations)):
-            for number in range(tried, up_to):
-                self._try(reading, block, number, self.normalizations[number])
-            tried = up_to
+        others = range(1, len(self.normalizations))
+        for tried, numbers, images in (
+            (TRIED_FIRST, range(1), None),
+            (TRIED_BRIEFLY, others, FIRST_IMAGES),
+            (TRIED_ALL, others, None),
+        ):
+            for number in numbers:
+                self._try(reading, block, number, self.sample_inputs[number][:images])
             os.write(channel, TRIED.pack(tried))
             (advice,) = ADVICE.unpack(os.read(channel, ADVICE.size))
             if advice != TRY_ALL:
                 return self.normalizations[advice]
         raise SubmissionError("the process that reads it was not answered: grade it again")
 
-    def _try(
-        self, reading: Network, block: memoryview, number: int, normalization: Normalization
-    ) -> None:
-        outputs = _predict_pixels(reading, self.pixels.sample, normalization)
+    def _try(self, reading: Network, block: memoryview, number: int, inputs: Tensor) -> None:
+        outputs = reading.predict(inputs)
         if outputs.ndim == 1:
             outputs = np.eye(self.shape.num_classes, dtype=np.float32)[outputs]
         wire.encode_sample(block, self.shape, number, outputs)

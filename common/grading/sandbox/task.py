@@ -19,8 +19,12 @@ from common.grading.sandbox import wire
 from common.grading.sandbox.wire import (
     ADVICE,
     EXITED,
+    FIRST_IMAGES,
     TIMED_OUT,
     TRIED,
+    TRIED_ALL,
+    TRIED_BRIEFLY,
+    TRIED_FIRST,
     TRY_ALL,
     Answers,
     OpenFile,
@@ -57,7 +61,7 @@ class Task:
         os.ftruncate(self.block, shape.block_size)
         self.channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.setblocking(False)
-        self.questions_left = 2
+        self.questions_left = 3
         self._trials = Trials([])
 
     def send(self, control: socket.socket, slot: int) -> None:
@@ -79,18 +83,21 @@ class Task:
             close_all(self.item[1])
 
     def answer(self, advisor: Advisor) -> None:
-        """Answer what was tried on the sample with what to take; twice at the most."""
+        """Answer what was tried on the sample with what to take; three times at most."""
         self.questions_left -= 1
         with contextlib.suppress(OSError):
             message = self.channel.recv(TRIED.size)
             tried = message[0] if message else 0
-            if not 1 <= tried <= self.shape.num_tried or not self.shape.num_sampled:
+            if tried not in (TRIED_FIRST, TRIED_BRIEFLY, TRIED_ALL) or not self.shape.num_sampled:
                 self.questions_left = 0  # its process has ended, or does not keep to the rules
                 return
             content = self._content()
-            predicted = [wire.decode_sample(content, self.shape, n) for n in range(tried)]
-            advice = advisor.advise(predicted)
-            self._trials = Trials(predicted, 0 if advice == TRY_ALL else advice)
+            count = 1 if tried == TRIED_FIRST else self.shape.num_tried
+            predicted = [wire.decode_sample(content, self.shape, n) for n in range(count)]
+            images = FIRST_IMAGES if tried == TRIED_BRIEFLY else None
+            advice = advisor.advise([classes[:images] for classes in predicted])
+            whole = predicted if tried == TRIED_ALL else predicted[:1]
+            self._trials = Trials(whole, 0 if advice == TRY_ALL else advice)
             self.channel.send(ADVICE.pack(advice))
 
     def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:

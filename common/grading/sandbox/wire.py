@@ -28,8 +28,11 @@ REPORT = struct.Struct("<IBi")
 EXITED, KILLED, TIMED_OUT = range(3)
 READY = 2**32 - 1  # the slot of the report that says the server is up
 
-# On the channel the child says how many normalisations it has tried on the sample; the parent
-# answers whether to try all others, or which one to take.
+# On the channel the child says what it has tried on the sample: the first normalisation, then all
+# others on its first images, then these on the whole of it. The parent answers whether to go on, or
+# which one to take.
+TRIED_FIRST, TRIED_BRIEFLY, TRIED_ALL = 1, 2, 3
+FIRST_IMAGES = 200
 TRIED = struct.Struct("<B")
 ADVICE = struct.Struct("<B")
 TRY_ALL = 255
@@ -121,9 +124,9 @@ class Shape(NamedTuple):
 
 
 def encode_sample(block: memoryview, shape: Shape, number: int, logits: np.ndarray) -> None:
-    """Write the answers to the sample under one of the normalisations that are tried."""
+    """Write the answers to the sample, or to its first images, under a normalisation."""
     body = np.ascontiguousarray(logits, dtype="<f4").tobytes()
-    start = shape.sample_at + number * len(body)
+    start = shape.sample_at + number * 4 * shape.num_sampled * shape.num_classes
     block[start : start + len(body)] = body
 
 
