@@ -32,7 +32,7 @@ from common.grading.sandbox.wire import (
     ADVISED,
     DECLARED,
     EXITED,
-    FIRST_IMAGES,
+    IMAGES_TRIED,
     KILLED,
     MAX_FILES,
     MAX_REQUEST,
@@ -231,13 +231,14 @@ class Server:
     def _advised(self, reading: Network, block: memoryview, channel: int) -> Normalization:
         """Try normalisations on the sample until the parent says which one to take."""
         others = range(1, len(self.normalizations))
-        for tried, numbers, images in (
-            (TRIED_FIRST, range(1), None),
-            (TRIED_BRIEFLY, others, FIRST_IMAGES),
-            (TRIED_ALL, others, None),
+        for tried, numbers in (
+            (TRIED_FIRST, range(1)),
+            (TRIED_BRIEFLY, others),
+            (TRIED_ALL, range(len(self.normalizations))),
         ):
             for number in numbers:
-                self._try(reading, block, number, self.sample_inputs[number][:images])
+                inputs = self.sample_inputs[number][: IMAGES_TRIED[tried]]
+                self._try(reading, block, number, inputs)
             os.write(channel, TRIED.pack(tried))
             (advice,) = ADVICE.unpack(os.read(channel, ADVICE.size))
             if advice != TRY_ALL:

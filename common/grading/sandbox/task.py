@@ -19,7 +19,7 @@ from common.grading.sandbox import wire
 from common.grading.sandbox.wire import (
     ADVICE,
     EXITED,
-    FIRST_IMAGES,
+    IMAGES_TRIED,
     TIMED_OUT,
     TRIED,
     TRIED_ALL,
@@ -94,10 +94,10 @@ class Task:
             content = self._content()
             count = 1 if tried == TRIED_FIRST else self.shape.num_tried
             predicted = [wire.decode_sample(content, self.shape, n) for n in range(count)]
-            images = FIRST_IMAGES if tried == TRIED_BRIEFLY else None
-            advice = advisor.advise([classes[:images] for classes in predicted])
-            whole = predicted if tried == TRIED_ALL else predicted[:1]
-            self._trials = Trials(whole, 0 if advice == TRY_ALL else advice)
+            predicted = [classes[: IMAGES_TRIED[tried]] for classes in predicted]
+            advice = advisor.advise(predicted)
+            if tried != TRIED_BRIEFLY:
+                self._trials = Trials(predicted, 0 if advice == TRY_ALL else advice)
             self.channel.send(ADVICE.pack(advice))
 
     def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:

@@ -29,10 +29,10 @@ EXITED, KILLED, TIMED_OUT = range(3)
 READY = 2**32 - 1  # the slot of the report that says the server is up
 
 # On the channel the child says what it has tried on the sample: the first normalisation, then all
-# others on its first images, then these on the whole of it. The parent answers whether to go on, or
-# which one to take.
+# others, each on its first images, then all on the whole of it. The parent answers whether to go
+# on, or which one to take.
 TRIED_FIRST, TRIED_BRIEFLY, TRIED_ALL = 1, 2, 3
-FIRST_IMAGES = 200
+IMAGES_TRIED = {TRIED_FIRST: 1000, TRIED_BRIEFLY: 300, TRIED_ALL: None}
 TRIED = struct.Struct("<B")
 ADVICE = struct.Struct("<B")
 TRY_ALL = 255
