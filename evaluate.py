@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import sys
+import tempfile
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,12 @@ from common.data.catalog import DATASET_HELP, DATASETS
 from common.grading import document
 from common.grading.grade import grade_all
 from common.grading.gradebooks.gradebook import FORMATS, Gradebook
-from common.grading.intake.submissions import Submission, find_submissions, require_outside
+from common.grading.intake.submissions import (
+    Found,
+    Submission,
+    find_submissions,
+    require_outside,
+)
 from common.grading.preprocessing import CHOICES, Preprocessing, choose_preprocessing
 from common.grading.rows import assign_ranks, mark_duplicates
 from common.grading.sandbox.client import Sandbox
@@ -77,7 +83,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="Exit status: 0 all pass; 1 some fail or cannot be graded; 2 could not run.",
     )
     flag = parser.add_argument
-    what = "submission, run folder, or folder of submissions"
+    what = "submission, run folder, folder of submissions, or the zip file of a course platform"
     flag("paths", metavar="PATH", nargs="*", type=Path, help=what)
     flag("--output", metavar="FILE", type=Path, help="evaluation to write (default: see above)")
     thresholds = ", ".join(f"{key} {s.threshold}" for key, s in DATASETS.items() if s.threshold)
@@ -206,7 +212,15 @@ def grade_submissions(
 
     Under torchrun each rank grades its part, and rank 0 writes and returns the evaluation.
     """
-    found = find_submissions(args.paths)
+    with tempfile.TemporaryDirectory() as folder:  # for what is in a class's zip file
+        found = find_submissions(args.paths, args.isolation, Path(folder))
+        return grade_found(found, args, threshold, output)
+
+
+def grade_found(
+    found: Found, args: argparse.Namespace, threshold: Fraction, output: Path
+) -> dict[str, Any] | None:
+    """Grade what was found, with the rows of an earlier evaluation that still hold."""
     submissions = found.submissions
     require_outside(output, args.paths)
     gradebook = Gradebook(args.format, args.roster, args.assignment)

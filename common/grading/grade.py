@@ -115,7 +115,9 @@ def grade_all(
                 except SubmissionError as error:
                     yield index, {**row, "reason": str(error)}
                     continue
-                yield index, graded_row(row, answers, test_set, threshold)
+                graded = graded_row(row, answers, test_set, threshold)
+                notes = filter(None, [submissions[index].note, graded["notes"]])
+                yield index, {**graded, "notes": "; ".join(notes)}
     yield from refused_rows()
 
 

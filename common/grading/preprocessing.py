@@ -14,8 +14,8 @@ import numpy as np
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DatasetSpec, Normalization
 from common.data.idx import find_files
-from common.grading.sandbox.wire import DECLARED, NONE, TRY_ALL, FileInfo, Trials
-from common.metrics import accuracy_percent, mcnemar_exact
+from common.grading.sandbox.wire import DECLARED, NONE, STAGES, FileInfo, Trials
+from common.metrics import accuracy_percent, cross_entropy, mcnemar_exact
 from common.support.errors import SubmissionError, UserError
 
 CHOICES = "auto, recipe, unit, half, raw or MEAN,STD"
@@ -25,12 +25,14 @@ _USUAL = {
     "half": Normalization(0.5, 0.5),
     "raw": Normalization(0.0, 1 / 255),
 }
-SAMPLE_SIZE = 4000
 SAMPLE_SEED = 0
 
-# Another normalisation than the recipe's is taken below this p-value of McNemar's exact test; none
-# is tried if the recipe's has this share right, since no other one can then be much better.
-_P_VALUE = 0.001
+# p-values of McNemar's exact test against the best one: below the first the recipe's normalisation
+# gives way to it, below the second any other one is given up.
+_CLEARLY_WORSE = 0.001
+_PROBABLY_WORSE = 0.05
+
+# If the recipe's normalisation has this share right, no other one can be much better.
 _ALWAYS_ENOUGH = 0.99
 
 # The share of images that a network recognises, at least, under the normalisation it was trained
@@ -72,33 +74,41 @@ class Preprocessing:
         self.names: Sequence[str] = list(tried)
         self.normalizations: Sequence[Normalization] = list(tried.values())
 
-    def advise(self, predicted: list[np.ndarray]) -> int:
-        """Return which normalisation to take, or TRY_ALL to go on.
+    def advise(self, logits: dict[int, np.ndarray], is_last: bool) -> set[int]:
+        """Return the numbers of the normalisations to go on with; a single one is taken.
 
-        ``predicted`` are the classes under the first one, or under all; of the first images of the
-        sample, or of the whole of it.
+        ``logits`` [N, classes] are the answers to the first N images of the sample, by number; the
+        recipe's is 0. ``is_last`` says that there are no further images.
         """
-        if self.sample is None:
-            return 0
-        targets = self.sample.targets[: len(predicted[0])]
-        correct = [classes == targets for classes in predicted]
-        if len(correct) < len(self.names):
-            return 0 if correct[0].mean() >= _ALWAYS_ENOUGH else TRY_ALL
-        best = max(range(len(correct)), key=lambda number: correct[number].sum())
-        if len(targets) < len(self.sample):
-            # A first look spares most networks the rest: an untrained one is at home nowhere.
-            is_ahead = correct[best].sum() > correct[0].sum()
-            return TRY_ALL if is_ahead and correct[best].mean() > _AT_HOME else 0
-        p_value = mcnemar_exact(correct[best], correct[0])["p_value"]
-        return best if p_value < _P_VALUE and correct[best].sum() > correct[0].sum() else 0
+        assert self.sample is not None
+        targets = self.sample.targets[: len(logits[0])]
+        correct = {number: x.argmax(axis=1) == targets for number, x in logits.items()}
+        if len(correct) == 1:
+            is_enough = correct[0].mean() >= _ALWAYS_ENOUGH
+            return {0} if is_enough else set(range(len(self.names)))
+        best = max(correct, key=lambda number: (correct[number].sum(), -number))
+        losses = {number: cross_entropy(x, targets) for number, x in logits.items()}
+        left = {
+            number
+            for number in correct
+            if number
+            and correct[number].mean() >= _AT_HOME
+            and (number == best or losses[number] < losses[best])
+            and _p_value(correct[best], correct[number]) >= _PROBABLY_WORSE
+        }
+        if best and left and _p_value(correct[best], correct[0]) < _CLEARLY_WORSE:
+            # Of equally good ones the loss knows the right one: [0, 1] and 0 to 255 differ by a
+            # factor, which changes few classes and all probabilities.
+            return {min(left, key=lambda number: losses[number])}
+        return {0} if is_last else {0} | left
 
     def describe(self, info: FileInfo, trials: Trials) -> dict[str, Any] | None:
         """Return what a row says of it; null where nothing had to be chosen.
 
         Raises SubmissionError if the network is a guess that does not hold on the sample.
         """
-        accuracies = [self._accuracy(classes) for classes in trials.predicted]
-        taken = trials.taken if trials.taken < len(accuracies) else 0
+        accuracies = {n: self._accuracy(classes) for n, classes in trials.predicted.items()}
+        taken = trials.taken
         if info.is_guess and accuracies and accuracies[taken] < _GUESS_HOLDS:
             raise SubmissionError(
                 "the layers fit, but with ReLU between them the network recognises only "
@@ -129,6 +139,10 @@ class Preprocessing:
         return accuracy_percent(int((classes == targets).sum()), len(classes))
 
 
+def _p_value(correct: np.ndarray, other: np.ndarray) -> float:
+    return float(mcnemar_exact(correct, other)["p_value"])
+
+
 def parse_preprocessing(text: str, recipe: Normalization) -> tuple[str, Normalization] | None:
     """Read ``--preprocessing``; None for "auto". Raises UserError if it is none of the choices."""
     if text == "auto":
@@ -157,5 +171,5 @@ def draw_sample(spec: DatasetSpec, data_dir: Path) -> LabelledImages | None:
         return None
     training_images = load_split(spec, data_dir, "train")
     generator = np.random.default_rng(SAMPLE_SEED)
-    size = min(SAMPLE_SIZE, len(training_images))
+    size = min(STAGES[-1], len(training_images))
     return training_images.select(generator.choice(len(training_images), size, replace=False))

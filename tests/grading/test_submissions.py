@@ -12,7 +12,10 @@ from tests.conftest import read, run
 def test_names_that_are_the_same_when_shown_are_numbered(tmp_path):
     for name in (b"\xff.csv", rb"\xff.csv", rb"\xff.csv (2)"):
         (tmp_path / os.fsdecode(name)).write_text("x")
-    names = [submission.name for submission in find_submissions([tmp_path]).submissions]
+    names = [
+        submission.name
+        for submission in find_submissions([tmp_path], "process", tmp_path).submissions
+    ]
     assert len(set(names)) == 3
 
 

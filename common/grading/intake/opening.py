@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.grading.intake.submissions import Submission
-from common.grading.sandbox.wire import MAX_FILES, OpenFile, close_all
+from common.grading.sandbox.members import is_passed_over
+from common.grading.sandbox.wire import MAX_BYTES, MAX_FILES, OpenFile, close_all
 from common.support.errors import SubmissionError
 from common.support.text import json_text
 
@@ -25,14 +26,11 @@ KNOWN = f"{', '.join(MODELS)}, {', '.join(TABLES)} or .zip"
 # Beginnings of files without a suffix: zip, pickles of two protocols, ONNX has none, numpy.
 _BEGINNINGS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x93NUMPY")
 
-# The improved network takes 6 MB; 10,000 rows of ten probabilities take 2 MB.
-MAX_BYTES = 256 * 2**20
+# 10,000 rows of ten probabilities take 2 MB.
 MAX_TABLE_BYTES = 16 * 2**20
 
 _MAX_FOLDER_ENTRIES = 10_000
 _MAX_FOLDER_DEPTH = 32
-# Folders of programs, and what a Mac leaves in archives.
-_PASSED_OVER = {"site-packages", "node_modules", "venv", "env", "__pycache__", "__MACOSX"}
 
 _OUTSIDE = "not a regular file: a link that leads outside of the folder"
 
@@ -85,7 +83,7 @@ def _open_several(paths: Iterator[tuple[str, Path, Path | None]]) -> list[OpenFi
     broken: SubmissionError | None = None
     try:
         for name, path, limit in sorted(paths, key=_models_first):
-            suffix = os.path.splitext(path.name)[1].lower()
+            suffix = os.path.splitext(name)[1].lower()
             if len(files) == MAX_FILES and suffix in TABLES and not files[0].name.endswith(TABLES):
                 break
             if suffix not in _KNOWN and suffix:
@@ -161,7 +159,7 @@ def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
                         "file that counts"
                     )
                 path = Path(entry.path)
-                if entry.name.startswith((".", "~$")) or entry.name in _PASSED_OVER:
+                if is_passed_over(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((path, depth + 1))

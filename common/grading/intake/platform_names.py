@@ -1,6 +1,7 @@
 """Whose file is whose, by the names that course platforms give to what was handed in."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ _VERSION = re.compile(r"-(\d+)(?=\.[^.]*$|$)")
 _MOODLE = re.compile(
     r"(?P<owner>.+_\d+)_assignsubmission_(?P<kind>file|onlinetext)_?(?P<title>.*)", re.S
 )
+METADATA = "submission_metadata.yml"  # Gradescope's
 _MAX_METADATA = 4 * 2**20  # bytes
 
 
@@ -45,6 +47,16 @@ def moodle_group(name: str) -> Upload | None:
     if not found:
         return None
     return Upload(found["owner"], found["title"] or name, found["kind"] == "onlinetext")
+
+
+def are_of_canvas(names: Collection[str]) -> bool:
+    """Tell whether most of the names are Canvas's; one alone may be a coincidence."""
+    return sum(canvas_group(name) is not None for name in names) > len(names) / 2
+
+
+def are_of_platform(names: Collection[str]) -> bool:
+    """Tell whether these are the names in what a course platform gives to download."""
+    return METADATA in names or are_of_canvas(names) or any(map(moodle_group, names))
 
 
 def gradescope_students(path: Path) -> dict[str, tuple[str, ...]]:

@@ -10,18 +10,24 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from common.grading.intake.class_zip import Member, unpack_class, without_outer_folder
 from common.grading.intake.platform_names import (
+    METADATA,
+    are_of_canvas,
+    are_of_platform,
     canvas_group,
     canvas_order,
     gradescope_students,
     moodle_group,
 )
+from common.grading.sandbox.members import is_passed_over
+from common.grading.sandbox.wire import MAX_BYTES
 from common.support.errors import UserError
-from common.support.text import json_text
+from common.support.text import json_text, quoted
 
 # What operating systems and programs leave in folders, and nobody hands in.
 _LITTER = re.compile(
-    r"__MACOSX|\._.*|\.DS_Store|Thumbs\.db|desktop\.ini|~\$.*|submission_metadata\.yml", re.I
+    rf"__MACOSX|\._.*|\.DS_Store|Thumbs\.db|desktop\.ini|~\$.*|{re.escape(METADATA)}", re.I
 )
 
 # All that a training script leaves in its folder.
@@ -32,10 +38,11 @@ class Submission(NamedTuple):
     """What a student handed in, and gets one row."""
 
     name: str  # of the row
-    source: Path  # as given; of several files side by side, the first
+    source: Path  # as given; of several files side by side, the first; or the class's zip file
     limit: Path | None  # no link may lead outside of this folder; None: the user named the file
-    files: tuple[tuple[str, Path], ...] = ()  # several files side by side, by what they are called
+    files: tuple[tuple[str, Path], ...] = ()  # those not at source, by what they are called
     student: tuple[str, ...] = ()  # what the platform says of whose it is
+    note: str = ""  # what was done to find it
 
     @property
     def is_run(self) -> bool:
@@ -44,6 +51,15 @@ class Submission(NamedTuple):
         return all(
             os.path.isfile(self.source / name) for name in ("metrics.json", "checkpoint.pth")
         )
+
+
+class _File(NamedTuple):
+    """One of a student's files."""
+
+    title: str  # what the student called it, or the folder or zip file around it
+    entry: str  # the same by the name that the platform gave it
+    inner: str  # its name in the folder, with a slash before it
+    place: Path
 
 
 class Found(NamedTuple):
@@ -70,16 +86,19 @@ def require_outside(output: Path, paths: list[Path]) -> None:
             )
 
 
-def find_submissions(paths: list[Path]) -> Found:
+def find_submissions(paths: list[Path], isolation: str, folder: Path) -> Found:
     """Return what is to be graded under ``paths``, sorted within each.
 
     A file or a run's folder is one submission; any other folder is a class's, without its hidden
     files. A folder is a run's if it holds a run's files and nothing else: one student's
-    ``metrics.json`` must not make a run of everybody's folder.
+    ``metrics.json`` must not make a run of everybody's folder. A zip file is a class's if its
+    members have the names that a course platform gives; it is unpacked into ``folder``, under
+    ``isolation``.
 
-    Raises UserError if a path does not exist, or a folder is empty.
+    Raises UserError if a path does not exist, a folder is empty, or a class's zip file is encrypted
+    or too large.
     """
-    found: dict[Path, Submission] = {}
+    found: dict[tuple[Path, str], Submission] = {}
     left_out: list[str] = []
     named: set[str] = set()  # absolute paths: a folder can be given in several spellings
     for path in paths:
@@ -88,15 +107,18 @@ def find_submissions(paths: list[Path]) -> Found:
         if os.path.abspath(path) in named:
             continue
         named.add(os.path.abspath(path))
-        if not os.path.isdir(path) or _is_run_and_nothing_else(path):
-            found.setdefault(path, Submission(path.name or str(path), path, None))
-            continue
-        submissions, litter = _of_class(path)
+        if os.path.isdir(path) and not _is_run_and_nothing_else(path):
+            submissions, litter = _of_folder(path)
+        elif members := _of_class_zip(path, isolation, folder):
+            submissions, litter = _of_zip(path, members)
+        else:
+            submissions, litter = [Submission(path.name or str(path), path, None)], []
         left_out += litter
         if not submissions:
             raise UserError(f"{path}: nothing to grade in this folder")
         for submission in submissions:
-            found.setdefault(submission.source, submission)
+            key = submission.name if submission.source == path else ""
+            found.setdefault((submission.source, key), submission)
     return Found(_with_distinct_names(list(found.values())), left_out)
 
 
@@ -105,36 +127,86 @@ def _is_run_and_nothing_else(folder: Path) -> bool:
     return "metrics.json" in inside and inside <= _RUN_FILES
 
 
-def _of_class(folder: Path) -> tuple[list[Submission], list[str]]:
+def _of_folder(folder: Path) -> tuple[list[Submission], list[str]]:
     """Return the submissions in a class's folder, and the names of what nobody hands in."""
-    entries = sorted(folder.iterdir())
-    students = gradescope_students(folder / "submission_metadata.yml")
-    litter = [entry.name for entry in entries if _LITTER.fullmatch(entry.name)]
-    entries = [e for e in entries if not e.name.startswith(".") and e.name not in litter]
-    names = {entry.name for entry in entries}
+    entries = {entry.name: [("", entry)] for entry in sorted(folder.iterdir())}
+    found, litter = _of_class(entries, folder / METADATA)
+    submissions = [
+        s._replace(limit=folder, files=s.files if len(s.files) > 1 else ()) for s in found
+    ]
+    return submissions, litter
+
+
+def _of_class_zip(path: Path, isolation: str, folder: Path) -> list[Member] | None:
+    if path.suffix.lower() != ".zip" or not os.path.isfile(path):
+        return None
+    return unpack_class(path, folder, isolation, MAX_BYTES, are_of_platform)
+
+
+def _of_zip(path: Path, members: list[Member]) -> tuple[list[Submission], list[str]]:
+    """Return the submissions in a class's zip file, as in the folder that it holds."""
+    entries: dict[str, list[tuple[str, Path]]] = {}
+    names = without_outer_folder([name for name, _ in members])
+    for parts, (_, place) in sorted(zip(names, members, strict=True)):
+        if parts and not any(map(is_passed_over, parts[1:])):
+            inner = "".join(f"/{part}" for part in parts[1:])
+            entries.setdefault(parts[0], []).append((inner, place))
+    for files in entries.values():
+        if {"/metrics.json", "/checkpoint.pth"} <= {inner for inner, _ in files}:  # a run's folder
+            files[:] = [(inner, place) for inner, place in files if inner == "/checkpoint.pth"]
+    metadata = entries.get(METADATA, [("", Path(os.devnull))])[0][1]
+    submissions, litter = _of_class(entries, metadata)
+    limit = members[0][1].parent
+    return [s._replace(source=path, limit=limit) for s in submissions], litter
+
+
+def _of_class(
+    entries: dict[str, list[tuple[str, Path]]], metadata: Path
+) -> tuple[list[Submission], list[str]]:
+    """Return the submissions of a class, and the names of what nobody hands in.
+
+    ``entries`` are the files and folders by name, in order; each file with what follows the name
+    and where it is. ``metadata`` is Gradescope's file, if there is one.
+    """
+    students = gradescope_students(metadata)
+    litter = [name for name in entries if _LITTER.fullmatch(name)]
+    names = [n for n in entries if not n.startswith(".") and n not in litter]
     group_of = moodle_group
     # One name of this form may be a coincidence, and one of another may have been put beside them.
-    if sum(canvas_group(name) is not None for name in names) > len(names) / 2:
+    if are_of_canvas(names):
         group_of = canvas_group
-        entries.sort(key=lambda entry: canvas_order(entry.name))
-    groups: dict[str, list[tuple[str, Path]]] = {}
-    for entry in entries:
-        group = group_of(entry.name)
+        names.sort(key=canvas_order)
+    groups: dict[str, list[_File]] = {}
+    for name in names:
+        group = group_of(name)
         if group is not None and group.is_text:
-            litter.append(entry.name)
+            litter.append(name)
             continue
-        owner = group.owner if group else entry.name.removesuffix(".data")
-        key = owner if group or owner in names else entry.name
-        groups.setdefault(key, []).append((group.title if group else entry.name, entry))
-    submissions = []
-    for owner, files in groups.items():
-        newest = dict(files)  # of versions of a title the last one, which is the highest
-        first = next(iter(newest.values()))
-        several = tuple(newest.items()) if len(newest) > 1 else ()
-        name = owner if several else first.name
-        student = students.get(first.name, ())
-        submissions.append(Submission(name, first, folder, several, student))
+        owner = group.owner if group else name.removesuffix(".data")
+        key = owner if group or owner in entries else name
+        title = group.title if group else name
+        files = [_File(title, name, inner, place) for inner, place in entries[name]]
+        groups.setdefault(key, []).extend(files)
+    submissions = [_of_student(owner, files, students) for owner, files in groups.items()]
     return submissions, litter
+
+
+def _of_student(owner: str, files: list[_File], students: dict[str, tuple[str, ...]]) -> Submission:
+    """Return the submission of a student's files."""
+    # Of versions of a title the last one, which is the highest.
+    newest = {(file.title, file.inner): file for file in files}
+    entries = list(dict.fromkeys(file.entry for file in newest.values()))
+    note = ""
+    if len(newest) < len(files):
+        counted = ", ".join(quoted(entry) for entry in entries[:3])
+        note = f"of several versions of a file the highest was taken: {counted}"
+    is_one = len(entries) == 1
+    places = tuple(
+        ((is_one and file.inner[1:]) or f"{file.title}{file.inner}", file.place)
+        for file in newest.values()
+    )
+    name = entries[0] if is_one else owner
+    return Submission(name, places[0][1], None, places, students.get(entries[0], ()), note)
 
 
 def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:

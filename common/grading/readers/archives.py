@@ -3,12 +3,11 @@
 import io
 import zipfile
 
+from common.grading.sandbox.members import is_passed_over, parts_of
 from common.support.errors import SubmissionError
 
 MAX_EXPANDED = 256 * 2**20
 _MAX_MEMBERS = 4096
-# What a Mac or an editor puts into archives, and folders of programs.
-_PASSED_OVER = {"__MACOSX", "site-packages", "node_modules", "venv", "env", "__pycache__"}
 
 
 def unpack(content: bytes) -> list[tuple[str, bytes]]:
@@ -25,7 +24,7 @@ def unpack(content: bytes) -> list[tuple[str, bytes]]:
                     f"the zip file has {len(members):,} members; at most {_MAX_MEMBERS:,} are "
                     "allowed: hand in the file that counts"
                 )
-            wanted = [m for m in members if not _is_passed_over(m.filename)]
+            wanted = [m for m in members if not any(map(is_passed_over, parts_of(m.filename)))]
             if sum(member.file_size for member in wanted) > MAX_EXPANDED:
                 raise SubmissionError(
                     f"the zip file expands to more than {MAX_EXPANDED // 2**20} MiB: hand in the "
@@ -48,10 +47,3 @@ def _content_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     if len(content) != member.file_size:
         raise SubmissionError("the zip file is damaged: make it anew and upload it again")
     return content
-
-
-def _is_passed_over(name: str) -> bool:
-    parts = name.replace("\\", "/").split("/")
-    return any(
-        part in _PASSED_OVER or (part.startswith(".") and part not in (".", "..")) for part in parts
-    )

@@ -16,6 +16,8 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 import common
 from common.data.arrays import LabelledImages
 from common.grading.sandbox import bubblewrap, wire
@@ -33,7 +35,7 @@ _SECONDS_TO_END = 2
 
 # All that a submission's process could read from the environment. One thread: a child forked from
 # a process whose thread pool has run would hang.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
     "HOME": "/nonexistent",
@@ -93,7 +95,6 @@ class Sandbox:
         self.folders, self.preprocessing = list(folders), preprocessing
         sample, tried = preprocessing.sample, len(preprocessing.names)
         sampled = 0 if sample is None else len(sample)
-        self.sampled_images = b"" if sample is None else sample.images.tobytes()
         classes = len(test_set.dataset.classes)
         self.shape = wire.Shape(len(self.images), sampled, tried, classes)
         self.settings = json.dumps(
@@ -192,7 +193,7 @@ class Sandbox:
         """
         deadline = time.monotonic() + self.timeout + _GRACE
         while (left := deadline - time.monotonic()) > 0:
-            asking = {t.channel: t for t in running.values() if t.questions_left}
+            asking = {t.channel: t for t in running.values() if t.stages_left}
             ready, _, _ = select.select([self.control, *asking], [], [], left)
             for channel in ready:
                 if channel in asking:
@@ -219,7 +220,7 @@ class Sandbox:
             self.process = subprocess.Popen(
                 command,
                 cwd=REPOSITORY,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
@@ -241,7 +242,9 @@ class Sandbox:
     def _send_images(self) -> None:
         descriptor = os.memfd_create("images")
         with os.fdopen(descriptor, "wb") as file:
-            file.write(self.images.tobytes() + self.sampled_images)
+            file.write(np.ascontiguousarray(self.images).data)
+            if self.preprocessing.sample is not None:
+                file.write(np.ascontiguousarray(self.preprocessing.sample.images).data)
             file.flush()
             os.lseek(descriptor, 0, os.SEEK_SET)
             with contextlib.suppress(OSError):  # a server that could not start: see _start

@@ -32,19 +32,15 @@ from common.grading.sandbox.wire import (
     ADVISED,
     DECLARED,
     EXITED,
-    IMAGES_TRIED,
     KILLED,
     MAX_FILES,
     MAX_REQUEST,
     NONE,
     READY,
     REPORT,
+    STAGES,
     TIMED_OUT,
     TRIED,
-    TRIED_ALL,
-    TRIED_BRIEFLY,
-    TRIED_FIRST,
-    TRY_ALL,
     Answers,
     ClassAnswers,
     LogitAnswers,
@@ -91,7 +87,6 @@ class Server:
         self.models = options["models"]
         # Of most submissions, so made once, before any of them is there.
         self.inputs = normalize(pixels.test, self.normalizations[0])
-        self.sample_inputs = [normalize(pixels.sample, n) for n in self.normalizations]
         self.children: dict[int, Child] = {}  # by descriptor
         self.selector = selectors.DefaultSelector()
         self.null = os.open(os.devnull, os.O_RDWR)
@@ -217,7 +212,7 @@ class Server:
         elif self.shape.num_sampled and not self.is_given:
             normalization, is_tried = self._advised(reading, block, channel), True
         if info.is_guess and self.shape.num_sampled and not is_tried:
-            self._try(reading, block, 0, normalize(self.pixels.sample, normalization))
+            self._try(reading, block, 0, normalization, range(STAGES[0]))
         mean, std = (math.nan, math.nan) if chosen == NONE else normalization
         info = info._replace(chosen=chosen, mean=mean, std=std)
         if normalization == self.normalizations[0] and not reading.takes_pixels:
@@ -230,26 +225,34 @@ class Server:
 
     def _advised(self, reading: Network, block: memoryview, channel: int) -> Normalization:
         """Try normalisations on the sample until the parent says which one to take."""
-        others = range(1, len(self.normalizations))
-        for tried, numbers in (
-            (TRIED_FIRST, range(1)),
-            (TRIED_BRIEFLY, others),
-            (TRIED_ALL, range(len(self.normalizations))),
-        ):
-            for number in numbers:
-                inputs = self.sample_inputs[number][: IMAGES_TRIED[tried]]
-                self._try(reading, block, number, inputs)
-            os.write(channel, TRIED.pack(tried))
+        asked, answered = [0], [0] * len(self.normalizations)
+        for num_images in STAGES:
+            for number in asked:
+                images = range(answered[number], num_images)
+                self._try(reading, block, number, self.normalizations[number], images)
+                answered[number] = num_images
+            os.write(channel, TRIED)
             (advice,) = ADVICE.unpack(os.read(channel, ADVICE.size))
-            if advice != TRY_ALL:
-                return self.normalizations[advice]
+            asked = [n for n in range(len(self.normalizations)) if advice >> n & 1]
+            if len(asked) == 1:
+                return self.normalizations[asked[0]]
         raise SubmissionError("the process that reads it was not answered: grade it again")
 
-    def _try(self, reading: Network, block: memoryview, number: int, inputs: Tensor) -> None:
-        outputs = reading.predict(inputs)
-        if outputs.ndim == 1:
-            outputs = np.eye(self.shape.num_classes, dtype=np.float32)[outputs]
-        wire.encode_sample(block, self.shape, number, outputs)
+    def _try(
+        self,
+        reading: Network,
+        block: memoryview,
+        number: int,
+        normalization: Normalization,
+        images: range,
+    ) -> None:
+        """Answer these images of the sample, as far as there are so many."""
+        pixels = self.pixels.sample[images.start : images.stop]
+        if len(pixels):
+            outputs = reading.predict(normalize(pixels, normalization))
+            if outputs.ndim == 1:
+                outputs = np.eye(self.shape.num_classes, dtype=np.float32)[outputs]
+            wire.encode_sample(block, self.shape, number, images.start, outputs)
 
 
 def _predict_pixels(reading: Network, pixels: Tensor, normalization: Normalization) -> np.ndarray:
@@ -279,7 +282,7 @@ def main(settings: str) -> None:
     _, (images_descriptor,), _, _ = socket.recv_fds(control, 1, 1)
     side, shape = options["side"], wire.Shape(*options["shape"])
     with os.fdopen(images_descriptor, "rb") as file:
-        pixels = torch.from_numpy(np.frombuffer(file.read(), np.uint8).copy()).view(-1, side, side)
+        pixels = torch.from_numpy(np.fromfile(file, np.uint8)).view(-1, side, side)
     limits.hide_from_debuggers()
     Server(control, Pixels(pixels[: shape.num_images], pixels[shape.num_images :]), options).serve()
 

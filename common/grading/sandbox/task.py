@@ -19,13 +19,9 @@ from common.grading.sandbox import wire
 from common.grading.sandbox.wire import (
     ADVICE,
     EXITED,
-    IMAGES_TRIED,
+    STAGES,
     TIMED_OUT,
     TRIED,
-    TRIED_ALL,
-    TRIED_BRIEFLY,
-    TRIED_FIRST,
-    TRY_ALL,
     Answers,
     OpenFile,
     Shape,
@@ -48,8 +44,8 @@ class Advisor(Protocol):
     names: Sequence[str]
     normalizations: Sequence[Normalization]
 
-    def advise(self, predicted: list[np.ndarray]) -> int:
-        """Return the number of the normalisation to take, or TRY_ALL."""
+    def advise(self, logits: dict[int, np.ndarray], is_last: bool) -> set[int]:
+        """Return the numbers of the normalisations to go on with; a single one is taken."""
 
 
 class Task:
@@ -61,8 +57,9 @@ class Task:
         os.ftruncate(self.block, shape.block_size)
         self.channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.setblocking(False)
-        self.questions_left = 3
-        self._trials = Trials([])
+        self.stages_left = list(STAGES)
+        self._asked = {0}
+        self._trials = Trials({})
 
     def send(self, control: socket.socket, slot: int) -> None:
         """Hand the submission to the server."""
@@ -83,22 +80,20 @@ class Task:
             close_all(self.item[1])
 
     def answer(self, advisor: Advisor) -> None:
-        """Answer what was tried on the sample with what to take; three times at most."""
-        self.questions_left -= 1
+        """Answer what was tried on the sample with what to try next, or to take."""
         with contextlib.suppress(OSError):
-            message = self.channel.recv(TRIED.size)
-            tried = message[0] if message else 0
-            if tried not in (TRIED_FIRST, TRIED_BRIEFLY, TRIED_ALL) or not self.shape.num_sampled:
-                self.questions_left = 0  # its process has ended, or does not keep to the rules
+            if self.channel.recv(1) != TRIED or not self.shape.num_sampled:
+                self.stages_left = []  # its process has ended, or does not keep to the rules
                 return
-            content = self._content()
-            count = 1 if tried == TRIED_FIRST else self.shape.num_tried
-            predicted = [wire.decode_sample(content, self.shape, n) for n in range(count)]
-            predicted = [classes[: IMAGES_TRIED[tried]] for classes in predicted]
-            advice = advisor.advise(predicted)
-            if tried != TRIED_BRIEFLY:
-                self._trials = Trials(predicted, 0 if advice == TRY_ALL else advice)
-            self.channel.send(ADVICE.pack(advice))
+            num_images = self.stages_left.pop(0)
+            logits = {number: self._tried(number, num_images) for number in self._asked}
+            self._asked = advisor.advise(logits, is_last=not self.stages_left)
+            for number, answers in logits.items():
+                self._trials.predicted[number] = answers.argmax(axis=1)
+            if len(self._asked) == 1:
+                self._trials = self._trials._replace(taken=min(self._asked))
+                self.stages_left = []
+            self.channel.send(ADVICE.pack(sum(1 << number for number in self._asked)))
 
     def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:
         """Return the answers, or why there are none, once its process has ended."""
@@ -115,19 +110,20 @@ class Task:
         return SubmissionError(f"crashed the process that read it ({_signal_name(detail)})")
 
     def _decoded(self) -> Outcome:
-        content = self._content()
         try:
-            answers = wire.decode(content, self.shape)
+            answers = wire.decode(os.pread(self.block, self.shape.sample_start(0), 0), self.shape)
         except SubmissionError as error:
             return error
-        trials = self._trials
-        if answers.info.is_guess and not trials.predicted and self.shape.num_sampled:
-            # Nothing had to be chosen, but a guess has answered the sample all the same.
-            trials = Trials([wire.decode_sample(content, self.shape, 0)])
-        return answers, trials
+        if answers.info.is_guess and not self._trials.predicted and self.shape.num_sampled:
+            # Nothing had to be chosen, but a guess has answered images of the sample all the same.
+            return answers, Trials({0: self._tried(0, STAGES[0]).argmax(axis=1)})
+        return answers, self._trials
 
-    def _content(self) -> bytes:
-        return os.pread(self.block, self.shape.block_size, 0)
+    def _tried(self, number: int, num_images: int) -> np.ndarray:
+        """Return what it answered to the first images of the sample: logits, [num_images, C]."""
+        size = 4 * min(num_images, self.shape.num_sampled) * self.shape.num_classes
+        content = os.pread(self.block, size, self.shape.sample_start(number))
+        return wire.decode_sample(content, self.shape.num_classes)
 
 
 def _signal_name(number: int) -> str:

@@ -24,18 +24,18 @@ _HEADER = struct.Struct(f"<B16s31sqqdHBBddI{_TEXT_BYTES}s")
 # the parent, and of the files. A report from the server: slot, how it ended, exit status or signal.
 MAX_REQUEST = 2**17  # bytes
 MAX_FILES = 64
+MAX_BYTES = 256 * 2**20  # of a file; the improved network takes 6 MB
 REPORT = struct.Struct("<IBi")
 EXITED, KILLED, TIMED_OUT = range(3)
 READY = 2**32 - 1  # the slot of the report that says the server is up
 
-# On the channel the child says what it has tried on the sample: the first normalisation, then all
-# others, each on its first images, then all on the whole of it. The parent answers whether to go
-# on, or which one to take.
-TRIED_FIRST, TRIED_BRIEFLY, TRIED_ALL = 1, 2, 3
-IMAGES_TRIED = {TRIED_FIRST: 1000, TRIED_BRIEFLY: 300, TRIED_ALL: None}
-TRIED = struct.Struct("<B")
+# How many images of the sample a normalisation has been tried on, in the end, after each stage: at
+# first the recipe's alone, then those that the parent asks for. After each stage the child writes a
+# byte to the channel, and the parent answers with those to go on with, a bit each. A single one is
+# the one to take.
+STAGES = (300, 300, 1200, 5000, 20_000)
+TRIED = b"t"
 ADVICE = struct.Struct("<B")
-TRY_ALL = 255
 
 # How the inputs of a network were chosen: as its file declares, as the parent advised, or not at
 # all, since its input is pixels or it is a table of predictions.
@@ -78,7 +78,7 @@ class FileInfo(NamedTuple):
 class Trials(NamedTuple):
     """What a submission answered to the sample under the normalisations that were tried."""
 
-    predicted: list[np.ndarray]  # int64 [num_sampled], one for each
+    predicted: dict[int, np.ndarray]  # int64 [images tried], by the normalisation's number
     taken: int = 0  # which of them was taken
 
 
@@ -112,33 +112,33 @@ class Shape(NamedTuple):
     num_tried: int  # normalisations that may be tried on it
     num_classes: int
 
-    @property
-    def sample_at(self) -> int:
-        """Where the answers to the sample begin."""
-        return _HEADER.size + self.num_images * self.num_classes * 4
+    def sample_start(self, number: int) -> int:
+        """Where the answers to the sample under a normalisation begin."""
+        answers = self.num_images + number * self.num_sampled
+        return _HEADER.size + answers * self.num_classes * 4
 
     @property
     def block_size(self) -> int:
         """Bytes of the whole block."""
-        return self.sample_at + self.num_tried * self.num_sampled * self.num_classes * 4
+        return self.sample_start(self.num_tried)
 
 
-def encode_sample(block: memoryview, shape: Shape, number: int, logits: np.ndarray) -> None:
-    """Write the answers to the sample, or to its first images, under a normalisation."""
+def encode_sample(
+    block: memoryview, shape: Shape, number: int, first: int, logits: np.ndarray
+) -> None:
+    """Write the answers to images of the sample, from the ``first`` on, under a normalisation."""
     body = np.ascontiguousarray(logits, dtype="<f4").tobytes()
-    start = shape.sample_at + number * 4 * shape.num_sampled * shape.num_classes
+    start = shape.sample_start(number) + 4 * first * shape.num_classes
     block[start : start + len(body)] = body
 
 
-def decode_sample(block: bytes, shape: Shape, number: int) -> np.ndarray:
-    """Read the predicted classes of the sample, int64 [num_sampled], under a normalisation.
+def decode_sample(content: bytes, num_classes: int) -> np.ndarray:
+    """Read answers to images of the sample: logits, float32 [N, num_classes].
 
-    Whatever stands there is taken for numbers; NaN counts as the first class.
+    Whatever stands there is taken for numbers; NaN and infinite ones become finite.
     """
-    count = shape.num_sampled * shape.num_classes
-    start = shape.sample_at + 4 * number * count
-    logits = np.frombuffer(block, dtype="<f4", count=count, offset=start)
-    return np.nan_to_num(logits).reshape(-1, shape.num_classes).argmax(axis=1)
+    logits = np.frombuffer(content, dtype="<f4").reshape(-1, num_classes)
+    return np.nan_to_num(logits.astype(np.float32))
 
 
 def encode(block: memoryview, answers: Answers) -> None:

@@ -1,0 +1,118 @@
+"""A class's zip file, as a course platform gives it, named on the command line."""
+
+import shutil
+
+import pytest
+
+from common.models import MNISTClassifier
+from tests.conftest import read, run
+from tests.grading.corpus import saved
+from tests.grading.folders import METADATA, canvas, encrypted, moodle, students, write, zipped
+
+ISOLATIONS = ["process", *(["bubblewrap"] if shutil.which("bwrap") else [])]
+OUTER_FOLDERS = list(zip(ISOLATIONS, ["", "hw1 submissions/"], strict=False))
+
+
+@pytest.fixture
+def good(good_checkpoint):
+    return saved(good_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def bad():
+    return saved(MNISTClassifier(hidden_sizes=(8,)).state_dict())
+
+
+def grade(folder, path, *flags):
+    output = folder / f"o-{path}" / "evaluation.json"
+    completed = run(
+        *("evaluate.py", path, "--output", output, "--threshold", "80", "--exit-zero", *flags),
+        cwd=folder,
+    )
+    assert completed.returncode == 0, completed.stderr
+    return read(output)["results"]
+
+
+def names_and_grades(rows):
+    return {row["name"]: (row["status"], row.get("correct")) for row in rows}
+
+
+@pytest.mark.parametrize(("isolation", "outer"), OUTER_FOLDERS)
+def test_zip_of_canvas_is_graded_as_its_folder(workspace, good, bad, isolation, outer):
+    files = canvas(good, bad)
+    write(workspace / "class", files)
+    packed = zipped({f"{outer}{name}": content for name, content in files.items()})
+    write(workspace, {"class.zip": packed})
+    isolated = ("--isolation", isolation)
+    rows = grade(workspace, "class.zip", *isolated)
+    assert names_and_grades(rows) == names_and_grades(grade(workspace, "class", *isolated))
+    (bob,) = (row for row in rows if row["name"] == "bobbuilder_102")
+    assert "highest" in bob["notes"]
+    assert {row["isolation"] for row in rows} == {isolation}
+
+
+def test_zips_of_moodle_and_gradescope(workspace, good, bad):
+    typed = {"Cy D_3_assignsubmission_file_/checkpoint.pth": good}
+    typed |= {"Cy D_3_assignsubmission_file_/training_state.pth": bad}
+    typed |= {"Cy D_3_assignsubmission_file_/metrics.json": b"{}"}
+    write(workspace, {"moodle.zip": zipped({**moodle(good), **typed})})
+    rows = grade(workspace, "moodle.zip")
+    assert [row["status"] for row in rows] == ["pass"] * 3
+
+    folders = {"submission_11": students(good, bad)["cid"], "submission_12": {"m.pth": bad}}
+    files = {f"x/{f}/{name}": c for f, inner in folders.items() for name, c in inner.items()}
+    files["x/submission_metadata.yml"] = METADATA.encode()
+    write(workspace, {"gradescope.zip": zipped(files)})
+    ada, bob = grade(workspace, "gradescope.zip")
+    assert (ada["status"], bob["status"]) == ("pass", "fail")
+    assert "Ada Lovelace" in ada["student"]
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_hostile_members_cost_their_own_student_alone(workspace, good, isolation):
+    """No path of a member is one, and what is too large or damaged is an error of its own."""
+    class_zip = zipped(
+        {
+            "ada_1_11_model.pth": good,
+            "bob_2_12_model.pth": bytes(300 * 2**20),
+            "../../cyd_3_13_model.pth": good,
+            "/dee_4_14_evil.pth": good,
+            "eve_5_15_work.zip": zipped({"hw/model.pth": good}),
+            "fay_6_16_model.pth": b"a mark of the damage" * 50,
+            "..": b"x",
+        }
+    )
+    # The stored bytes of one member, changed, no longer fit its checksum.
+    at = class_zip.index(b"fay_6_16_model.pth") + len("fay_6_16_model.pth")
+    broken = class_zip[:at] + bytes(4) + class_zip[at + 4 :]
+    before = sorted(workspace.parent.rglob("*"))
+    write(workspace, {"class.zip": broken})
+    rows = grade(workspace, "class.zip", "--isolation", isolation)
+    statuses = {row["name"]: row["status"] for row in rows}
+    assert statuses.pop("bob_2_12_model.pth") == "error"
+    assert statuses.pop("fay_6_16_model.pth") == "error"
+    assert statuses == {
+        "ada_1_11_model.pth": "pass",
+        "cyd_3_13_model.pth": "pass",
+        "dee_4_14_evil.pth": "pass",
+        "eve_5_15_work.zip": "pass",
+    }
+    assert "at most 256 MiB" in next(r["reason"] for r in rows if r["name"].startswith("bob"))
+    mine = {workspace / "class.zip", *(workspace / "o-class.zip").rglob("*")}
+    new = set(workspace.parent.rglob("*")) - set(before) - mine - {workspace / "o-class.zip"}
+    assert not new
+
+
+def test_encrypted_class_is_a_line(workspace, good):
+    write(workspace, {"class.zip": encrypted(zipped({"ada_1_11_m.pth": good}))})
+    completed = run("evaluate.py", "class.zip", cwd=workspace)
+    assert completed.returncode == 2
+    assert completed.stderr.count("\n") == 1
+    assert "encrypted" in completed.stderr
+    assert "unpack it" in completed.stderr
+
+
+def test_zip_of_one_student_is_one_submission(workspace, good):
+    write(workspace, {"hw1.zip": zipped({"hw1/model.pth": good, "hw1/report.pdf": b"%PDF"})})
+    (row,) = grade(workspace, "hw1.zip")
+    assert (row["name"], row["status"]) == ("hw1.zip", "pass")
