@@ -180,4 +180,4 @@ def _sha256(file: OpenFile, files: list[OpenFile]) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         close_all(files)
-        raise SubmissionError(f"cannot be read: {error.strerror}") from error
+        raise SubmissionError(f"cannot be read: {error.strerror}; upload it again") from error

@@ -155,10 +155,10 @@ def _write(path: Path, names: list[str], packets: Iterator[Packet], folder: Path
                     break
                 left -= len(body)
                 if kind != PIECE or left < 0:
-                    reason = f"it expands to more than {_MAX_EXPANDED // 2**30} GiB"
+                    why = f"it expands to more than {_MAX_EXPANDED // 2**30} GiB"
                     if kind == REFUSED:
-                        reason = terminal_safe(body.decode("utf-8", "replace"))
-                    raise UserError(f"{path}: {reason}: unpack it, and name its folder")
+                        why = terminal_safe(body.decode("utf-8", "replace"))
+                    raise UserError(f"{path}: {why}: unpack it, and name its folder")
                 file.write(body)
     if len(members) < len(names):
         raise UserError(f"{path}: its unpacking broke off: unpack it, and name its folder")

@@ -1,5 +1,6 @@
 """Opens the files of a submission that may count, without reading more than their first bytes."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ MAX_TABLE_BYTES = 16 * 2**20
 _MAX_FOLDER_ENTRIES = 10_000
 _MAX_FOLDER_DEPTH = 32
 
-_OUTSIDE = "not a regular file: a link that leads outside of the folder"
+_OUTSIDE = "not a regular file: a link that leads outside of the folder: hand in the file itself"
 
 
 def open_submission(submission: Submission) -> list[OpenFile]:
@@ -55,10 +56,10 @@ def open_submission(submission: Submission) -> list[OpenFile]:
             return [_open(path.name, _resolve(path, source), source)]
         return _open_several((name, path, source) for name, path in _files_in(source))
     except FileNotFoundError as error:
-        raise SubmissionError("no such file") from error
+        raise SubmissionError("no such file: upload it again") from error
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
-        raise SubmissionError(f"cannot be read: {problem}") from error
+        raise SubmissionError(f"cannot be read: {problem}; upload it again") from error
 
 
 def _open_one(named: Path, source: Path, limit: Path | None) -> list[OpenFile]:
@@ -66,7 +67,8 @@ def _open_one(named: Path, source: Path, limit: Path | None) -> list[OpenFile]:
     files = [_open(json_text(named.name), source, limit)]
     beside = named.with_name(f"{named.name}.data")
     if limit is None and named.suffix.lower() == ".onnx" and beside.is_file():
-        files.append(_open(json_text(beside.name), Path(os.path.realpath(beside)), None))
+        with contextlib.suppress(SubmissionError):  # the model says that its weights are missing
+            files.append(_open(json_text(beside.name), Path(os.path.realpath(beside)), None))
     if not _may_count(files[0], os.path.splitext(named.name)[1].lower()):
         close_all(files)
         raise SubmissionError(f"unknown kind of file: hand in one of {KNOWN}")
@@ -121,7 +123,9 @@ def _resolve(path: Path, limit: Path) -> Path:
     if not real.is_relative_to(os.path.realpath(limit)):
         raise SubmissionError(_OUTSIDE)
     if path.is_symlink() and not real.exists():
-        raise SubmissionError("not a regular file: a link that leads nowhere")
+        raise SubmissionError(
+            "not a regular file: a link that leads nowhere: hand in the file itself"
+        )
     return real
 
 
@@ -149,7 +153,10 @@ def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
     while waiting:
         parent, depth = waiting.pop()
         if depth > _MAX_FOLDER_DEPTH:
-            raise SubmissionError(f"the folder is more than {_MAX_FOLDER_DEPTH} folders deep")
+            raise SubmissionError(
+                f"the folder is more than {_MAX_FOLDER_DEPTH} folders deep: hand in the file that "
+                "counts"
+            )
         with os.scandir(parent) as listing:
             for entry in listing:
                 entries += 1
@@ -180,11 +187,11 @@ def _open(name: str, path: Path, limit: Path | None) -> OpenFile:
         if limit is not None and not opened.is_relative_to(os.path.realpath(limit)):
             raise SubmissionError(_OUTSIDE)
         if status.st_size == 0:
-            raise SubmissionError("the file is empty")
+            raise SubmissionError("the file is empty: save it and upload it again")
         if status.st_size > MAX_BYTES:
             raise SubmissionError(
                 f"the file has {status.st_size / 2**20:,.0f} MiB; at most "
-                f"{MAX_BYTES // 2**20} MiB are allowed"
+                f"{MAX_BYTES // 2**20} MiB are allowed: hand in a smaller network"
             )
     except BaseException:
         os.close(descriptor)
@@ -201,4 +208,6 @@ def _require_regular(mode: int) -> None:
         stat.S_IFBLK: "a device",
     }
     if not stat.S_ISREG(mode):
-        raise SubmissionError(f"not a regular file but {kinds.get(stat.S_IFMT(mode), 'a link')}")
+        raise SubmissionError(
+            f"not a regular file but {kinds.get(stat.S_IFMT(mode), 'a link')}: hand in a file"
+        )

@@ -106,7 +106,11 @@ def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]
     if not loaded or _is_of_tensors(loaded):
         return loaded, {}
     found = [key for key, value in loaded.items() if _is_of_tensors(value)]
-    at_top = any(isinstance(value, torch.Tensor) and value.ndim for value in loaded.values())
+    at_top = any(
+        isinstance(value, torch.Tensor) and value.ndim
+        for key, value in loaded.items()
+        if key != "normalization"
+    )
     places = [*(["the top"] if at_top and found else []), *map(quoted, found)]
     if len(places) > 1:
         raise SubmissionError(
@@ -120,9 +124,15 @@ def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]
             value = loaded[key]
             if isinstance(value, dict):
                 return value, loaded
-            raise SubmissionError(f"{key} is {quoted(value)}, not a dictionary of tensors")
+            raise SubmissionError(f"{key} is {quoted(value)}, not a dictionary of tensors: {_HINT}")
     if any(isinstance(value, torch.Tensor) for value in loaded.values()):
-        return loaded, {}  # weights with something else among them: the message names it
+        # A name without a dot is that of no weight: 'epoch' beside them is data.
+        beside = {
+            key: value
+            for key, value in loaded.items()
+            if not isinstance(value, torch.Tensor) and "." not in str(key)
+        }
+        return {key: loaded[key] for key in loaded if key not in beside}, beside
     raise SubmissionError(f"no weights in it: {_HINT}")
 
 
@@ -145,13 +155,13 @@ def _check_archive(content: bytes) -> None:
     if len(members) > _MAX_ARCHIVE_MEMBERS:
         raise SubmissionError(
             f"the archive has {len(members):,} members; at most {_MAX_ARCHIVE_MEMBERS:,} are "
-            "allowed"
+            "allowed: save the weights alone"
         )
     expanded = sum(member.file_size for member in members)
     if expanded > MAX_EXPANDED:
         raise SubmissionError(
             f"the archive expands to {expanded / 2**20:,.0f} MiB; at most "
-            f"{MAX_EXPANDED // 2**20} MiB are allowed"
+            f"{MAX_EXPANDED // 2**20} MiB are allowed: hand in a smaller network"
         )
     if not is_undamaged_zip(content):
         raise SubmissionError("the archive is damaged: save and upload it again")
@@ -171,7 +181,8 @@ def _load_plain(content: bytes) -> object:
         raise SubmissionError(f"{_unsafe_part(content)}: {_HINT}") from error
     except Exception as error:  # whatever a broken file provokes in torch costs one row
         raise SubmissionError(
-            "not a PyTorch checkpoint, or a damaged one: save and upload it again"
+            "not a PyTorch checkpoint, or a damaged one: save it with torch.save and upload it "
+            "again"
         ) from error
 
 
@@ -210,16 +221,25 @@ def _float(text: str) -> float | None:
         return None
 
 
+def _unpacked(value: object) -> object:
+    """Return the one number of a channel, which ``transforms.Normalize`` takes as (0.1307,)."""
+    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+
+
 def parse_declared(value: object) -> Normalization | None:
     """Return mean and standard deviation of pixels in [0, 1], if that is what the file says."""
     if value is None:
         return None
     if isinstance(value, str):  # as in the metadata of safetensors, which is text
         value = [_float(part) for part in value.strip("()[] ").split(",")]
-    pair = [_number(number) for number in value] if isinstance(value, list | tuple) else []
+    elif isinstance(value, dict) and value.keys() == {"mean", "std"}:
+        value = [value["mean"], value["std"]]
+    elif isinstance(value, torch.Tensor) and value.shape == (2,):
+        value = value.tolist()
+    pair = [_number(_unpacked(x)) for x in value] if isinstance(value, list | tuple) else []
     if len(pair) == 2 and pair[0] is not None and pair[1] is not None and 0 < pair[1] < 1e6:
         return Normalization(pair[0], pair[1])
     raise SubmissionError(
-        "normalization must be mean and standard deviation of pixels in [0, 1], as in "
+        "normalization is not mean and standard deviation of pixels in [0, 1]: save it as in "
         "'normalization': (0.1307, 0.3081)"
     )

@@ -14,7 +14,7 @@ from common.grading.readers.checkpoint import (
     parse_checkpoint,
     parse_declared,
 )
-from common.grading.readers.onnx import open_onnx
+from common.grading.readers.onnx.model import open_onnx
 from common.grading.readers.predictions import looks_like_predictions, parse_predictions
 from common.grading.readers.state_dicts import rebuild
 from common.grading.sandbox.reading import Network, Reading, Table
@@ -168,7 +168,7 @@ def parse_safetensors(content: bytes, sizes: Sizes) -> Checkpoint:
     """Rebuild the network in a .safetensors file. Raises what ``parse_checkpoint`` raises."""
     if not HAS_SAFETENSORS:
         raise SubmissionError(
-            "this machine cannot read safetensors yet: who grades has to run "
+            "this machine cannot read safetensors yet: ask who grades to run "
             "pip install -r requirements-grading.txt"
         )
     try:

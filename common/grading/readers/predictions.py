@@ -30,6 +30,7 @@ from common.support.text import quoted, shorten
 
 _SHOWN = 5
 _MAX_REASON = 600  # characters
+_CORRECT = ". Correct that, and hand it in again"
 
 # Fewer rows of numbers without a header can be anything.
 _LEAST_ROWS, _MOST_CLASSES = 100, 256
@@ -61,7 +62,8 @@ class _Problems:
             shown = [text for _, text in sorted(self.found, key=lambda item: item[0])[:_SHOWN]]
             count = len(self.found) - _SHOWN
             more = f"; and {count:,} more" if count > 0 else ""
-            raise SubmissionError(shorten("; ".join(shown), _MAX_REASON - len(more)) + more)
+            text = shorten("; ".join(shown), _MAX_REASON - len(more + _CORRECT))
+            raise SubmissionError(f"{text}{more}{_CORRECT}")
 
 
 def parse_predictions(content: bytes, num_images: int, num_classes: int) -> Predictions:
@@ -155,14 +157,19 @@ def _from_table(table: Table, expected: _Expected, notes: list[str]) -> np.ndarr
     header = [] if all(map(is_numeric, filter(None, first))) else first
     if len(table.rows) == 1 and images > 1 and len(first) > 2 and not header:  # all in one line
         if len(first) != images:
-            raise SubmissionError(f"{len(first):,} labels in one line, expected {images:,}")
+            raise SubmissionError(
+                f"{len(first):,} labels in one line, expected {images:,}: hand in one for each "
+                "test image"
+            )
         table = Table([[cell] for cell in first], list(range(1, images + 1)), "value")
     elif header or _is_counted(first, len(table.rows), images):
         if not header:
             notes.append(f"the first line, {quoted(','.join(first))}, was read as pandas' header")
         table = table._replace(rows=table.rows[1:], numbers=table.numbers[1:])
     if not table.rows:
-        raise SubmissionError(f"0 rows of predictions, expected {images:,}")
+        raise SubmissionError(
+            f"0 rows of predictions, expected {images:,}: hand in one for each test image"
+        )
     refuse_other_images(len(table.rows), images)
     problems = _Problems()
     columns = _columns(header, table, problems)

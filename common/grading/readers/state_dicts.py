@@ -1,7 +1,6 @@
 """From an untrusted dictionary of tensors to a network, by names and shapes alone."""
 
 import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +9,14 @@ from torch import Tensor, nn
 from common.data.catalog import MNIST, Sizes
 from common.grading.readers.chains import Chain, find_chain
 from common.grading.readers.registry import ASSIGNED
+from common.grading.readers.tensor_checks import (
+    StateDict,
+    check_names,
+    check_plain,
+    check_tensors,
+    check_values,
+    is_counter,
+)
 from common.models import ARCHITECTURES, ImprovedMNISTClassifier, MNISTClassifier, build_model
 from common.support.errors import SubmissionError
 from common.support.text import quoted
@@ -17,15 +24,12 @@ from common.support.text import quoted
 MAX_HIDDEN_LAYERS = 16
 MAX_HIDDEN_SIZE = 8192
 
-_NOT_PLAIN = "is no ordinary tensor (sparse, quantised, without values, or something else)"
 _OUR_NAMES = re.compile(r"(fc|bn)[1-9]\d*\.\w+")
 _AS_ONNX = (
     "hand it in as .onnx: torch.onnx.export(model.eval(), (torch.zeros(2, 1, 28, 28),), "
     "'model.onnx', external_data=False, dynamic_shapes=({0: 'N'},)); or ask who grades to name its "
     "class (--models)"
 )
-
-StateDict = dict[str, Tensor]
 
 
 class Rebuilt(NamedTuple):
@@ -65,9 +69,9 @@ def rebuild(
     Raises SubmissionError, naming the first thing that is wrong, and how many more there are.
     """
     if not state_dict:
-        raise SubmissionError("the file holds no weights")
+        raise SubmissionError("the file holds no weights: save model.state_dict()")
     weights = _with_text_names(state_dict)
-    _refuse_first(weights, _NOT_PLAIN, lambda _, t: not _is_plain(t))
+    check_plain(weights)
     is_ours = isinstance(architecture, str) and architecture in ARCHITECTURES
     if not is_ours and (assigned := _of_assignment(weights, architecture)):
         return assigned
@@ -93,7 +97,8 @@ def _with_text_names(state_dict: dict[Any, Any]) -> dict[str, Any]:
     for key in state_dict:
         if not isinstance(key, str):
             raise SubmissionError(
-                f"the names of the weights must be text, but one is {quoted(key)}"
+                f"the names of the weights must be text, but one is {quoted(key)}: save "
+                "model.state_dict() itself"
             )
     return state_dict
 
@@ -135,7 +140,7 @@ def _of_assignment(weights: dict[str, Any], claimed: object) -> Rebuilt | None:
             notes = [f"{quoted(prefix).strip(chr(39))} was taken off every name"] if prefix else []
             model = ASSIGNED[fitting[0]]()
             expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
-            _check_values(expected, named)
+            check_values(expected, named)
             loaded = {k: _as_expected(k, t, notes) for k, t in named.items()}
             model.load_state_dict(loaded)
             return Rebuilt(model.eval(), fitting[0], notes)
@@ -152,7 +157,7 @@ def _fits(name: str, weights: dict[str, Any]) -> bool:
 
 def _rebuilt_chain(chain: Chain, weights: StateDict, sizes: Sizes, notes: list[str]) -> Rebuilt:
     renamed = {ours: weights[theirs] for ours, theirs in chain.names.items()}
-    _check_values({name: tensor.shape for name, tensor in renamed.items()}, renamed)
+    check_values({name: tensor.shape for name, tensor in renamed.items()}, renamed)
     with torch.device("meta"):
         model = chain.build()
     loaded = {name: _as_expected(name, tensor, notes) for name, tensor in renamed.items()}
@@ -164,8 +169,8 @@ def _rebuilt_chain(chain: Chain, weights: StateDict, sizes: Sizes, notes: list[s
 
 def _load(model: nn.Module, name: str, weights: StateDict, sizes: Sizes, notes: list[str]) -> None:
     expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
-    _check_names(name, expected, weights)
-    _check_tensors(expected, weights, sizes)
+    check_names(name, expected, weights)
+    check_tensors(expected, weights, sizes)
     model.load_state_dict({k: _as_expected(k, t, notes) for k, t in weights.items()}, assign=True)
 
 
@@ -198,7 +203,9 @@ def _build(architecture: str, weights: StateDict, model_args: object, sizes: Siz
         with torch.device("meta"):
             return build_model(architecture, args)
     except TypeError as error:
-        raise SubmissionError(f"model_args do not fit {architecture}") from error
+        raise SubmissionError(
+            f"model_args do not fit {architecture}: save those that it was built with"
+        ) from error
 
 
 def _hidden_sizes(weights: StateDict) -> list[int]:
@@ -206,7 +213,9 @@ def _hidden_sizes(weights: StateDict) -> list[int]:
     while f"fc{len(sizes) + 1}.weight" in weights:
         sizes.append(_output_size(f"fc{len(sizes) + 1}.weight", weights))
         if len(sizes) > MAX_HIDDEN_LAYERS + 1:
-            raise SubmissionError(f"the network has more than {MAX_HIDDEN_LAYERS} hidden layers")
+            raise SubmissionError(
+                f"the network has more than {MAX_HIDDEN_LAYERS} hidden layers: hand it in as .onnx"
+            )
     return sizes[:-1]
 
 
@@ -215,81 +224,13 @@ def _output_size(name: str, weights: StateDict) -> int:
     if len(shape) != 2 or not 0 < shape[0] <= MAX_HIDDEN_SIZE:
         raise SubmissionError(
             f"{name} has shape {list(shape[:8])}, expected [units, inputs] with 1 to "
-            f"{MAX_HIDDEN_SIZE} units"
+            f"{MAX_HIDDEN_SIZE} units: hand it in as .onnx"
         )
     return shape[0]
 
 
-def _check_names(architecture: str, expected: dict[str, torch.Size], found: StateDict) -> None:
-    missing = [name for name in expected if name not in found]
-    unexpected = [name for name in found if name not in expected]
-    complaints = [
-        f"{len(names)} {word} {'name' if len(names) == 1 else 'names'} (first: {quoted(names[0])})"
-        for word, names in (("missing", missing), ("unexpected", unexpected))
-        if names
-    ]
-    if complaints:
-        raise SubmissionError(
-            f"the weights do not fit {architecture}: {'; '.join(complaints)}; layers are called "
-            "fc1, fc2, ... and, in ImprovedMNISTClassifier, bn1, bn2, ..."
-        )
-
-
-def _check_tensors(expected: dict[str, torch.Size], found: StateDict, sizes: Sizes) -> None:
-    wrong = [name for name in expected if found[name].shape != expected[name]]
-    if wrong:
-        first = wrong[0]
-        fit = f" ({sizes.input_size} inputs, {sizes.num_classes} classes)"
-        inputs = fit if ".weight" in first else ""
-        raise SubmissionError(
-            f"{first} has shape {list(found[first].shape[:8])}, expected "
-            f"{list(expected[first][:8])}{inputs}{_and_more(wrong)}"
-        )
-    _check_values(expected, found)
-
-
-def _check_values(expected: dict[str, torch.Size], found: StateDict) -> None:
-    found = {name: found[name] for name in expected if name in found}
-    _refuse_first(
-        found,
-        "has dtype {dtype}, expected a floating-point one",
-        lambda name, t: t.is_complex() or not (_is_counter(name) or t.is_floating_point()),
-    )
-    _refuse_first(
-        found, "holds values that are NaN or infinite", lambda _, t: not t.isfinite().all()
-    )
-
-
-def _refuse_first(
-    weights: dict[str, Any], complaint: str, is_wrong: Callable[[str, Any], bool]
-) -> None:
-    wrong = [name for name, tensor in weights.items() if is_wrong(name, tensor)]
-    if wrong:
-        dtype = str(getattr(weights[wrong[0]], "dtype", "")).removeprefix("torch.")
-        shown = wrong[0] if wrong[0].isidentifier() else quoted(wrong[0]).strip("'")
-        raise SubmissionError(f"{shown} {complaint.format(dtype=dtype)}{_and_more(wrong)}")
-
-
-def _and_more(names: list[str]) -> str:
-    return f"; and {len(names) - 1} more like it" if len(names) > 1 else ""
-
-
-def _is_plain(value: object) -> bool:
-    # The exact types: a subclass, or another device, can bring behaviour of its own.
-    if not isinstance(value, Tensor) or type(value) not in (Tensor, nn.Parameter):
-        return False
-    if value.device.type != "cpu":
-        return False
-    return value.layout == torch.strided and not value.is_quantized
-
-
-def _is_counter(name: str) -> bool:
-    # BatchNorm's count of batches: the one integer in a state_dict, unused in evaluation.
-    return name.endswith("num_batches_tracked")
-
-
 def _as_expected(name: str, tensor: Tensor, notes: list[str]) -> Tensor:
-    if _is_counter(name):
+    if is_counter(name):
         return tensor.to(torch.int64)
     if tensor.dtype != torch.float32:
         dtype = str(tensor.dtype).removeprefix("torch.")

@@ -21,7 +21,7 @@ import numpy as np
 import common
 from common.data.arrays import LabelledImages
 from common.grading.sandbox import bubblewrap, wire
-from common.grading.sandbox.task import Advisor, Numbered, Outcome, Task
+from common.grading.sandbox.task import ANEW, Advisor, Numbered, Outcome, Task
 from common.grading.sandbox.wire import READY, REPORT, close_all
 from common.support.errors import SubmissionError, UserError
 from common.support.text import terminal_safe
@@ -147,7 +147,7 @@ class Sandbox:
             for victim in victims:
                 if (yield from self._run(iter([victim]), 1)):
                     close_all(victim[1])
-                    reason = "brought down the process that reads submissions, twice"
+                    reason = f"brought down the process that reads submissions, twice: {ANEW}"
                     yield victim[0], SubmissionError(reason)
 
     def _run(

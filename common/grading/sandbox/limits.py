@@ -20,10 +20,11 @@ _NONE = (0, 0)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 
 # What the operating system answers when a limit below is reached.
+_ALONE = "hand in weights or predictions alone"
 _REASONS = {
-    errno.EAGAIN: "tried to start a process or thread; none is allowed (limit 0)",
-    errno.EMFILE: "tried to open a file or a connection; none is allowed (limit 0)",
-    errno.EFBIG: "tried to write a file; none is allowed (limit 0 bytes)",
+    errno.EAGAIN: f"tried to start a process or thread; none is allowed (limit 0): {_ALONE}",
+    errno.EMFILE: f"tried to open a file or a connection; none is allowed (limit 0): {_ALONE}",
+    errno.EFBIG: f"tried to write a file; none is allowed (limit 0 bytes): {_ALONE}",
 }
 _OUT_OF_MEMORY = re.compile("can't allocate|bad.alloc|failed to allocate|not enough memory", re.I)
 
@@ -87,7 +88,10 @@ def limit_met(error: BaseException | None, memory: int) -> str | None:
     """Return which limit an exception comes from, if any. Libraries wrap the system's errors."""
     while error is not None:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)[:2000]):
-            return f"needs more than the {memory / 2**30:.3g} GiB of memory allowed (--memory)"
+            return (
+                f"needs more than the {memory / 2**30:.3g} GiB of memory allowed (--memory): "
+                "hand in a smaller network, or ask who grades for more"
+            )
         if isinstance(error, OSError) and error.errno in _REASONS:
             return _REASONS[error.errno]
         error = error.__cause__ or error.__context__

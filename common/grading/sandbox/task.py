@@ -30,6 +30,9 @@ from common.grading.sandbox.wire import (
 )
 from common.support.errors import SubmissionError
 
+ANEW = "save it anew, or hand in predictions"
+_LESS = "hand in a smaller network, or ask who grades for more time"
+
 _MAX_NAME = 200  # characters of a file's name that its process is told
 
 Numbered = tuple[int, list[OpenFile]]  # with the caller's own number
@@ -98,16 +101,18 @@ class Task:
     def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:
         """Return the answers, or why there are none, once its process has ended."""
         if ending == TIMED_OUT:
-            return SubmissionError(f"took longer than the {timeout:g} s allowed (--timeout)")
+            return SubmissionError(
+                f"took longer than the {timeout:g} s allowed (--timeout): {_LESS}"
+            )
         if ending == EXITED and detail == 0:
             return self._decoded()
         if ending == EXITED:
-            return SubmissionError(f"ended the process that read it (exit status {detail})")
+            return SubmissionError(f"ended the process that read it (exit status {detail}): {ANEW}")
         if detail == signal.SIGXCPU:
             return SubmissionError(
-                f"used more than the {timeout:g} s of processor time allowed (--timeout)"
+                f"used more than the {timeout:g} s of processor time allowed (--timeout): {_LESS}"
             )
-        return SubmissionError(f"crashed the process that read it ({_signal_name(detail)})")
+        return SubmissionError(f"crashed the process that read it ({_signal_name(detail)}): {ANEW}")
 
     def _decoded(self) -> Outcome:
         try:

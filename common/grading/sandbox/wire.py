@@ -18,7 +18,7 @@ MAX_TEXT = 600  # characters
 _TEXT_BYTES = 4 * MAX_TEXT
 # state, kind, architecture, parameters, epoch, claimed accuracy, number of the file that counted,
 # is the network a guess, how the inputs were chosen, their mean and deviation, text and its length
-_HEADER = struct.Struct(f"<B16s31sqqdHBBddI{_TEXT_BYTES}s")
+_HEADER = struct.Struct(f"<B16s96sqqdHBBddI{_TEXT_BYTES}s")
 
 # A request to the server is JSON, with the descriptors of the block of answers, of the channel to
 # the parent, and of the files. A report from the server: slot, how it ended, exit status or signal.
@@ -33,7 +33,7 @@ READY = 2**32 - 1  # the slot of the report that says the server is up
 # first the recipe's alone, then those that the parent asks for. After each stage the child writes a
 # byte to the channel, and the parent answers with those to go on with, a bit each. A single one is
 # the one to take.
-STAGES = (300, 300, 1200, 5000, 20_000)
+STAGES = (200, 200, 1000, 5000, 20_000)
 TRIED = b"t"
 ADVICE = struct.Struct("<B")
 
@@ -186,9 +186,11 @@ def decode(block: bytes, shape: Shape) -> Answers:
     file, is_guess, chosen, mean, std, length, text = rest
     notes = text[: min(length, _TEXT_BYTES)].decode("utf-8", "replace")[:MAX_TEXT]
     if state == _REFUSED:
-        raise SubmissionError(notes or "refused without a reason")
+        raise SubmissionError(notes or "refused without a reason: save it anew and upload it again")
     if state not in (_LOGITS, _CLASSES):
-        raise SubmissionError("the process that read it ended without an answer")
+        raise SubmissionError(
+            "the process that read it ended without an answer: save it anew and upload it again"
+        )
     is_known = math.isfinite(mean) and 0 < std < math.inf
     info = FileInfo(
         kind=_word(kind),
@@ -206,7 +208,9 @@ def decode(block: bytes, shape: Shape) -> Answers:
     if state == _CLASSES:
         classes = np.frombuffer(block, dtype="u1", count=shape.num_images, offset=_HEADER.size)
         if classes.max() >= shape.num_classes:
-            raise SubmissionError(f"a predicted class is not 0 to {shape.num_classes - 1}")
+            raise SubmissionError(
+                f"a predicted class is not 0 to {shape.num_classes - 1}: save the classes as such"
+            )
         return ClassAnswers(classes, info)
     count = shape.num_images * shape.num_classes
     logits = np.frombuffer(block, dtype="<f4", count=count, offset=_HEADER.size)
@@ -228,7 +232,9 @@ def check_logits(logits: np.ndarray) -> None:
     if len(broken):
         raise SubmissionError(
             f"the answers to {len(broken):,} of {len(logits):,} images are NaN or infinite "
-            f"(first: image {broken[0] + 1})"
+            f"(first: image {broken[0] + 1}): see what the network computes there, and save it anew"
         )
     if (logits == logits[:, :1]).all():
-        raise SubmissionError("all values of the answer are equal, for every image")
+        raise SubmissionError(
+            "all values of the answer are equal, for every image: save the weights after training"
+        )

@@ -10,10 +10,10 @@ import pytest
 import torch
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from common.grading.readers import onnx as reader
-from common.grading.readers import onnx_file
-from common.grading.readers.onnx import open_onnx
-from common.grading.readers.onnx_file import read_onnx_file, supported_versions
+from common.grading.readers.onnx import contents, model, session
+from common.grading.readers.onnx.contents import read_onnx_file
+from common.grading.readers.onnx.model import open_onnx
+from common.grading.readers.onnx.session import supported_versions
 from common.grading.sandbox import limits
 from common.support.errors import SubmissionError
 
@@ -405,7 +405,7 @@ def test_outputs_without_one_meaning_are_refused(name):
 
 ADD = "add_external_initializers_from_files_in_memory"
 from_memory = pytest.mark.skipif(
-    not hasattr(reader.onnxruntime.SessionOptions, ADD), reason="onnxruntime before 1.24"
+    not hasattr(session.onnxruntime.SessionOptions, ADD), reason="onnxruntime before 1.24"
 )
 
 
@@ -427,11 +427,19 @@ def test_weights_beside_the_model():
 
 def test_weights_beside_the_model_that_are_not_there():
     content = network(weight=kept_in("mnist.onnx.data"))
-    for beside in ({}, {"renamed.data": WEIGHT.tobytes()}, {"Mnist.onnx.data": WEIGHT.tobytes()}):
+    two = dict.fromkeys(("a.data", "Mnist.onnx.data"), WEIGHT.tobytes())
+    for beside in ({}, {"weights.txt": WEIGHT.tobytes()}, two):
         reason = refusal(content, beside)
         assert "keeps weights in other files, and 'mnist.onnx.data' is not there" in reason
         assert "hand it in beside the model, under this name, or export it again" in reason
         assert "external_data=False" in reason
+
+
+@from_memory
+def test_weights_that_a_platform_renamed_are_the_only_ones_there():
+    content = network(weight=kept_in("weights-2.data"))
+    model = opened(content, {"weights.data": WEIGHT.tobytes()})
+    np.testing.assert_allclose(model.predict(IMAGES), LOGITS, atol=1e-3)
 
 
 @from_memory
@@ -578,8 +586,8 @@ def test_every_way_to_a_tensor_is_walked():
     assert set(names.values()) | {"TensorProto"} == leads
     for kind, name in names.items():
         wanted = {number for number, inner in ways[name].items() if inner in leads}
-        assert set(onnx_file._PARTS[kind]) == wanted, kind
-    (number,) = onnx_file._PARTS["tensor"]
+        assert set(contents._PARTS[kind]) == wanted, kind
+    (number,) = contents._PARTS["tensor"]
     assert TensorProto.DESCRIPTOR.fields_by_number[number].name == "external_data"
 
 
@@ -587,14 +595,14 @@ def test_an_old_onnxruntime_says_what_to_do(monkeypatch):
     class Options:
         pass
 
-    monkeypatch.setattr(onnx_file, "_options", Options)
+    monkeypatch.setattr(session, "_options", Options)
     reason = refusal(network(weight=kept_in("d")), {"d": WEIGHT.tobytes()})
     assert "here cannot take them along: export it again with all weights inside" in reason
     assert "1.24 or newer" in reason
 
 
 def test_without_onnxruntime(monkeypatch):
-    monkeypatch.setattr(reader, "onnxruntime", None)
+    monkeypatch.setattr(model, "onnxruntime", None)
     assert "pip install -r requirements-grading.txt" in refusal(network())
 
 

@@ -70,7 +70,7 @@ def as_probabilities(values: np.ndarray, notes: list[str]) -> np.ndarray:
     ties = int(((values == values.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
     if (values == values[:, :1]).all():
         raise SubmissionError(
-            "all values of a row are equal, in every row: no class is the largest"
+            "all values of a row are equal, in every row: no class is the largest, predict again"
         )
     if ties:
         notes.append(f"in {ties:,} rows several values are the largest: the first of them counted")

@@ -99,10 +99,11 @@ def read_table(content: bytes, num_images: int, num_classes: int) -> Table:
             _refuse_wide(line, len(cells), widest)
         if len(table.rows) > most_rows:
             raise SubmissionError(
-                f"more than {most_rows:,} rows of predictions, expected {num_images:,}"
+                f"more than {most_rows:,} rows of predictions, expected {num_images:,}: hand in "
+                "one for each test image"
             )
     if not table.rows:
-        raise SubmissionError("the file is empty: expected the header ImageId,Label and its rows")
+        raise SubmissionError("the file is empty: hand in the header ImageId,Label and its rows")
     return table
 
 
@@ -191,7 +192,7 @@ def _printed_list(text: str) -> Table | None:
 
 def _refuse_wide(line: int, cells: int, most: int = _MOST_CELLS) -> None:
     if cells > most:
-        raise SubmissionError(f"line {line} has {cells:,} cells, expected 2: ImageId,Label")
+        raise SubmissionError(f"line {line} has {cells:,} cells, expected 2: hand in ImageId,Label")
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -222,7 +223,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         # The error may quote the delimiter, which may be a tab.
         raise SubmissionError(
-            f"line {reader.line_num} is not CSV: {terminal_safe(str(error))}"
+            f"line {reader.line_num} is not CSV: {terminal_safe(str(error))}; export the table anew"
         ) from error
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from common.grading.readers.onnx_file import onnxruntime, open_session, read_onnx_file
+from common.grading.readers.onnx.contents import read_onnx_file
+from common.grading.readers.onnx.session import onnxruntime, open_session
 from common.support.errors import SubmissionError
 from common.support.text import quoted, shorten, terminal_safe
 
@@ -222,7 +223,7 @@ def open_onnx(
     """
     if onnxruntime is None:
         raise SubmissionError(
-            "this machine cannot read ONNX yet: who grades has to run "
+            "this machine cannot read ONNX yet: ask who grades to run "
             "pip install -r requirements-grading.txt"
         )
     file = read_onnx_file(content)
