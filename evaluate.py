@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from common.data.arrays import LabelledImages, load_private_test_set, load_split
+from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DATASET_HELP, DATASETS
+from common.data.private import load_private_test_set
 from common.grading import document
 from common.grading.grade import grade_all
 from common.grading.gradebooks.gradebook import FORMATS, Gradebook
@@ -90,7 +91,8 @@ def parse_arguments() -> argparse.Namespace:
     flag("--threshold", metavar="PERCENT", help=f"accuracy that passes (default: {thresholds})")
     flag("--dataset", metavar="NAME", choices=DATASETS, default="mnist", help=DATASET_HELP)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
-    flag("--test-set", metavar="DIR", type=Path, help="measure on the IDX pair in this folder")
+    what = "measure on the IDX pair or the pictures in this folder, or on this .npz file"
+    flag("--test-set", metavar="PATH", type=Path, help=what)
     flag("--device", default="auto", help="where one's own runs are measured: cpu, cuda or mps")
     flag("--playground", action="store_true", help="also write playground.json, for report.py")
     flag("--exit-zero", action="store_true", help="end with 0 even if some did not pass")

