@@ -32,6 +32,9 @@ SAMPLE_SEED = 0
 _CLEARLY_WORSE = 0.001
 _PROBABLY_WORSE = 0.05
 
+# Another one than the recipe's is taken on this many images, at least.
+_LEAST_IMAGES = 1000
+
 # If the recipe's normalisation has this share right, no other one can be much better.
 _ALWAYS_ENOUGH = 0.99
 
@@ -96,7 +99,9 @@ class Preprocessing:
             and (number == best or losses[number] < losses[best])
             and _p_value(correct[best], correct[number]) >= _PROBABLY_WORSE
         }
-        if best and left and _p_value(correct[best], correct[0]) < _CLEARLY_WORSE:
+        is_enough = len(targets) >= min(_LEAST_IMAGES, len(self.sample))
+        is_better = best and _p_value(correct[best], correct[0]) < _CLEARLY_WORSE
+        if left and is_enough and is_better:
             # Of equally good ones the loss knows the right one: [0, 1] and 0 to 255 differ by a
             # factor, which changes few classes and all probabilities.
             return {min(left, key=lambda number: losses[number])}

@@ -230,7 +230,7 @@ class Server:
             for number in asked:
                 images = range(answered[number], num_images)
                 self._try(reading, block, number, self.normalizations[number], images)
-                answered[number] = num_images
+                answered[number] = max(answered[number], num_images)
             os.write(channel, TRIED)
             (advice,) = ADVICE.unpack(os.read(channel, ADVICE.size))
             asked = [n for n in range(len(self.normalizations)) if advice >> n & 1]

@@ -92,7 +92,8 @@ class Task:
             logits = {number: self._tried(number, num_images) for number in self._asked}
             self._asked = advisor.advise(logits, is_last=not self.stages_left)
             for number, answers in logits.items():
-                self._trials.predicted[number] = answers.argmax(axis=1)
+                if len(answers) > len(self._trials.predicted.get(number, ())):
+                    self._trials.predicted[number] = answers.argmax(axis=1)
             if len(self._asked) == 1:
                 self._trials = self._trials._replace(taken=min(self._asked))
                 self.stages_left = []

@@ -29,11 +29,10 @@ REPORT = struct.Struct("<IBi")
 EXITED, KILLED, TIMED_OUT = range(3)
 READY = 2**32 - 1  # the slot of the report that says the server is up
 
-# How many images of the sample a normalisation has been tried on, in the end, after each stage: at
-# first the recipe's alone, then those that the parent asks for. After each stage the child writes a
-# byte to the channel, and the parent answers with those to go on with, a bit each. A single one is
-# the one to take.
-STAGES = (200, 200, 1000, 5000, 20_000)
+# On how many images of the sample normalisations are compared in each stage: at first the recipe's
+# alone, then those that the parent asks for. After each stage the child writes a byte to the
+# channel, and the parent answers with those to go on with, a bit each. A single one is to be taken.
+STAGES = (200, 100, 1000, 5000, 20_000)
 TRIED = b"t"
 ADVICE = struct.Struct("<B")
 
