@@ -77,9 +77,9 @@ def test_what_is_not_refused_can_be_rendered(finished, evaluation):
     graded, _ = STATES["submissions"](evaluation, {}, count=20)
     chance = random.Random(0)
     for document in (evaluation, graded):
-        for variant in chance.sample(accepted(document, check_evaluation), 12):
+        for variant in chance.sample(accepted(document, check_evaluation), 6):
             render({"": source._replace(evaluation=variant, paths={})})
-    for variant in chance.sample(accepted(runs["improved"], check_metrics), 12):
+    for variant in chance.sample(accepted(runs["improved"], check_metrics), 6):
         render({"": source._replace(runs={**runs, "improved": variant}, paths={})})
 
 
