@@ -97,9 +97,10 @@ fashion-mnist: | .venv/.installed
 	@touch $@
 
 # Puts a data set under data/, if it is nowhere yet.
-download = $(VENV_PYTHON) -c "from common.data.catalog import DATASETS; \
+download = $(VENV_PYTHON) -c "from pathlib import Path; \
+	from common.data.catalog import DATASETS; \
 	from common.data.download import download; from common.support.cli import run_script; \
-	run_script(lambda: download(DATASETS['$(1)'], 'data') or 0)"
+	run_script(lambda: download(DATASETS['$(1)'], Path('data')) or 0)"
 
 # What no Python package brings along comes from Debian: a command under its own name.
 require_command = @command -v $(1) >/dev/null || { $(call install,$(1)); }
