@@ -14,11 +14,12 @@ import re
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DATASET_HELP, DATASETS
@@ -34,7 +35,7 @@ from common.grading.intake.submissions import (
 )
 from common.grading.preprocessing import CHOICES, Preprocessing, choose_preprocessing
 from common.grading.rows import assign_ranks, mark_duplicates
-from common.grading.sandbox.client import Sandbox
+from common.grading.sandbox.client import Sandbox, require_linux
 from common.reporting import github, terminal
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
@@ -53,9 +54,9 @@ ANOTHER_OUTPUT = "name another --output"
 MAX_LIMIT = 500
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Find, measure, write, print; return the exit status."""
-    args = parse_arguments()
+    args = parse_arguments(argv)
     threshold = parse_threshold(args)
     if not args.paths and (args.format or args.roster or args.leaderboard or args.fresh):
         raise UserError("--format, --roster, --leaderboard and --fresh need a PATH to grade")
@@ -77,9 +78,10 @@ def main() -> int:
     return ALL_PASSED if all_passed or args.exit_zero else SOME_FAILED
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = ArgumentParser(
+        prog="evaluate.py",
         description=__doc__.split("\n\n")[0],
         epilog="Exit status: 0 all pass; 1 some fail or cannot be graded; 2 could not run.",
     )
@@ -112,7 +114,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--format", choices=FORMATS, help="also write grades as this platform imports them")
     flag("--roster", metavar="CSV", type=Path, help="the platform's own export of its students")
     flag("--assignment", metavar="TITLE", help="the column of the roster that gets the grades")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def parse_threshold(args: argparse.Namespace) -> Fraction:
@@ -214,6 +216,7 @@ def grade_submissions(
 
     Under torchrun each rank grades its part, and rank 0 writes and returns the evaluation.
     """
+    require_linux()
     with tempfile.TemporaryDirectory() as folder:  # for what is in a class's zip file
         found = find_submissions(args.paths, args.isolation, Path(folder))
         return grade_found(found, args, threshold, output)

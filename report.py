@@ -6,7 +6,7 @@ compares them; the study of the tutorial's claims and the playground are pages o
 
 import argparse
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,9 +55,9 @@ def checksum_of(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Read, render, write; print the verdict and where the page is."""
-    args = parse_arguments()
+    args = parse_arguments(argv)
     if args.claims is not None:
         output = args.output or Path("runs/claims.html")
         return render_page(STUDY, args.claims, output, args.open)
@@ -97,9 +97,9 @@ def announce(output: Path, is_opened: bool) -> int:
     return ALL_PASSED
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = ArgumentParser(prog="report.py", description=__doc__.split("\n\n")[0])
     flag = parser.add_argument
     alone = parser.add_mutually_exclusive_group().add_argument
     alone(
@@ -136,7 +136,7 @@ def parse_arguments() -> argparse.Namespace:
         "playground.html beside it (default: not; without PLAYGROUND runs/playground.json)",
     )
     flag("--open", action="store_true", help="show the page in the browser")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def label_of(path: Path) -> str:

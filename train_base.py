@@ -5,6 +5,7 @@ are not read here: evaluate.py measures on them, once the training is over.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,9 +24,9 @@ from common.support.environment import choose_device, seed_everything
 from common.support.errors import ALL_PASSED, require_positive
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Train by the recipe below, from the data to the finished run."""
-    args = parse_arguments()
+    args = parse_arguments(argv)
     require_positive(epochs=args.epochs, batch_size=args.batch_size, lr=args.lr)
 
     # Two runs with the same seed, machine and thread count give the same weights to the bit.
@@ -80,9 +81,9 @@ def main() -> int:
     return ALL_PASSED
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; the defaults are the recipe's."""
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(prog="train_base.py", description=__doc__.splitlines()[0])
     flag = parser.add_argument
     flag("--dataset", metavar="NAME", choices=DATASETS, default="mnist", help=DATASET_HELP)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
@@ -94,7 +95,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--device", default="auto", help="cpu, cuda or mps; auto takes the best there is")
     flag("--val-size", type=int, default=5000, help="images to validate on; 0 trains on all")
     flag("--resume", action="store_true", help="go on where a run into this folder was interrupted")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ metrics.json into the output folder after every epoch; the test images are not r
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -28,9 +29,9 @@ from common.transforms import Distortions, distorted_samples
 AUGMENTED = {"epochs": 100, "batch_size": 256, "lr": 0.006}
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Train by the recipe below, from the data to the finished run."""
-    args = parse_arguments()
+    args = parse_arguments(argv)
     require_positive(epochs=args.epochs, batch_size=args.batch_size, lr=args.lr)
 
     # Two runs with the same seed, machine and thread count give the same weights to the bit.
@@ -103,9 +104,9 @@ def main() -> int:
     return ALL_PASSED
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; the defaults are the recipe's."""
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(prog="train_improved.py", description=__doc__.splitlines()[0])
     flag = parser.add_argument
     flag("--dataset", metavar="NAME", choices=DATASETS, default="mnist", help=DATASET_HELP)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
@@ -120,7 +121,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--augment", action="store_true", help=f"distort the images; defaults then: {AUGMENTED}")
     if parser.parse_known_args()[0].augment:
         parser.set_defaults(**AUGMENTED)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

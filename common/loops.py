@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from common.data.arrays import LabelledImages
 from common.models import ExponentialMovingAverage

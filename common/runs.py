@@ -26,7 +26,7 @@ from common.loops import Batches, Progress, TrainingResult, ValidationResult, pr
 from common.metrics import accuracy_percent, fit_temperature
 from common.models import count_parameters
 from common.support import distributed
-from common.support.cli import DeferredSignals, Stopped
+from common.support.cli import DeferredSignals, Stopped, command_line
 from common.support.environment import describe_environment, seed_rank, versions
 from common.support.errors import UserError
 from common.support.files import folder_lock, read_json, require_target, write_json
@@ -221,7 +221,7 @@ class Run:
     def _stop_if_asked(self) -> None:
         if self.signals.received is not None:
             self._save_state()
-            words = [word for word in sys.argv if word != "--resume"]
+            words = [word for word in command_line() if word != "--resume"]
             command = shlex.join(["python", *words, "--resume"])
             stopped = Stopped(self.signals.received)
             stopped.advice = f"the state is saved, and this continues: {command}"

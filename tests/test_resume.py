@@ -192,8 +192,8 @@ def test_second_process_in_a_folder_stops_with_a_line(undisturbed):
 def test_second_download_waits_for_the_first(tmp_path, data_dir):
     raw = tmp_path / "MNIST/raw"
     download = (
-        "from common.data.download import MNIST_SPEC, download; "
-        f"download(MNIST_SPEC, {str(tmp_path)!r})"
+        "import pathlib; from common.data.download import MNIST_SPEC, download; "
+        f"download(MNIST_SPEC, pathlib.Path({str(tmp_path)!r}))"
     )
     with folder_lock(raw, "wait"):
         process = subprocess.Popen(

@@ -9,10 +9,10 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from common.support.errors import CANNOT_RUN, UserError
 from common.support.text import json_text, terminal_safe
@@ -48,13 +48,24 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An argparse parser whose help shows every default, and whose error is one line."""
+    """An argparse parser whose help shows every default, and whose error is one line.
+
+    ``called`` are the script and the arguments that were read instead of the process's own.
+    """
+
+    called: ClassVar[list[str]] = []
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 (argparse's own)
         main = sys.modules["__main__"].__spec__
         if main is not None and "." in main.name:  # started by python -m, which argparse ignores
             options = {"prog": f"python -m {main.name}", **options}
         super().__init__(formatter_class=_HelpFormatter, **options)
+
+    def parse_args(self, args: Sequence[str] | None = None) -> argparse.Namespace:  # type: ignore[override]
+        """Read the arguments of the process, or these."""
+        if args is not None:
+            ArgumentParser.called = [self.prog, *args]
+        return super().parse_args(args)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.
@@ -65,8 +76,12 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def command_line() -> list[str]:
-    """Return the script's name and its arguments, as words that JSON can hold."""
-    return [json_text(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])]
+    """Return the script's name and its arguments, as words that JSON can hold.
+
+    In a notebook they are those of the ``main`` that was called, and not the kernel's own.
+    """
+    called = ArgumentParser.called or [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return [json_text(word) for word in called]
 
 
 class Stopped(BaseException):
@@ -126,8 +141,7 @@ def run_script(main: Callable[[], int]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    for number in SIGNALS:
-        signal.signal(number, _raise_stopped)
+    before = {number: signal.signal(number, _raise_stopped) for number in SIGNALS}
     try:
         status = main()
         sys.stdout.flush()
@@ -143,6 +157,9 @@ def run_script(main: Callable[[], int]) -> NoReturn:
         word = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         print(f"\n{program}: {word}; {terminal_safe(stopped.advice)}", file=sys.stderr)
         status = 128 + stopped.number
+    if hasattr(sys, "ps1"):  # run within a session that goes on (%run): its Ctrl-C is its own
+        for number, handler in before.items():
+            signal.signal(number, handler)
     sys.exit(status)
 
 

@@ -45,6 +45,15 @@ ENVIRONMENT = {
 }
 
 
+def require_linux() -> None:
+    """Refuse to grade where a process cannot be confined. Raises UserError."""
+    if not all(hasattr(os, name) for name in ("fork", "memfd_create", "pidfd_open")):
+        raise UserError(
+            "grading needs Linux, whose limits keep submissions apart: run it there, in WSL or in "
+            "a container"
+        )
+
+
 class Sandbox:
     """A warm server, in bubblewrap if that works, and the submissions it is reading.
 
@@ -113,8 +122,6 @@ class Sandbox:
             self.folders.append(models.resolve())
         self.fallback_reason: str | None = None
         self.isolation = "process" if isolation == "process" else "bubblewrap"
-        if not hasattr(os, "memfd_create"):
-            raise UserError("grading needs Linux, whose limits keep submissions apart")
         # Imported here: Windows lacks what it needs, and can still measure one's own runs.
         from common.grading.sandbox import limits
 
