@@ -38,6 +38,7 @@ reproduce: .venv/.installed $(DATA)
 	$(VENV_PYTHON) -m bench.checks.reproduce
 
 lint: .venv/.installed-dev
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy --platform linux

@@ -15,7 +15,7 @@ import torch
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
 from common.data.download import download
-from tests.processes import run_forked
+from tests.processes import CAN_FORK, run_forked
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items):
 
 def run(script, *args, cwd, **options):
     """Run a script of the repository as a user would; nothing may end in a traceback."""
-    if options:
+    if options or not CAN_FORK:
         command = [sys.executable, REPO / script, *args]
         shared = {"capture_output": True, "encoding": "utf-8", "timeout": 120}
         completed = subprocess.run(command, cwd=cwd, **shared, **options)

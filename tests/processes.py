@@ -18,8 +18,11 @@ _TIMEOUT = 120  # seconds
 # The optimizers of torch import its compiler when the first of them is made.
 _LIBRARIES = ("torch._dynamo", "sklearn.metrics", "sklearn.model_selection", "seaborn", "jinja2")
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(list(_LIBRARIES))
+# Windows cannot fork.
+CAN_FORK = "forkserver" in multiprocessing.get_all_start_methods()
+_context = multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
+if CAN_FORK:
+    _context.set_forkserver_preload(list(_LIBRARIES))
 
 
 def run_forked(script, args, cwd):

@@ -1,5 +1,6 @@
 """What the scripts print: data and results as text that a person likes to read."""
 
+import sys
 import unicodedata
 from collections import Counter
 from typing import Any
@@ -39,8 +40,20 @@ def exploration(summary: dict[str, Any]) -> str:
         _braille(decode_pixels(samples[label])) if label in samples else blank
         for label in range(len(train))
     ]
-    lines += ["        " + "".join(f" {part}" for part in row) for row in zip(*drawn, strict=True)]
+    if _can_show(drawn):
+        lines += [
+            "        " + "".join(f" {part}" for part in row) for row in zip(*drawn, strict=True)
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _can_show(drawn: list[list[str]]) -> bool:
+    """Tell whether the output takes braille: a console of Windows may not."""
+    try:
+        str(drawn).encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _names_of_classes(classes: list[str]) -> list[str]:

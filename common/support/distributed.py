@@ -63,8 +63,17 @@ def is_main_process() -> bool:
 
 
 def is_restarted() -> bool:
-    """Tell whether torchrun has restarted the processes after a failure."""
-    return world_size() > 1 and _from_torchrun("TORCHELASTIC_RESTART_COUNT", 0) > 0
+    """Tell whether torchrun has restarted processes after a failure; all ranks have to ask.
+
+    torchrun counts on each machine alone, and where no process died it does not count at all.
+    """
+    if world_size() == 1:
+        return False
+    import torch
+
+    count = torch.tensor(_from_torchrun("TORCHELASTIC_RESTART_COUNT", 0))
+    torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MAX)
+    return int(count) > 0
 
 
 def distributed_main(main: Callable[[], int]) -> Callable[[], int]:
