@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--format, --roster, --leaderboard and --fresh need a PATH to grade")
     if args.models and not args.models.is_file():
         raise UserError(f"--models {args.models}: no such file")
+    if args.paths and args.device != "auto":
+        raise UserError("--device is for one's own runs: submissions are read on the CPU")
     if args.paths and args.playground:
         raise UserError("--playground shows the best of one's own runs: leave out PATH")
     spec = DATASETS[args.dataset]

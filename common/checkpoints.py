@@ -95,7 +95,7 @@ class TrainingState(NamedTuple):
     def save(self, path: Path, more: dict[str, Any]) -> None:
         """Write the state, that of the random generators, and what the caller adds."""
         parts = {name: part.state_dict() for name, part in self._parts()}
-        save_checkpoint(path, {**more, **parts, "random": random_states()})
+        save_checkpoint(path, {**more, **parts, "random": random_states(self._device)})
 
     def restore(self, path: Path, saved: dict[str, Any]) -> None:
         """Restore what ``load_saved_state`` read from ``path``.
@@ -105,9 +105,13 @@ class TrainingState(NamedTuple):
         try:
             for name, part in self._parts():
                 part.load_state_dict(saved[name])
-            restore_random_states(saved["random"])
+            restore_random_states(saved["random"], self._device)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not fit this recipe: {_START_ANEW}") from error
+
+    @property
+    def _device(self) -> torch.device:
+        return self.batches.targets.device
 
     def _parts(self) -> list[tuple[str, Any]]:
         return [(name, part) for name, part in self._asdict().items() if part is not None]

@@ -38,29 +38,32 @@ def seed_rank(seed: int, epoch: int) -> None:
         seed_everything(int(sequence.generate_state(1)[0]))
 
 
-def random_states() -> dict[str, Any]:
-    """Return the states that ``seed_everything`` sets, as tensors and plain values."""
+def random_states(device: torch.device) -> dict[str, Any]:
+    """Return the states that ``seed_everything`` sets, as tensors and plain values.
+
+    Of devices only that of the run: to ask another GPU would open a context on it.
+    """
     _, numpy_keys, *numpy_rest = np.random.get_state()
     states = {
         "python": random.getstate(),
         "numpy": [np.asarray(numpy_keys).tolist(), *numpy_rest],
         "torch": torch.get_rng_state(),
     }
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state_all()
-    if torch.backends.mps.is_available():
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
         states["mps"] = torch.mps.get_rng_state()
     return states
 
 
-def restore_random_states(states: dict[str, Any]) -> None:
-    """Restore what ``random_states`` returned; for devices, if this machine has them."""
+def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
+    """Restore what ``random_states`` returned; the device's, if it is of the same kind."""
     random.setstate(states["python"])
     np.random.set_state(("MT19937", *states["numpy"]))
     torch.set_rng_state(states["torch"])
-    if "cuda" in states and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
-    if "mps" in states and torch.backends.mps.is_available():
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    if "mps" in states and device.type == "mps":
         torch.mps.set_rng_state(states["mps"])
 
 

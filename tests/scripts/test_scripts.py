@@ -95,6 +95,15 @@ def test_exploration_is_printed(finished):
     assert "mean 0.1307, standard deviation 0.3081" in printed
 
 
+def test_console_without_braille_has_no_digit_pictures(workspace):
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    completed = run("train_base.py", *ONE_EPOCH, cwd=workspace, env=environment)
+    assert completed.returncode == 0, completed.stderr
+    assert "validate" in completed.stdout
+    assert "\\u28" not in completed.stdout
+    assert "\u28ff" not in completed.stdout
+
+
 def test_evaluation_holds_the_contract(finished):
     evaluation = read(finished.folder / "runs/evaluation.json")
     assert evaluation["schema_version"] == 2
@@ -208,6 +217,7 @@ MISTAKES = [
     ("train_base.py", ("--seed", "-1"), "--seed is -1"),
     ("train_base.py", ("--val-size", "60000"), "--val-size is 60000"),
     ("train_base.py", ("--device", "tpu"), "--device is 'tpu'"),
+    ("evaluate.py", ("x.pth", "--device", "cpu"), "--device is for one's own runs"),
     ("train_base.py", ("--output-dir", "data/MNIST/raw/train-labels-idx1-ubyte"), "train-labels"),
     ("train_improved.py", ("--batch-size", "1"), "one image has no variance"),
     ("evaluate.py", (), "no training run in runs/base or runs/improved or runs/aug"),
