@@ -80,7 +80,7 @@ def zips(good, bad):
         "bomb.zip": bomb,
         "liar.zip": bomb.replace(struct.pack("<I", 300 * 2**20), struct.pack("<I", 1000)),
         "climbs.zip": zipped({"../../evil": b"x", "../../m.pth": good}),
-        "absolute.zip": zipped({"/tmp/evil-of-a-zip.pth": good}),
+        "absolute.zip": zipped({"/evil-of-a-zip.pth": good}),
         "matryoshka.zip": zipped({"in.zip": zipped({"m.pth": good})}),
         "secret.zip": encrypted(zipped({"m.pth": good})),
         "pair.zip": zipped({"a.pth": good, "b/b.pth": bad}),
