@@ -146,6 +146,7 @@ class Distortions:
         return torch.cat([linear, shift.unsqueeze(1)], dim=1)
 
 
+@functools.cache  # on a GPU it would be a copy from the host in each step
 def _pixel_size(height: int, width: int, device: torch.device) -> Tensor:
     """Return a pixel's size, x and y, in the units of ``grid_sample``: the frame is [-1, 1]."""
     return torch.tensor([2 / width, 2 / height], device=device)
