@@ -38,6 +38,9 @@ _LEAST_IMAGES = 1000
 # If the recipe's normalisation has this share right, no other one can be much better.
 _ALWAYS_ENOUGH = 0.99
 
+# Answers that differ for fewer images than this are not worth the time of further ones.
+_MATTERS = 0.0025
+
 # The share of images that a network recognises, at least, under the normalisation it was trained
 # with; no other one is taken below that.
 _AT_HOME = 0.5
@@ -90,21 +93,26 @@ class Preprocessing:
             is_enough = correct[0].mean() >= _ALWAYS_ENOUGH
             return {0} if is_enough else set(range(len(self.names)))
         best = max(correct, key=lambda number: (correct[number].sum(), -number))
+        has_no_loss = _are_classes(logits[best])
         losses = {number: cross_entropy(x, targets) for number, x in logits.items()}
         left = {
             number
             for number in correct
             if number
             and correct[number].mean() >= _AT_HOME
-            and (number == best or losses[number] < losses[best])
+            and (number == best or has_no_loss or losses[number] < losses[best])
             and _p_value(correct[best], correct[number]) >= _PROBABLY_WORSE
         }
         is_enough = len(targets) >= min(_LEAST_IMAGES, len(self.sample))
         is_better = best and _p_value(correct[best], correct[0]) < _CLEARLY_WORSE
-        if left and is_enough and is_better:
+        # Classes alone have no loss that could tell between several: more images do.
+        is_told = is_last or len(left) == 1 or not has_no_loss
+        if left and is_enough and is_better and is_told:
             # Of equally good ones the loss knows the right one: [0, 1] and 0 to 255 differ by a
             # factor, which changes few classes and all probabilities.
             return {min(left, key=lambda number: losses[number])}
+        if is_enough and not is_better:
+            left = {n for n in left if (correct[n] != correct[0]).mean() >= _MATTERS}
         return {0} if is_last else {0} | left
 
     def describe(self, info: FileInfo, trials: Trials) -> dict[str, Any] | None:
@@ -142,6 +150,11 @@ class Preprocessing:
         assert self.sample is not None
         targets = self.sample.targets[: len(classes)]
         return accuracy_percent(int((classes == targets).sum()), len(classes))
+
+
+def _are_classes(logits: np.ndarray) -> bool:
+    """Tell whether these are made of classes: a one for the class, and zeros."""
+    return bool(np.isin(logits, (0, 1)).all())
 
 
 def _p_value(correct: np.ndarray, other: np.ndarray) -> float:

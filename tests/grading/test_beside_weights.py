@@ -38,7 +38,9 @@ def test_normalization_is_read_in_each_usual_form(declared):
     assert parse_checkpoint(content).normalization == Normalization(0.5, 0.25)
 
 
-@pytest.mark.parametrize("declared", [(0.5,), (0.5, 0), {"mean": 0.5}, ((1, 2), (3, 4)), 7])
+@pytest.mark.parametrize(
+    "declared", [(0.5,), (0.5, 0), {"mean": 0.5}, ((1, 2), (3, 4)), 7, (33.3, 78.6), (0, 255)]
+)
 def test_normalization_that_is_none_is_refused(declared):
     with pytest.raises(SubmissionError, match="normalization is not mean and standard deviation"):
         parse_checkpoint(saved({"model_state_dict": WEIGHTS, "normalization": declared}))
@@ -79,4 +81,19 @@ def test_doubt_goes_on_and_ends_with_the_recipes(preprocessing):
 
 def test_one_that_is_right_for_less_than_half_is_never_taken(preprocessing):
     logits = {0: answers(preprocessing, 100), 1: answers(preprocessing, 499)}
+    assert preprocessing.advise(logits, False) == {0}
+
+
+def test_classes_alone_go_on_where_the_loss_of_a_network_would_tell(preprocessing):
+    logits = {
+        0: answers(preprocessing, 800, scale=1),
+        1: answers(preprocessing, 950, scale=1),
+        3: answers(preprocessing, 951, scale=1),
+    }
+    assert preprocessing.advise(logits, False) == {0, 1, 3}
+    assert preprocessing.advise(logits, True) == {3}
+
+
+def test_answers_that_hardly_differ_are_not_worth_more_images(preprocessing):
+    logits = {0: answers(preprocessing, 940), 2: answers(preprocessing, 941)}
     assert preprocessing.advise(logits, False) == {0}

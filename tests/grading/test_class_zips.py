@@ -1,6 +1,9 @@
 """A class's zip file, as a course platform gives it, named on the command line."""
 
+import io
 import shutil
+import warnings
+import zipfile
 
 import pytest
 
@@ -26,7 +29,7 @@ def bad():
 def grade(folder, path, *flags):
     output = folder / f"o-{path}" / "evaluation.json"
     completed = run(
-        *("evaluate.py", path, "--output", output, "--threshold", "80", "--exit-zero", *flags),
+        *("evaluate.py", path, *flags, "--output", output, "--threshold", "80", "--exit-zero"),
         cwd=folder,
     )
     assert completed.returncode == 0, completed.stderr
@@ -104,7 +107,10 @@ def test_hostile_members_cost_their_own_student_alone(workspace, good, isolation
 
 
 def test_encrypted_class_is_a_line(workspace, good):
-    write(workspace, {"class.zip": encrypted(zipped({"ada_1_11_m.pth": good}))})
+    write(
+        workspace,
+        {"class.zip": encrypted(zipped({"ada_1_11_m.pth": good, "bob_2_12_m.pth": good}))},
+    )
     completed = run("evaluate.py", "class.zip", cwd=workspace)
     assert completed.returncode == 2
     assert completed.stderr.count("\n") == 1
@@ -116,3 +122,35 @@ def test_zip_of_one_student_is_one_submission(workspace, good):
     write(workspace, {"hw1.zip": zipped({"hw1/model.pth": good, "hw1/report.pdf": b"%PDF"})})
     (row,) = grade(workspace, "hw1.zip")
     assert (row["name"], row["status"]) == ("hw1.zip", "pass")
+
+
+def test_students_of_two_zips_keep_their_names(workspace, good):
+    """Also where a zip is named through a link, and where a class has one student."""
+    ada, bob = (f"{name}_assignsubmission_file" for name in ("Ada L_1", "Bob B_2"))
+    members = {f"{who}/m.pth": good for who in (ada, bob)}
+    write(workspace, {"one.zip": zipped(members), "two.zip": zipped(members)})
+    write(workspace, {"alone.zip": zipped({f"{ada}/m.pth": good})})
+    (workspace / "link.zip").symlink_to("two.zip")
+    rows = grade(workspace, "one.zip", "link.zip")
+    assert [row["status"] for row in rows] == ["pass"] * 4
+    assert [row["name"] for row in rows] == [
+        f"{path}/{who}" for path in ("one.zip", "link.zip") for who in (ada, bob)
+    ]
+    (row,) = grade(workspace, "alone.zip")
+    assert row["name"] == ada
+
+
+def test_outer_folder_is_none_beside_litter_and_the_last_of_two_members_counts(
+    workspace, good, bad
+):
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
+        warnings.simplefilter("ignore")  # of two members with one name
+        archive.writestr(".DS_Store", b"x")
+        archive.writestr("x/submission_metadata.yml", METADATA)
+        for content in (bad, good):
+            archive.writestr("x/submission_11/m.pth", content)
+        archive.writestr("x/submission_12/m.pth", bad)
+    write(workspace, {"gradescope.zip": buffer.getvalue()})
+    rows = grade(workspace, "gradescope.zip")
+    assert [row["status"] for row in rows] == ["pass", "fail"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from common.grading.intake.platform_names import are_of_platform
 from common.grading.sandbox import bubblewrap
 from common.grading.sandbox.client import ENVIRONMENT, REPOSITORY
 from common.grading.sandbox.members import (
@@ -22,6 +23,7 @@ from common.grading.sandbox.members import (
     PACKET,
     PIECE,
     REFUSED,
+    is_passed_over,
     parts_of,
 )
 from common.support.errors import UserError
@@ -67,7 +69,7 @@ def unpack_class(
         with _packets(path, way, max_bytes) as packets:
             if (first := next(packets, None)) is None:
                 continue  # bubblewrap does not work here
-            names = _names(itertools.chain([first], packets))
+            names = _names(path, itertools.chain([first], packets))
             if names is None or not is_class(_outer_names(names)):
                 return None
             return _write(path, names, packets, Path(tempfile.mkdtemp(dir=folder)))
@@ -79,9 +81,10 @@ def unpack_class(
 def without_outer_folder(names: list[str]) -> list[list[str]]:
     """Return each name in parts, without a folder that holds all of them."""
     parts = [parts_of(name) for name in names]
-    outer = {p[0] for p in parts if p and p[0] != "__MACOSX"}
-    if len(outer) == 1 and all(len(p) > 1 for p in parts):
-        return [p[1:] if p[0] in outer else p for p in parts]
+    shown = [p for p in parts if p and not is_passed_over(p[0])]
+    outer = {p[0] for p in shown}
+    if len(outer) == 1 and all(len(p) > 1 for p in shown) and not are_of_platform(outer):
+        return [p[1:] if p and p[0] in outer else p for p in parts]
     return parts
 
 
@@ -132,14 +135,18 @@ def _read_packets(stream: IO[bytes]) -> Iterator[Packet]:
         yield kind, body
 
 
-def _names(packets: Iterator[Packet]) -> list[str] | None:
+def _names(path: Path, packets: Iterator[Packet]) -> list[str] | None:
     """Return the names of all members; None if the file is no zip file."""
     names: list[str] = []
     for kind, body in packets:
         if kind == END:
             return names
-        if kind != NAME or len(names) == _MAX_MEMBERS:
+        if kind != NAME:
             break
+        if len(names) == _MAX_MEMBERS:
+            raise UserError(
+                f"{path}: more than {_MAX_MEMBERS:,} members: unpack it, and name its folder"
+            )
         names.append(body.decode("utf-8", "replace"))
     return None
 

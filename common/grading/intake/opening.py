@@ -43,7 +43,8 @@ def open_submission(submission: Submission) -> list[OpenFile]:
     kind, at any depth; hidden files are left out. Raises SubmissionError if there is none.
     """
     try:
-        if submission.limit is not None and submission.source.is_symlink():
+        in_folder = submission.limit is not None and not submission.is_in_zip
+        if in_folder and submission.source.is_symlink():
             # Even one that leads to another submission: that would be somebody else's work.
             raise SubmissionError("not a regular file but a link: hand in the file itself")
         source = Path(os.path.realpath(submission.source))

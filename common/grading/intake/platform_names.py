@@ -56,7 +56,9 @@ def are_of_canvas(names: Collection[str]) -> bool:
 
 def are_of_platform(names: Collection[str]) -> bool:
     """Tell whether these are the names in what a course platform gives to download."""
-    return METADATA in names or are_of_canvas(names) or any(map(moodle_group, names))
+    # One name of Canvas's form may be a student's own.
+    is_canvas = len(names) > 1 and are_of_canvas(names)
+    return METADATA in names or is_canvas or any(map(moodle_group, names))
 
 
 def gradescope_students(path: Path) -> dict[str, tuple[str, ...]]:

@@ -45,6 +45,11 @@ class Submission(NamedTuple):
     note: str = ""  # what was done to find it
 
     @property
+    def is_in_zip(self) -> bool:
+        """Whether it was unpacked from a class's zip file, which is the source then."""
+        return self.limit is not None and not self.source.is_relative_to(self.limit)
+
+    @property
     def is_run(self) -> bool:
         """Whether the source is a run's folder, in which ``checkpoint.pth`` counts."""
         # Unlike Path's method, this is False for whatever the system refuses to look at.
@@ -147,7 +152,9 @@ def _of_zip(path: Path, members: list[Member]) -> tuple[list[Submission], list[s
     """Return the submissions in a class's zip file, as in the folder that it holds."""
     entries: dict[str, list[tuple[str, Path]]] = {}
     names = without_outer_folder([name for name, _ in members])
-    for parts, (_, place) in sorted(zip(names, members, strict=True)):
+    # Of two members of one name the last counts, as in a folder that they are unpacked to.
+    places = {tuple(parts): place for parts, (_, place) in zip(names, members, strict=True)}
+    for parts, place in sorted(places.items()):
         if parts and not any(map(is_passed_over, parts[1:])):
             inner = "".join(f"/{part}" for part in parts[1:])
             entries.setdefault(parts[0], []).append((inner, place))
@@ -212,9 +219,15 @@ def _of_student(owner: str, files: list[_File], students: dict[str, tuple[str, .
 def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:
     times_named = Counter(json_text(submission.name) for submission in submissions)
     names = [
-        json_text(s.name if times_named[json_text(s.name)] == 1 else s.source) for s in submissions
+        json_text(s.name if times_named[json_text(s.name)] == 1 else _full_name(s))
+        for s in submissions
     ]
     return [s._replace(name=n) for s, n in zip(submissions, _distinct(names), strict=True)]
+
+
+def _full_name(submission: Submission) -> str:
+    inside = f"/{submission.name}" if submission.is_in_zip else ""
+    return f"{json_text(submission.source)}{inside}"
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -237,8 +237,9 @@ def parse_declared(value: object) -> Normalization | None:
     elif isinstance(value, torch.Tensor) and value.shape == (2,):
         value = value.tolist()
     pair = [_number(_unpacked(x)) for x in value] if isinstance(value, list | tuple) else []
-    if len(pair) == 2 and pair[0] is not None and pair[1] is not None and 0 < pair[1] < 1e6:
-        return Normalization(pair[0], pair[1])
+    known = [number for number in pair if number is not None]
+    if len(pair) == len(known) == 2 and abs(known[0]) <= 2 and 0 < known[1] <= 2:
+        return Normalization(*known)
     raise SubmissionError(
         "normalization is not mean and standard deviation of pixels in [0, 1]: save it as in "
         "'normalization': (0.1307, 0.3081)"

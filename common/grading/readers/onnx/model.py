@@ -239,7 +239,7 @@ def _read_normalization(texts: list[str]) -> tuple[float, float] | None:
         ((mean, std),) = {tuple(map(float, text.strip("()[] ").split(","))) for text in texts}
     except ValueError:  # no number, not two of them, or several pairs
         mean = std = math.nan
-    if not (math.isfinite(mean) and 0 < std < math.inf):
+    if not (abs(mean) <= 2 and 0 < std <= 2):
         raise SubmissionError(
             f"metadata_props has the normalization {_listed(texts)}: write mean and standard "
             'deviation of pixels in [0, 1] once, as text, such as "0.1307,0.3081"'
