@@ -7,6 +7,7 @@ import numpy as np
 from common.data.arrays import LabelledImages, load_split, require_pair, require_sizes
 from common.data.catalog import Dataset, DatasetSpec
 from common.data.idx import DataFile, decode_idx, encode_idx, md5_of, read_content
+from common.data.search import find_files
 from common.support.errors import UserError
 from common.support.text import json_text
 
@@ -14,6 +15,7 @@ _FORMS = (
     "a pair of IDX files (*images-idx3-ubyte, *labels-idx1-ubyte, or .gz), an .npz file with "
     "x_test and y_test, or a folder of pictures for each class"
 )
+_KINDS = ("images?idx3?ubyte", "labels?idx1?ubyte")
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
 
 
@@ -33,7 +35,7 @@ def load_private_test_set(spec: DatasetSpec, data_dir: Path, path: Path) -> Labe
         images, labels = _read_pictures(path, pictures, dataset)
         contents = {"images": encode_idx(images), "labels": encode_idx(labels.astype(np.uint8))}
     else:
-        files = _pair_in(path)
+        files = _pair_in(spec, path)
         contents = {str(file): _content(file) for file in files}
         images, labels = (_decode(name, content) for name, content in contents.items())
         require_pair(images, labels, *files)
@@ -44,27 +46,29 @@ def load_private_test_set(spec: DatasetSpec, data_dir: Path, path: Path) -> Labe
     return LabelledImages(name, images, targets, md5, dataset)
 
 
-def _pair_in(path: Path) -> list[DataFile]:
+def _pair_in(spec: DatasetSpec, path: Path) -> list[DataFile]:
     """Return where images and labels are."""
     if path.suffix.lower() == ".npz" and path.is_file():
         return [DataFile(path, "x_test"), DataFile(path, "y_test")]
     if not path.is_dir():
         raise UserError(f"--test-set {path} is none of these: {_FORMS}")
-    return [
-        DataFile(_only_file(path, f"*{kind}"))
-        for kind in ("images?idx3?ubyte", "labels?idx1?ubyte")
-    ]
+    pair = {kind: _files_named(path, f"*{kind}") for kind in _KINDS}
+    if all(len(files) == 1 for files in pair.values()):
+        return [DataFile(files[0]) for files in pair.values()]
+    names = spec.files["test"]
+    found = find_files(spec, path, names)  # the folder may be what --data-dir takes
+    # What lies beside the folder, or a package has installed, was not named.
+    if sum(file.path.is_relative_to(path) for file in found.values()) == len(names):
+        return [found[name] for name in names]
+    kind, files = next((k, f) for k, f in pair.items() if len(f) != 1)
+    raise UserError(
+        f"--test-set {path}: {len(files)} files named *{kind.replace('?', '-')}, expected one: put "
+        f"there {_FORMS}"
+    )
 
 
-def _only_file(folder: Path, pattern: str) -> Path:
-    found = sorted(p for end in ("", ".gz") for p in folder.glob(pattern + end) if p.is_file())
-    if len(found) != 1:
-        shown = pattern.replace("?", "-")
-        raise UserError(
-            f"--test-set {folder}: {len(found)} files named {shown}, expected one: put there "
-            f"{_FORMS}"
-        )
-    return found[0]
+def _files_named(folder: Path, pattern: str) -> list[Path]:
+    return sorted(p for end in ("", ".gz") for p in folder.glob(pattern + end) if p.is_file())
 
 
 def _content(file: DataFile) -> bytes:

@@ -143,13 +143,23 @@ def test_private_test_set_in_each_form_counts_the_same(private, good_checkpoint,
     assert form in evaluation["dataset"]["name"]
 
 
+def test_test_set_may_be_a_data_folder(private, good_checkpoint):
+    import torch
+
+    torch.save(good_checkpoint, private / "good.pth")
+    completed = run("evaluate.py", "good.pth", "--test-set", "data", "--exit-zero", cwd=private)
+    assert completed.returncode == 0, completed.stderr
+    (row,) = read(private / "runs/grading/evaluation.json")["results"]
+    assert row["total"] == 10_000
+
+
 @pytest.mark.parametrize(
     ("form", "complaint"),
     [
         ("lacks.npz", "has no array y_test"),
         ("nowhere", "no such file or folder"),
         ("good.pth", "is none of these: a pair of IDX files"),
-        ("data", "0 files named *images-idx3-ubyte, expected one"),
+        ("empty", "0 files named *images-idx3-ubyte, expected one"),
         ("odd", "named like no class"),
         ("large", "expected 28 x 28: resize it"),
         ("broken", "is no picture"),
@@ -162,6 +172,7 @@ def test_test_set_that_cannot_be_used_is_a_line(private, form, complaint):
         (private / name).mkdir(parents=True)
         Image.new("L", (size, size)).save(private / name / "a.png")
     (private / "broken/1").mkdir(parents=True)
+    (private / "empty").mkdir()
     (private / "broken/1/a.png").write_bytes(b"no picture")
     (private / "good.pth").write_bytes(b"x")
     completed = run("evaluate.py", "good.pth", "--test-set", form, cwd=private)
