@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +26,7 @@ from common.grading.sandbox.members import (
     is_passed_over,
     parts_of,
 )
+from common.grading.sandbox.wire import MAX_BYTES
 from common.support.errors import UserError
 from common.support.text import terminal_safe
 
@@ -37,14 +38,11 @@ Packet = tuple[bytes, bytes]  # kind and content
 Member = tuple[str, Path]  # its name in the zip file, and where its content is
 
 
-def unpack_class(
-    path: Path,
-    folder: Path,
-    isolation: str,
-    max_bytes: int,
-    is_class: Callable[[list[str]], bool],
-) -> list[Member] | None:
+def unpack_class(path: Path, folder: Path, isolation: str) -> list[Member] | None:
     """Unpack a zip file into a new folder.
+
+    None if it is not a class's, by the names in it, or no zip file at all. Of a member that is
+    larger than a file may be there is one byte more than that.
 
     Parameters
     ----------
@@ -54,11 +52,6 @@ def unpack_class(
         Where the new folder is made.
     isolation : "auto", "bubblewrap" or "process"
         As for the submissions.
-    max_bytes : int
-        Of a larger member there is one byte more than that.
-    is_class : callable
-        Tells by the names in it, without an outer folder that holds all, whether it is a class's.
-        Of another one, and of a file that is no zip file, the result is None.
 
     Raises UserError if it is too large or encrypted, or its process cannot be started.
     """
@@ -66,11 +59,11 @@ def unpack_class(
     if isolation == "auto":
         ways = ["bubblewrap", "process"] if bubblewrap.find() else ["process"]
     for way in ways:
-        with _packets(path, way, max_bytes) as packets:
+        with _packets(path, way) as packets:
             if (first := next(packets, None)) is None:
                 continue  # bubblewrap does not work here
             names = _names(path, itertools.chain([first], packets))
-            if names is None or not is_class(_outer_names(names)):
+            if names is None or not are_of_platform(_outer_names(names)):
                 return None
             return _write(path, names, packets, Path(tempfile.mkdtemp(dir=folder)))
     raise UserError(
@@ -93,9 +86,9 @@ def _outer_names(names: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _packets(path: Path, isolation: str, max_bytes: int) -> Iterator[Iterator[Packet]]:
+def _packets(path: Path, isolation: str) -> Iterator[Iterator[Packet]]:
     """Start the process that unpacks, and give what it sends; it ends with the block."""
-    arguments = [str(max_bytes), str(_SECONDS)]
+    arguments = [str(MAX_BYTES), str(_SECONDS)]
     command = [sys.executable, "-m", "common.grading.sandbox.unzip", *arguments]
     if isolation == "bubblewrap":
         program = bubblewrap.find() or "bwrap"

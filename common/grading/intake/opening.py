@@ -7,21 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.grading.intake.submissions import Submission
-from common.grading.sandbox.members import is_passed_over
+from common.grading.sandbox.members import DATA, TABLES, is_passed_over
 from common.grading.sandbox.wire import MAX_BYTES, MAX_FILES, OpenFile, close_all
 from common.support.errors import SubmissionError
 from common.support.text import json_text
 
 MODELS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors", ".onnx")
-TABLES = (".csv", ".tsv", ".txt", ".npy")
-# Weights that lie beside an .onnx file.
-_DATA = (".data", ".onnx_data", ".weights")
 # What is refused with a word on what to hand in instead, if nothing else is there.
 _REFUSED = (
     *(".pt2", ".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".joblib"),
     *(".npz", ".xlsx", ".xls", ".ods", ".rar", ".7z"),
 )
-_KNOWN = {*MODELS, *TABLES, *_DATA, *_REFUSED, ".zip"}
+_KNOWN = {*MODELS, *TABLES, *DATA, *_REFUSED, ".zip"}
 KNOWN = f"{', '.join(MODELS)}, {', '.join(TABLES)} or .zip"
 
 # Beginnings of files without a suffix: zip, pickles of two protocols, ONNX has none, numpy.

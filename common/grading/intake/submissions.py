@@ -14,14 +14,12 @@ from common.grading.intake.class_zip import Member, unpack_class, without_outer_
 from common.grading.intake.platform_names import (
     METADATA,
     are_of_canvas,
-    are_of_platform,
     canvas_group,
     canvas_order,
     gradescope_students,
     moodle_group,
 )
 from common.grading.sandbox.members import is_passed_over
-from common.grading.sandbox.wire import MAX_BYTES
 from common.support.errors import UserError
 from common.support.text import json_text, quoted
 
@@ -145,7 +143,7 @@ def _of_folder(folder: Path) -> tuple[list[Submission], list[str]]:
 def _of_class_zip(path: Path, isolation: str, folder: Path) -> list[Member] | None:
     if path.suffix.lower() != ".zip" or not os.path.isfile(path):
         return None
-    return unpack_class(path, folder, isolation, MAX_BYTES, are_of_platform)
+    return unpack_class(path, folder, isolation)
 
 
 def _of_zip(path: Path, members: list[Member]) -> tuple[list[Submission], list[str]]:

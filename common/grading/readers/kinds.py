@@ -17,6 +17,7 @@ from common.grading.readers.checkpoint import (
 from common.grading.readers.onnx.model import open_onnx
 from common.grading.readers.predictions import looks_like_predictions, parse_predictions
 from common.grading.readers.state_dicts import rebuild
+from common.grading.sandbox.members import DATA, TABLES
 from common.grading.sandbox.reading import Network, Reading, Table
 from common.grading.sandbox.wire import ClassAnswers, FileInfo, LogitAnswers
 from common.models import count_parameters
@@ -43,8 +44,6 @@ INSTEAD = {
 }
 # Their pickles are read, to say what is in the way.
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
-_TABLES = (".csv", ".tsv", ".txt", ".npy")
-_DATA = (".data", ".onnx_data", ".weights")  # beside an .onnx file
 _BATCH_SIZE = 1000
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 ADVICE = (
@@ -67,7 +66,7 @@ def is_spreadsheet(name: str, content: bytes) -> bool:
 
 def may_count(name: str, content: bytes) -> bool:
     """Tell whether a file of an archive can be meant to be graded, as one of a folder can."""
-    known = (*_CHECKPOINTS, *_TABLES, *_DATA, *_SPREADSHEETS, *INSTEAD)
+    known = (*_CHECKPOINTS, *TABLES, *DATA, *_SPREADSHEETS, *INSTEAD)
     if suffix_of(name) in (*known, ".onnx", ".safetensors", ".zip"):
         return True
     return not suffix_of(name) and content.startswith((b"PK\x03\x04", b"\x80", b"\x93NUMPY"))
@@ -95,11 +94,11 @@ def read_file(
         raise SubmissionError("a spreadsheet file: save the table as CSV, and hand that in")
     if suffix in INSTEAD:
         raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
-    if suffix in _TABLES or content.startswith(b"\x93NUMPY"):
+    if suffix in TABLES or content.startswith(b"\x93NUMPY"):
         if not is_alone and not looks_like_predictions(content):
             return None
         return _read_table(content, sizes, num_images)
-    if suffix in _DATA and not is_alone:
+    if suffix in DATA and not is_alone:
         return None
     if suffix == ".zip":
         raise SubmissionError("a zip file within a zip file: hand in the files themselves")

@@ -28,6 +28,7 @@ from common.grading.readers.kinds import (
     suffix_of,
 )
 from common.grading.readers.registry import register_file
+from common.grading.sandbox.members import TABLES
 from common.grading.sandbox.reading import Network, Reading, Table
 from common.models import MNISTClassifier
 from common.support.errors import SubmissionError
@@ -78,7 +79,7 @@ def _why_none(problems: list[tuple[str, SubmissionError]]) -> SubmissionError:
         return SubmissionError(f"no file in it can be graded: {ADVICE}")
     if len(problems) == 1:
         return problems[0][1]
-    models = [p for p in problems if not p[0].lower().endswith((".csv", ".tsv", ".txt", ".npy"))]
+    models = [p for p in problems if not p[0].lower().endswith(TABLES)]
     name, error = (models or problems)[0]
     reason = f"none of {len(problems)} files can be graded; {quoted(name)}: {error}"
     problem = SubmissionError(reason)

@@ -6,6 +6,10 @@ PACKET = struct.Struct("<cI")  # kind and length; so many bytes follow
 NAME, PIECE, END, REFUSED = b"n", b"p", b".", b"r"
 MAX_PIECE = 2**20  # bytes of a packet
 
+# Suffixes of tables, and of files that hold the weights of an .onnx file beside them.
+TABLES = (".csv", ".tsv", ".txt", ".npy")
+DATA = (".data", ".onnx_data", ".weights")
+
 # What a Mac or an editor puts into folders and archives, and folders of programs.
 _PASSED_OVER = {"__MACOSX", "site-packages", "node_modules", "venv", "env", "__pycache__"}
 

@@ -51,6 +51,16 @@ def test_weights_that_a_platform_renamed_are_the_only_ones_there():
 
 
 @from_memory
+@pytest.mark.parametrize("suffix", [".data", ".onnx_data", ".weights"])
+def test_weights_under_their_own_name_come_before_any_others(suffix):
+    beside = {"w.bin": WEIGHT.tobytes(), f"x{suffix}": (2 * WEIGHT).tobytes()}
+    model = opened(network(weight=kept_in("w.bin")), beside)
+    np.testing.assert_allclose(model.predict(IMAGES), LOGITS, atol=1e-3)
+    model = opened(network(weight=kept_in("gone.bin")), beside)
+    np.testing.assert_allclose(model.predict(IMAGES), 2 * LOGITS, atol=1e-3)
+
+
+@from_memory
 @pytest.mark.parametrize("size", [0, 31359, 3136])
 def test_weights_of_another_export(size):
     data = WEIGHT.tobytes()[:size]

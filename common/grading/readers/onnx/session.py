@@ -4,6 +4,7 @@ import os
 import re
 
 from common.grading.readers.onnx.contents import OnnxFile
+from common.grading.sandbox.members import DATA
 from common.support.errors import SubmissionError
 from common.support.text import quoted
 
@@ -19,8 +20,6 @@ _INSIDE = (
     "export it again with all weights inside (torch.onnx.export(..., external_data=False), or "
     "onnx.save of the loaded model)"
 )
-
-_DATA = (".data", ".onnx_data", ".weights")  # suffixes of files that hold a model's weights
 
 # A model with an empty graph, of IR version 2**31 - 1, and one of opset 2**31 - 1.
 _NEWEST_IR = b"\x08\xff\xff\xff\xff\x07\x42\x02\x10\x07\x3a\x02\x12\x00"
@@ -44,7 +43,7 @@ def open_session(
     """
     options = _options()
     names = [_checked_location(location) for location in sorted(file.locations)]
-    data = [content for name, content in data_files.items() if name.endswith(_DATA)]
+    data = [content for name, content in data_files.items() if name.endswith(DATA)]
     if len(names) == len(data) == 1:
         # A platform or a person has renamed it: that of one model's only file has one meaning.
         data_files = {names[0]: data[0], **data_files}
