@@ -16,7 +16,10 @@ from pathlib import Path
 _TIMEOUT = 120  # seconds
 
 # The optimizers of torch import its compiler when the first of them is made.
-_LIBRARIES = ("torch._dynamo", "sklearn.metrics", "sklearn.model_selection", "seaborn", "jinja2")
+_LIBRARIES = (
+    *("torch._dynamo", "sklearn.metrics", "sklearn.model_selection"),
+    *("matplotlib.figure", "jinja2"),
+)
 
 # Windows cannot fork.
 CAN_FORK = "forkserver" in multiprocessing.get_all_start_methods()

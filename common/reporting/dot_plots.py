@@ -22,6 +22,7 @@ from common.reporting.svg import (
     short,
     with_styles,
 )
+from common.support.text import accuracy_text
 
 Row = dict[str, Any]
 
@@ -29,20 +30,23 @@ Row = dict[str, Any]
 def accuracies(rows: dict[str, Row], threshold: float | None = None) -> Markup:
     """Draw accuracies as dots with their 95 % intervals, one below the other.
 
-    ``rows`` of evaluations are keyed by the label to show; ``threshold`` is in percent.
+    ``rows`` of evaluations are keyed by the label to show; ``threshold`` is in percent. Where rows
+    have a threshold of their own each, none is drawn.
     """
     places = range(len(rows), 0, -1)
     alt_text = [f"{name} {row['accuracy']:.2f} %" for name, row in rows.items()]
-    with new_axes(height=1.0 + 0.35 * len(rows)) as axes:
+    with new_axes(height=0.8 + 0.44 * len(rows)) as axes:
         for place, (_, row, style) in zip(places, with_styles(rows), strict=True):
             _with_interval(axes, row["accuracy"], place, row["accuracy_ci95"], style)
+            written = accuracy_text(row["accuracy"], row.get("threshold", threshold))
+            _write_above(axes, f"{written} %", row["accuracy"], place)
         if threshold is not None:
             label = f"threshold {threshold:.12g} %"
-            axes.axvline(threshold, color=ERROR, linestyle="--", label=label)
-            legend_above(axes)
+            axes.axvline(threshold, color=ERROR, linestyle="--")
+            _write_above(axes, label, threshold, len(rows) + 0.7)
             alt_text.append(label)
         axes.set_yticks(places, map(short, rows))
-        axes.set_ylim(0.4, len(rows) + 0.6)
+        axes.set_ylim(0.5, len(rows) + 0.7)
         axes.set_xlabel("test accuracy, %")
         return render(axes, f"Test accuracies with 95 % intervals: {', '.join(alt_text)}.")
 
@@ -54,7 +58,7 @@ def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: 
     """
     alt_text = []
     step = min(0.26, 0.8 / len(rows))
-    with new_axes(height=3.2) as axes:
+    with new_axes(height=2.8) as axes:
         for position, (name, per_class, style) in enumerate(with_styles(rows)):
             known = [row for row in per_class if row["accuracy"] is not None]
             accuracy = np.array([row["accuracy"] for row in known])
@@ -73,7 +77,7 @@ def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: 
                 f"{name} from {worst['accuracy']:.2f} % for the {noun} {labels[worst['class']]} to "
                 f"{best['accuracy']:.2f} % for the {noun} {labels[best['class']]}"
             )
-        name_ticks(axes, "x", labels, offset=0)
+        name_ticks(axes, labels)
         axes.grid(axis="x", visible=False)
         axes.set_xlabel(noun)
         axes.set_ylabel("accuracy, %")
@@ -159,3 +163,7 @@ def _with_interval(
     axes: Axes, value: float, place: float, ends: Sequence[float], style: Style
 ) -> None:
     axes.errorbar(value, place, xerr=[[value - ends[0]], [ends[1] - value]], **style)
+
+
+def _write_above(axes: Axes, text: str, x: float, y: float) -> None:
+    axes.annotate(text, (x, y), (0, 5), textcoords="offset points", ha="center", va="bottom")

@@ -3,6 +3,7 @@
 import base64
 import math
 import shlex
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import common
 from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
-from common.reporting import dot_plots, plots
+from common.reporting import curves, dot_plots, plots
 from common.reporting.published import PUBLISHED_RESULTS
 from common.reporting.svg import MAX_NAMED, with_styles
 from common.reporting.terminal import remarks
@@ -32,14 +33,16 @@ class Section(NamedTuple):
 
 # In their order. A new one is a partial and a line here.
 _SECTIONS = (
-    Section("models", "The models, side by side", needs="own"),
     Section("learning", "How they learned", needs="histories"),
+    Section("models", "Models", needs="own"),
     Section("errors", "Errors", needs="measured"),
     Section("confidence", "Confidence", needs="measured"),
     Section("history", "Published results", needs="published"),
-    Section("data", "The data", needs="data"),
+    Section("data", "Data", needs="data"),
     Section("recipes", "Recipes and environment", needs="runs"),
-    Section("submissions", "Submissions", needs="submissions"),
+    Section("ungraded", "Could not be graded", needs="ungraded"),
+    Section("graded", "Graded", needs="graded"),
+    Section("grading", "How it was graded", needs="submissions"),
 )
 
 Row = dict[str, Any]
@@ -56,6 +59,7 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
     own = [row for row in rows if row["own"]]
     measured = {row["name"]: row for row in own if row["status"] != "error"}
     submissions = [row for row in rows if not row["own"]]
+    graded = [row for row in submissions if row["status"] != "error"]
     page = {
         "evaluation": evaluation,
         "rows": rows,
@@ -64,7 +68,9 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         "broken": [row for row in own if row["status"] == "error"],
         "best": measured.get(evaluation["best"]),
         "pairs": _confused_pairs(measured, len(evaluation["dataset"]["classes"])),
-        "submissions": sorted(submissions, key=_by_verdict),
+        "submissions": submissions,
+        "graded": sorted(graded, key=_by_verdict),
+        "ungraded": _by_reason([row for row in submissions if row["status"] == "error"]),
         "runs": runs,
         "histories": {name: run["history"] for name, run in runs.items() if name in measured},
         "sources": sources,
@@ -75,6 +81,7 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         # On other images they would compare what cannot be compared.
         "published": PUBLISHED_RESULTS if measured and _is_mnist(evaluation["dataset"]) else (),
         "min_drawn": plots.MIN_DRAWN,
+        "max_named": MAX_NAMED,
         "classes": evaluation["dataset"]["classes"],
         "noun": evaluation["dataset"]["noun"],
     }
@@ -129,7 +136,15 @@ def _is_mnist(dataset: Row) -> bool:
 
 
 def _by_verdict(row: Row) -> tuple[int, int, str]:
-    return ("pass", "fail", "error").index(row["status"]), row.get("rank") or 0, row["name"]
+    return ("pass", "fail").index(row["status"]), row.get("rank") or 0, row["name"]
+
+
+def _by_reason(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    """Return the rows of each reason, the most frequent reason first, and rows by name."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["name"]):
+        groups[row["reason"]].append(row)
+    return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
 
 
 def _figures(page: Row) -> dict[str, Any]:
@@ -137,14 +152,14 @@ def _figures(page: Row) -> dict[str, Any]:
     measured, histories = page["measured"], page["histories"]
     threshold, dataset = page["evaluation"]["threshold"], page["evaluation"]["dataset"]
     classes, noun = dataset["classes"], dataset["noun"]
-    graded = [row["accuracy"] for row in page["submissions"] if row["status"] != "error"]
     figures: dict[str, Any] = {}
-    if graded:
-        figures["distribution"] = plots.accuracy_distribution(graded, threshold)
+    if page["graded"]:
+        accuracies = [row["accuracy"] for row in page["graded"]]
+        figures["distribution"] = plots.accuracy_distribution(accuracies, threshold)
     if histories:
-        figures["loss"] = plots.learning_curves(histories, "loss", "loss")
-        figures["accuracy"] = plots.learning_curves(histories, "accuracy", "accuracy, %")
-        figures["learning_rate"] = plots.learning_rates(histories)
+        figures["loss"] = curves.loss_curves(histories)
+        figures["accuracy"] = curves.accuracy_curves(histories)
+        figures["learning_rate"] = curves.learning_rates(histories)
     if measured:
         per_class = {name: row["per_class"] for name, row in measured.items()}
         coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
@@ -154,11 +169,6 @@ def _figures(page: Row) -> dict[str, Any]:
     if page["published"]:
         published = dot_plots.compare_with_published(page["published"], measured)
         figures["published"] = published
-    figures["confusion"] = {
-        name: plots.confusion_heatmap(row["confusion_matrix"], name, classes, noun)
-        for name, row in measured.items()
-        if len(classes) <= MAX_NAMED
-    }
     figures["reliability"] = {
         name: plots.reliability_diagram(
             row["confidence"]["before"], row["confidence"]["after"], name, style

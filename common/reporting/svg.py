@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import Any, cast
 
 import matplotlib
@@ -50,14 +50,24 @@ STYLES = [
     for colour, marker in zip(SERIES, ("o", "s", "^", "D"), strict=True)
 ]
 
-# Classes whose names have room along an axis, and whose confusions can be alt_text apart.
+# Classes whose names have room along an axis, and whose confusions make a table of a page's width.
 MAX_NAMED = 20
 
 _TICK_WIDTH = 14
 
+# Characters, of which a line of a legend has room for so many, and a figure beside its lines.
+_LEGEND_WIDTH = 52
+_MAX_AT_END = 12
 
-# Narrow enough that the text stays readable on a telephone, where the page scales the figure.
-_WIDTH = 4.6  # inches
+# Names that have room beside the ends of lines; and inches from one to the next, in a figure whose
+# axes are three quarters as high as it is.
+_MAX_AT_ENDS = 6
+_LINE_HEIGHT = 0.17 / 0.75
+
+# Of 72 units to the inch. The page shows a figure at least as many pixels wide (.figures in
+# templates/report.css), so that no text of it is smaller than _FONT_SIZE pixels.
+_WIDTH = 4.4  # inches
+_FONT_SIZE = 11
 
 _STYLE: Any = {
     "axes.axisbelow": True,
@@ -66,10 +76,11 @@ _STYLE: Any = {
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "font.size": 10,
+    "axes.labelsize": _FONT_SIZE,
+    "font.size": _FONT_SIZE,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
-    "legend.fontsize": 9,
+    "legend.fontsize": _FONT_SIZE,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 4,
@@ -81,9 +92,11 @@ _STYLE: Any = {
     "xtick.bottom": False,  # grid lines say where a number belongs
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
+    "xtick.labelsize": _FONT_SIZE,
     "ytick.left": False,
     "ytick.color": MUTED,
     "ytick.labelcolor": INK,
+    "ytick.labelsize": _FONT_SIZE,
 }
 
 # What matplotlib writes and an inline figure does not need.
@@ -122,21 +135,48 @@ def short(name: str) -> str:
 
 
 def legend_above(axes: Axes) -> None:
-    """Put the legend above the axes, in two columns if the names are short enough."""
+    """Put the legend above the axes, in as many columns as the longest name has room for."""
     labels = axes.get_legend_handles_labels()[1]
-    columns = 2 if max(map(len, labels), default=0) <= 24 and len(labels) > 1 else 1
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
+    columns = max(1, _LEGEND_WIDTH // (5 + max(map(len, labels), default=0)))
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=min(columns, len(labels) or 1))
 
 
-def name_ticks(axes: Axes, axis: str, labels: Sequence[str], offset: float) -> None:
-    """Write the classes' names along an axis, or every n-th if there are many."""
+def label_ends(axes: Axes, ends: dict[str, float]) -> None:
+    """Write each line's name beside its end, in its colour; without the room, add a legend above.
+
+    ``ends`` has the value at which the line of each run ends. Names whose lines end close together
+    are moved apart. The limits and the scale of the axis have to be set before.
+    """
+    names = [short(name) for name in ends]
+    if len(names) > _MAX_AT_ENDS or max(map(len, names)) > _MAX_AT_END:
+        legend_above(axes)
+        return
+    to_height = axes.transData + axes.transAxes.inverted()
+    heights = [to_height.transform((0, value))[1] for value in ends.values()]
+    places = _moved_apart(heights, _LINE_HEIGHT / cast(Figure, axes.figure).get_figheight())
+    for name, height, (_, _, style) in zip(names, places, with_styles(ends), strict=True):
+        axes.text(1.03, height, name, color=style["color"], va="center", transform=axes.transAxes)
+
+
+def _moved_apart(heights: list[float], gap: float) -> list[float]:
+    """Return the heights, in their order, at least ``gap`` apart and moved as little as need be."""
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    moved = list(heights)
+    for lower, upper in pairwise(order):
+        moved[upper] = max(moved[upper], moved[lower] + gap)
+    too_high = max(0, moved[order[-1]] - 1)
+    moved[order[-1]] -= too_high
+    for upper, lower in pairwise(reversed(order)):
+        moved[lower] = min(moved[lower], moved[upper] - gap)
+    return moved
+
+
+def name_ticks(axes: Axes, labels: Sequence[str]) -> None:
+    """Write the classes' names along the x axis, or every n-th if there are many."""
     every = -(-len(labels) // MAX_NAMED)
-    ticks = [label + offset for label in range(0, len(labels), every)]
     names = [shorten_middle(label_text(label), _TICK_WIDTH) for label in labels[::every]]
-    slanted = axis == "x" and max(map(len, names)) > 3
-    setter = axes.set_xticks if axis == "x" else axes.set_yticks
-    setter(ticks, names)
-    if slanted:
+    axes.set_xticks(range(0, len(labels), every), names)
+    if max(map(len, names)) > 3:
         axes.tick_params("x", rotation=40)
         for text in axes.get_xticklabels():
             text.set_horizontalalignment("right")

@@ -79,6 +79,26 @@ globalThis.probes = (() => {
       }).map(described);
     },
 
+    // How high the texts of figures are as displayed, in CSS pixels.
+    textHeights() {
+      return [...document.querySelectorAll("svg text")].map((text) =>
+        parseFloat(getComputedStyle(text).fontSize) * text.ownerSVGElement.getScreenCTM().a);
+    },
+
+    // Where the last of an element's figures ends, and where an element begins.
+    endOfFigures(selector) {
+      const figures = document.querySelector(selector).querySelectorAll("svg.figure");
+      return Math.max(...[...figures].map((figure) => figure.getBoundingClientRect().bottom));
+    },
+
+    topOf(selector) {
+      return document.querySelector(selector).getBoundingClientRect().top;
+    },
+
+    pageHeight() {
+      return document.documentElement.scrollHeight;
+    },
+
     headings() {
       return [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].map((h) => Number(h.tagName[1]));
     },
@@ -128,6 +148,13 @@ globalThis.probes = (() => {
         breakInside: getComputedStyle(figure).breakInside,
         height: figure.getBoundingClientRect().height,
       }));
+    },
+
+    // Tables that fit on a page of a height, and yet may be broken across two when printed.
+    breakableTables(pageHeight) {
+      return [...document.querySelectorAll(".scroll")].filter((region) =>
+        region.getBoundingClientRect().height < pageHeight / 2
+        && getComputedStyle(region).breakInside !== "avoid").map((region) => region.ariaLabel);
     },
 
     // What axe's default rules find, and of how many texts it cannot tell the contrast, by reason.

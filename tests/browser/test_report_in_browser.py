@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.checks.screenshot import PAPER
+from bench.checks.screenshot import PAPER, SCREEN_HEIGHT
 from common.reporting.comparison import render_comparison
 from common.reporting.pages import render_report
 from common.reporting.study import render_study
@@ -28,8 +28,10 @@ WRONG = """<!doctype html><html><head><title>t</title>
 <style>:root { --series-1: #eee } figure { height: 2000px }</style></head>
 <body style="background: white"><h1>One</h1><h3>Three</h3><img src="https://example.org/a.png">
 <svg aria-label="f" width="200" height="50"><rect width="200" height="50" fill="black"/>
-<text x="5" y="20" style="fill: #333">dark on dark, and longer than its figure</text>
+<text x="5" y="20" style="fill: #333; font-size: 9px">dark on dark, too small, and so long that it
+is longer than its figure</text>
 <path d="M0 0h9" style="stroke: var(--series-1)"/></svg>
+<div class="scroll" role="region" aria-label="t"></div>
 <p style="width: 3000px; color: #ccc">Wide and faint</p><figure>Cut</figure>
 <script>console.log("x"); throw Error("y")</script>"""
 
@@ -113,6 +115,8 @@ def test_each_probe_finds_what_is_wrong(browser, wrong_url):
         assert any("Wide" in item for item in page.evaluate("probes.overflowing()"))
         assert len(page.evaluate("probes.cutLabels()")) == 1
         assert len(page.evaluate("probes.faintLabels()")) == 1
+        assert page.evaluate("probes.textHeights()") == [9]
+        assert page.evaluate(f"probes.breakableTables({PRINTED_HEIGHT})") == ["t"]
         assert page.evaluate("probes.seriesContrasts()")["--series-1"] < 3
         assert not has_no_jumps(page.evaluate("probes.headings()"))
         assert page.evaluate("probes.figureBoxes()")[0]["height"] > PRINTED_HEIGHT
@@ -134,6 +138,45 @@ def test_nothing_sticks_out(report, width):
     look(report.page, width)
     assert report.page.evaluate("probes.overflowing()") == []
     assert report.page.evaluate("probes.cutLabels()") == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_text_of_a_figure_is_too_small_to_read(report, width):
+    look(report.page, width)
+    heights = report.page.evaluate("probes.textHeights()")
+    assert heights or report.state == "all_broken"
+    assert min(heights, default=11) >= 11
+
+
+@pytest.mark.parametrize(("width", "most"), [(390, 14_000), (1280, 6_000)])
+def test_report_is_no_long_letter(open_default, width, most):
+    assert open_default(width=width).evaluate("probes.pageHeight()") <= most
+
+
+def test_first_screen_has_the_verdict_its_picture_and_how_both_learned(open_default):
+    page = open_default()
+    assert page.evaluate("probes.topOf('h1')") < page.evaluate("probes.endOfFigures('header')")
+    assert page.evaluate("probes.endOfFigures('section:has(#learning)')") <= SCREEN_HEIGHT
+    page.set_viewport_size({"width": 390, "height": SCREEN_HEIGHT})
+    assert page.evaluate("probes.topOf('h1')") < page.evaluate("probes.topOf('.opening figure')")
+
+
+def test_contents_stay_in_view_beside_a_wide_page(open_default):
+    page = open_default()
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert 0 <= page.evaluate("probes.topOf('nav')") < SCREEN_HEIGHT / 2
+    page.set_viewport_size({"width": 390, "height": SCREEN_HEIGHT})
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert page.evaluate("probes.topOf('nav')") < 0
+
+
+def test_confusion_matrix_is_a_table_to_copy(open_default, finished):
+    page = open_default()
+    for row in read(finished.folder / "runs/evaluation.json")["results"]:
+        table = page.get_by_role("table", name=row["name"], exact=True)
+        lines = [line.split("\t") for line in table.inner_text().splitlines()[2:]]
+        found = [[int(cell) for cell in line[1:11]] for line in lines]
+        assert found == row["confusion_matrix"]
 
 
 def test_headings_go_down_one_level_at_a_time(report):
@@ -211,6 +254,14 @@ def test_tab_reaches_every_link_and_scroll_region_in_order(open_default):
 def test_report_is_printed_on_pages_of_a4(open_default):
     pdf = open_default().pdf(**PAPER)
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 2
+
+
+def test_no_small_table_is_broken_across_pages(report):
+    report.page.emulate_media(media="print")
+    try:
+        assert report.page.evaluate(f"probes.breakableTables({PRINTED_HEIGHT})") == []
+    finally:
+        report.page.emulate_media(media="screen")
 
 
 def test_no_figure_is_cut_by_the_end_of_a_page(open_default):

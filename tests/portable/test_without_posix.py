@@ -11,7 +11,7 @@ from tests.conftest import REPO, SMALL, read
 # Libraries come first: they know other systems by their names, not by what is missing.
 LACKING = """
 import builtins, os, runpy, signal, sys
-import filelock, jinja2, matplotlib, seaborn, subprocess, tempfile, webbrowser
+import filelock, jinja2, matplotlib, subprocess, tempfile, webbrowser
 if not sys.argv[1].endswith("report.py"):
     import sklearn.metrics, torch, torch._dynamo, torchvision
 
