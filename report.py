@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.reporting.comparison import render_comparison
+from common.reporting.feedback_files import PLATFORMS, pack, write_pages
 from common.reporting.pages import render_report
 from common.reporting.playground_page import playground_problem, render_playground
 from common.reporting.study import render_study
+from common.reporting.terminal import named
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, UserError
 from common.support.files import atomic_write, read_json
 from common.support.schemas import Playground, Study
-from common.support.text import accuracy_text, json_text, terminal_safe
+from common.support.text import accuracy_text, json_text, quoted, terminal_safe
 from common.support.validation import check, check_evaluation, check_metrics
 
 
@@ -64,7 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.playground is not None:
         output = args.output or args.playground.with_name("playground.html")
         return render_page(PLAYGROUND, args.playground, output, args.open)
-    paths = [path / "evaluation.json" if path.is_dir() else path for path in args.evaluations]
+    if args.feedback is not None:
+        return write_feedback(args)
+    given = args.evaluations or [Path("runs/evaluation.json")]
+    paths = [path / "evaluation.json" if path.is_dir() else path for path in given]
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError("an evaluation is named twice: name each of them once")
     sources = {label_of(path): read_sources(path) for path in paths}
@@ -89,6 +94,36 @@ def render_page(kind: PageOfItsOwn, path: Path, output: Path, is_opened: bool) -
     return announce(output, is_opened)
 
 
+def write_feedback(args: argparse.Namespace) -> int:
+    """Write a page for each student of a grading, and pack them for a platform if asked to."""
+    if args.output or args.open:
+        raise UserError("--feedback writes many pages: leave out --output and --open")
+    platform, given = args.feedback, args.evaluations
+    if platform and platform not in PLATFORMS:
+        if given or not Path(platform).exists():
+            raise UserError(
+                f"--feedback is {quoted(platform)}, but must be {' or '.join(PLATFORMS)}"
+            )
+        platform, given = "", [Path(platform)]  # what stands behind the flag is the evaluation
+    (path, *others) = given or [Path("runs/grading/evaluation.json")]
+    if others:
+        raise UserError("--feedback takes one evaluation: call it once for each")
+    path = path / "evaluation.json" if path.is_dir() else path
+    evaluation = read_json(path)
+    check_evaluation(evaluation, path)
+    if any(row["own"] for row in evaluation["results"]):
+        raise UserError(f"{path} is of your own runs: name the evaluation of a graded folder")
+    pages = write_pages(evaluation, path.with_name("feedback"))
+    print(pages.summary())
+    if platform:
+        packed = pack(platform, evaluation["results"], pages)
+        if packed.left_out:
+            why = f"{len(packed.left_out)} without a name of {platform.capitalize()}'s of their own"
+            print(named(f"Not packed, {why}", packed.left_out))
+        print(f"Packed: {packed.num_pages} of {len(pages.texts)} pages in {packed.path}")
+    return ALL_PASSED
+
+
 def announce(output: Path, is_opened: bool) -> int:
     """Say where the page is, and show it if asked to."""
     print(f"Report: {output}")
@@ -107,7 +142,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="EVALUATION",
         nargs="*",
         type=Path,
-        default=[Path("runs/evaluation.json")],
+        default=[],
         help="what evaluate.py wrote; several are compared (default: runs/evaluation.json)",
     )
     flag(
@@ -134,6 +169,15 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         const=Path("runs/playground.json"),
         help="render a page to draw digits on from what evaluate.py --playground wrote, into "
         "playground.html beside it (default: not; without PLAYGROUND runs/playground.json)",
+    )
+    flag(
+        "--feedback",
+        metavar="PLATFORM",
+        nargs="?",
+        const="",
+        help="write feedback/NAME/feedback.html for each student of a grading, beside its "
+        "evaluation (default: not; without EVALUATION runs/grading/evaluation.json); with moodle "
+        "or canvas also pack them as that platform takes them back",
     )
     flag("--open", action="store_true", help="show the page in the browser")
     return parser.parse_args(argv)

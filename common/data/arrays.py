@@ -28,6 +28,7 @@ class LabelledImages:
     targets: np.ndarray  # int64 [N], classes from 0
     md5: dict[str, str]  # of each file, by name
     dataset: Dataset  # what the classes are, and how the images are normalised
+    is_public: bool = False  # whether anyone can have the labels
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -61,7 +62,7 @@ def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
         dataset = load_split(spec, data_dir, "train").dataset
     name = f"{dataset.title} {'training' if split == 'train' else 'test'} images"
     require_sizes(dataset.sizes, images, targets, name)
-    return LabelledImages(name, images, targets, md5, dataset)
+    return LabelledImages(name, images, targets, md5, dataset, is_public=bool(spec.known))
 
 
 def pixel_moments(images: np.ndarray) -> tuple[float, float]:

@@ -51,6 +51,7 @@ def header(
             "classes": list(dataset.classes),
             "noun": dataset.noun,
             "normalization": list(dataset.normalization),
+            "public": test_set.is_public,
         },
         "best": None,
         "comparisons": [],

@@ -14,6 +14,7 @@ from common.data.arrays import LabelledImages
 from common.data.catalog import Dataset
 from common.grading.intake.opening import open_submission
 from common.grading.intake.submissions import Submission
+from common.grading.pictures import most_confident_errors
 from common.grading.preprocessing import Preprocessing
 from common.grading.rows import Row, ungraded_row
 from common.grading.sandbox.client import Sandbox
@@ -25,6 +26,7 @@ from common.support.text import json_text
 _CLAIM_TOLERANCE = 0.5
 
 _CONFUSED_PAIRS = 6
+_ERRORS_SHOWN = 12
 
 
 def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: Fraction) -> Row:
@@ -58,6 +60,10 @@ def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: 
         "suspicious": _is_suspicious(accuracy, total, dataset),
         "claim_differs": claim is not None and abs(claim - accuracy) > _CLAIM_TOLERANCE,
         "notes": info.notes,
+        # What a student may see: of a private test set no image, and no answer to one.
+        "misclassified": most_confident_errors(answers, test_set, _ERRORS_SHOWN)
+        if test_set.is_public
+        else [],
     }
 
 
@@ -128,7 +134,8 @@ def _row_of(submission: Submission) -> Row:
 
 
 def _owner_of(submission: Submission) -> Row:
-    return {"student": list(submission.student)} if submission.student else {}
+    owner: Row = {"student": list(submission.student)} if submission.student else {}
+    return owner | ({"upload": json_text(submission.upload)} if submission.upload else {})
 
 
 def _fingerprints(files: list[OpenFile]) -> dict[str, str]:
@@ -163,7 +170,8 @@ def reuse_rows(
         if row is not None and (row["kind"] == "run") == submission.is_run:
             row.pop("rank", None)  # of the earlier set of submissions
             source = json_text(submission.source)
-            row.pop("student", None)  # whoever handed the same file in then
+            for key in ("student", "upload"):  # of whoever handed the same file in then
+                row.pop(key, None)
             reused[index] = row | {"name": submission.name, "source": source}
             reused[index] |= _owner_of(submission)
             if row["status"] != "error":

@@ -16,8 +16,8 @@ from common import metrics
 from common.checkpoints import describe_model, save_checkpoint
 from common.data.arrays import LabelledImages
 from common.data.catalog import Dataset
-from common.data.pixels import encode_pixels
 from common.grading.grade import graded_row
+from common.grading.pictures import most_confident_errors, pictured
 from common.grading.readers.checkpoint import Checkpoint, parse_checkpoint
 from common.grading.readers.kinds import describe_file
 from common.grading.rows import Row, ungraded_row
@@ -29,7 +29,6 @@ from common.support.files import read_json
 from common.support.text import json_text, quoted
 from common.support.validation import check_metrics
 
-_GALLERY_SIZE = 24
 _COMPARED_SIZE = 12
 
 
@@ -37,7 +36,7 @@ class Measured(NamedTuple):
     """A run that was measured: its row, and what later steps need."""
 
     row: Row
-    logits: np.ndarray  # float32 [N, C]
+    answers: LogitAnswers
     checkpoint: Checkpoint
 
 
@@ -88,36 +87,12 @@ def measure_run(
         return Unmeasured({**row, "reason": f"cannot be read: {error.strerror}"})
     # The claimed accuracy is that of the validation images, which has its own place in the row.
     info = describe_file(checkpoint)._replace(claimed_accuracy=None)
-    row = graded_row(row, LogitAnswers(logits, info), test_set, threshold)
+    answers = LogitAnswers(logits, info)
+    row = graded_row(row, answers, test_set, threshold)
     row["validation"] = _validation(document["history"][-1])
     row["confidence"] = describe_confidence(logits, test_set.targets, document["temperature"])
-    row["misclassified"] = most_confident_errors(logits, test_set)
-    return Measured(row, logits, checkpoint)
-
-
-def most_confident_errors(logits: np.ndarray, test_set: LabelledImages) -> list[dict[str, Any]]:
-    """Return the wrong answers that the network was most sure of, with the images themselves."""
-    _, correct = confidence_and_correct(logits, test_set.targets)
-    return _pictured(np.flatnonzero(~correct), logits, test_set, limit=_GALLERY_SIZE)
-
-
-def _pictured(
-    indices: np.ndarray, logits: np.ndarray, test_set: LabelledImages, limit: int
-) -> list[dict[str, Any]]:
-    """Return those of ``indices`` whose answers are the most certain: images and answers."""
-    confidence, _ = confidence_and_correct(logits, test_set.targets)
-    # A stable sort: equal confidences stay in the order of the images on every machine.
-    chosen = indices[np.argsort(-confidence[indices], kind="stable")][:limit]
-    return [
-        {
-            "index": int(index),
-            "true": int(test_set.targets[index]),
-            "predicted": int(logits[index].argmax()),
-            "probability": float(confidence[index]),
-            "pixels": encode_pixels(test_set.images[index]),
-        }
-        for index in chosen
-    ]
+    row["misclassified"] = most_confident_errors(answers, test_set)
+    return Measured(row, answers, checkpoint)
 
 
 def choose_best(measured: list[Measured]) -> Measured | None:
@@ -149,8 +124,8 @@ def compare_runs(measured: list[Measured], test_set: LabelledImages) -> list[dic
 
 
 def _compare(a: Measured, b: Measured, test_set: LabelledImages) -> dict[str, Any]:
-    _, correct_a = confidence_and_correct(a.logits, test_set.targets)
-    _, correct_b = confidence_and_correct(b.logits, test_set.targets)
+    _, correct_a = confidence_and_correct(a.answers.logits, test_set.targets)
+    _, correct_b = confidence_and_correct(b.answers.logits, test_set.targets)
     only_a, only_b = np.flatnonzero(correct_a & ~correct_b), np.flatnonzero(correct_b & ~correct_a)
     return {
         "a": a.row["name"],
@@ -158,8 +133,8 @@ def _compare(a: Measured, b: Measured, test_set: LabelledImages) -> dict[str, An
         **metrics.mcnemar_exact(correct_a, correct_b),
         "indices_only_a": only_a.tolist(),
         "indices_only_b": only_b.tolist(),
-        "missed_by_a": _pictured(only_b, a.logits, test_set, limit=_COMPARED_SIZE),
-        "missed_by_b": _pictured(only_a, b.logits, test_set, limit=_COMPARED_SIZE),
+        "missed_by_a": pictured(only_b, a.answers, test_set, _COMPARED_SIZE),
+        "missed_by_b": pictured(only_a, b.answers, test_set, _COMPARED_SIZE),
     }
 
 

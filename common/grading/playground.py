@@ -9,7 +9,9 @@ from torch import nn
 
 from common.data.arrays import LabelledImages
 from common.data.pixels import encode_pixels
-from common.grading.own_runs import Measured, most_confident_errors
+from common.grading.own_runs import Measured
+from common.grading.pictures import most_confident_errors
+from common.grading.sandbox.wire import LogitAnswers
 from common.loops import Batches, predict_logits
 from common.metrics import accuracy_percent, confidence_and_correct, wilson_ci95
 from common.models import MNISTClassifier
@@ -48,7 +50,7 @@ def describe_playground(
     layers = quantize_network(model)
     network = dequantized_network(layers).to(batches.targets.device)
     logits = predict_logits(network, batches).numpy()
-    changed = int((logits.argmax(axis=1) != best.logits.argmax(axis=1)).sum())
+    changed = int((logits.argmax(axis=1) != best.answers.logits.argmax(axis=1)).sum())
     return {
         "command": command_line(),
         "run": {key: row[key] for key in ("name", "sha256", "architecture", "parameters")},
@@ -58,7 +60,7 @@ def describe_playground(
             "size": len(test_set),
             "md5": test_set.md5,
         },
-        "float_network": _measured(best.logits, test_set),
+        "float_network": _measured(best.answers.logits, test_set),
         "quantized_network": {**_measured(logits, test_set), "changed_answers": changed},
         "network": {
             "pixel_mean": test_set.dataset.normalization.mean,
@@ -66,7 +68,7 @@ def describe_playground(
             "layers": [layer.as_json() for layer in layers],
         },
         "test_digits": {
-            "misclassified": most_confident_errors(logits, test_set),
+            "misclassified": most_confident_errors(LogitAnswers(logits), test_set),
             "recognised": first_recognised(logits, test_set),
         },
         "training_digits": sample_training_digits(training_images),

@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import common
 from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
-from common.reporting import curves, dot_plots, plots
+from common.reporting.figures import curves, dot_plots, plots
+from common.reporting.figures.svg import MAX_NAMED, with_styles
 from common.reporting.published import PUBLISHED_RESULTS
-from common.reporting.svg import MAX_NAMED, with_styles
 from common.reporting.terminal import remarks
 from common.support.text import accuracy_text, label_text, terminal_safe
 

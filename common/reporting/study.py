@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from common.reporting import dot_plots
+from common.reporting.figures import dot_plots
 from common.reporting.pages import Section, command_text, jinja_environment
 
 _SECTIONS = (

@@ -66,7 +66,7 @@ ClassAccuracy = shape(
     accuracy_ci95=Interval | None,
 )
 Confusion = shape(true=Count, predicted=Count, count=Count)
-Picture = shape(index=Count, true=Count, predicted=Count, probability=float, pixels=Pixels)
+Picture = shape(index=Count, true=Count, predicted=Count, probability=float | None, pixels=Pixels)
 Bin = shape(confidence=float, accuracy=Percent, accuracy_ci95=Interval, total=Positive)
 Calibration = shape(expected_calibration_error=float, loss=float, reliability=listed(Bin, 1))
 CoveragePoint = shape(coverage=Percent, accuracy=Percent, correct=Count, total=Positive)
@@ -97,6 +97,7 @@ AnyRow = shape(
     duplicates=NotRequired[Count],
     duplicate_of=NotRequired[list[str]],
     student=NotRequired[list[str]],
+    upload=NotRequired[str],
     files_sha256=NotRequired[str],
     preprocessing=NotRequired[Preprocessing | None],
 )
@@ -117,6 +118,7 @@ GradedRow = shape(
     suspicious=bool,
     claim_differs=bool,
     notes=str,
+    misclassified=listed(Picture),
 )
 OwnRow = shape(
     GradedRow,
@@ -124,7 +126,6 @@ OwnRow = shape(
     architecture=str,
     parameters=int,
     confidence=Confidence,
-    misclassified=listed(Picture),
     validation=Proportion | None,
 )
 
@@ -135,6 +136,7 @@ DatasetFields = shape(
     title=str,
     classes=Annotated[list[str], Len(2, 256)],
     noun=str,
+    public=bool,
 )
 Comparison = shape(
     a=str,

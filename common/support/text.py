@@ -3,11 +3,17 @@
 import os
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 # What a spreadsheet takes for the start of a formula (CWE-1236), full-width forms included.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+_MAX_FOLDER_NAME = 150  # bytes, of the 255 that file systems have room for
 
 _PIXELS = {"unit": "pixels in [0, 1]", "half": "pixels in [-1, 1]", "raw": "pixels from 0 to 255"}
 
@@ -25,6 +31,29 @@ def terminal_safe(text: str) -> str:
 def label_text(text: str) -> str:
     """Return ``text`` for a label: escaped, and "(blank)" if nothing of it could be seen."""
     return terminal_safe(text) if text.strip() else "(blank)"
+
+
+def folder_names(names: Sequence[str]) -> list[str]:
+    """Return a folder's name for each of some distinct names, whatever they hold.
+
+    Letters and digits of all scripts stay, and all that is odd in a path is written with percent
+    signs. No two are equal, not even where case or Unicode's form does not count.
+    """
+    safe = [_path_safe(name) for name in names]
+    times = Counter(map(name_key, safe))
+    return [
+        # A checksum keeps apart what is long or alike, behind a sign that no name can have here.
+        f"{quote(name, safe='')[:100]}@{sha256(name.encode()).hexdigest()[:16]}"
+        if len(short.encode()) > _MAX_FOLDER_NAME or times[name_key(short)] > 1
+        else short
+        for name, short in zip(names, safe, strict=True)
+    ]
+
+
+def _path_safe(name: str) -> str:
+    text = "".join(c if c.isalnum() or c in " ._-" else quote(c, safe="") for c in name)
+    # Dots alone lead elsewhere, and no system keeps spaces and dots at the end.
+    return re.sub(r"[ .]+$", lambda end: "".join(f"%{ord(c):02X}" for c in end[0]), text)
 
 
 def quoted(value: object) -> str:

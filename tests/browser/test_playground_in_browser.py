@@ -13,7 +13,7 @@ import torch
 from playwright.sync_api import expect
 
 from common.checkpoints import load_checkpoint
-from common.reporting.plots import image_png
+from common.reporting.figures.plots import image_png
 from common.transforms import normalize
 from tests.browser.browsing import AXE, SCHEMES, chromium, look, opened, unexpected
 from tests.browser.strokes import DIGITS

@@ -14,6 +14,7 @@ import pytest
 
 from bench.checks.screenshot import PAPER, SCREEN_HEIGHT
 from common.reporting.comparison import render_comparison
+from common.reporting.feedback import render_feedback
 from common.reporting.pages import render_report
 from common.reporting.study import render_study
 from tests.browser.browsing import AXE, SCHEMES, chromium, look, opened, unexpected
@@ -22,6 +23,8 @@ from tests.reporting.states import STATES
 
 # CSS pixels on A4, of 96 to the inch, within the margins of 1 cm.
 PRINTED_WIDTH, PRINTED_HEIGHT = (round((side - 20) / 25.4 * 96) for side in (210, 297))
+
+OTHERS = ("several", "study", "feedback pass", "feedback fail", "feedback error")
 
 # A page with one of everything that the tests look for.
 WRONG = """<!doctype html><html><head><title>t</title>
@@ -57,11 +60,17 @@ def url_of(finished, tmp_path_factory):
     def study():
         return render_study(read(REPO / "bench/results/claims.json"), checksum="")
 
+    def feedback(status):
+        graded, _ = STATES["submissions"](evaluation, runs)
+        accuracies = [row["accuracy"] for row in graded["results"] if row["status"] != "error"]
+        row = next(row for row in graded["results"] if row["status"] == status)
+        return render_feedback(graded, tuple(accuracies), row)
+
     def render_text(name):
-        others = {"several": several, "study": study}
-        return (
-            others[name]() if name in others else render_report(*STATES[name](evaluation, runs), {})
-        )
+        if name in STATES:
+            return render_report(*STATES[name](evaluation, runs), {})
+        page, *status = name.split()
+        return {"several": several, "study": study, "feedback": feedback}[page](*status)
 
     @functools.cache
     def render(name):
@@ -72,7 +81,7 @@ def url_of(finished, tmp_path_factory):
     return render
 
 
-@pytest.fixture(scope="module", params=[*STATES, "several", "study"])
+@pytest.fixture(scope="module", params=[*STATES, *OTHERS])
 def report(request, browser, url_of):
     """The report in one of its states; a test says first at which size and in which scheme."""
     url = url_of(request.param)

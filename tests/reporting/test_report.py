@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from common.reporting.figures.svg import CSS_VARIABLES
 from common.reporting.pages import render_report
-from common.reporting.svg import CSS_VARIABLES
 from common.support.errors import UserError
 from report import read_sources
 from tests.conftest import REPO, read, run

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from common.grading.document import GrowingEvaluation
-from common.reporting.curves import learning_rates
-from common.reporting.dot_plots import accuracies
+from common.reporting.figures.curves import learning_rates
+from common.reporting.figures.dot_plots import accuracies
 from common.support.errors import UserError
 from common.support.files import read_json
 from common.support.validation import check_evaluation, check_metrics

@@ -4,10 +4,8 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from common.grading.gradebooks.matching import Left
 from common.grading.gradebooks.platforms import Canvas, Moodle, gradescope_results
@@ -16,6 +14,7 @@ from common.support.errors import UserError
 from common.support.files import atomic_write
 from common.support.text import (
     accuracy_text,
+    folder_names,
     preprocessing_text,
     quoted,
     shorten,
@@ -146,9 +145,10 @@ def _write_grades(
 
 
 def _write_gradescope(folder: Path, document: dict[str, Any]) -> str:
-    for row in document["results"]:
+    folders = folder_names([row["name"] for row in document["results"]])
+    for row, name in zip(document["results"], folders, strict=True):
         result = json.dumps(gradescope_results(row, document), indent=2, allow_nan=False)
-        _write(folder / "gradescope" / _folder_name(row["name"]) / "results.json", f"{result}\n")
+        _write(folder / "gradescope" / name / "results.json", f"{result}\n")
     return f"Wrote {len(document['results'])} results.json in {folder / 'gradescope'}"
 
 
@@ -171,10 +171,3 @@ def _lost_line(item: Left, threshold: float) -> str:
 def _write(path: Path, text: str) -> str:
     atomic_write(path, text.encode())
     return f"Wrote {path}"
-
-
-def _folder_name(name: str) -> str:
-    # Percent signs for all that is odd in a path; a checksum keeps long names apart, behind a sign
-    # that no name can have here.
-    safe = quote(name, safe=" ")
-    return safe if len(safe) <= 150 else f"{safe[:100]}@{sha256(name.encode()).hexdigest()[:16]}"

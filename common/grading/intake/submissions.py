@@ -40,6 +40,7 @@ class Submission(NamedTuple):
     limit: Path | None  # no link may lead outside of this folder; None: the user named the file
     files: tuple[tuple[str, Path], ...] = ()  # those not at source, by what they are called
     student: tuple[str, ...] = ()  # what the platform says of whose it is
+    upload: str = ""  # what the platform called the file or folder, or the first of several
     note: str = ""  # what was done to find it
 
     @property
@@ -211,7 +212,9 @@ def _of_student(owner: str, files: list[_File], students: dict[str, tuple[str, .
         for file in newest.values()
     )
     name = entries[0] if is_one else owner
-    return Submission(name, places[0][1], None, places, students.get(entries[0], ()), note)
+    return Submission(
+        name, places[0][1], None, places, students.get(entries[0], ()), entries[0], note
+    )
 
 
 def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:

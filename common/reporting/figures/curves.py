@@ -9,7 +9,14 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from common.reporting.svg import count_axis, label_ends, new_axes, render, short, with_styles
+from common.reporting.figures.svg import (
+    count_axis,
+    label_ends,
+    new_axes,
+    render,
+    short,
+    with_styles,
+)
 
 _HEIGHT = 3.0  # inches
 

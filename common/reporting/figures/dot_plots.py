@@ -8,8 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
-from common.reporting.published import PublishedResult
-from common.reporting.svg import (
+from common.reporting.figures.svg import (
     ERROR,
     INK,
     MUTED,
@@ -22,6 +21,7 @@ from common.reporting.svg import (
     short,
     with_styles,
 )
+from common.reporting.published import PublishedResult
 from common.support.text import accuracy_text
 
 Row = dict[str, Any]

@@ -1,0 +1,251 @@
+"""A page for each student: what it says, what it does not tell, how platforms take it back."""
+
+import io
+import re
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from common.data.idx import encode_idx
+from common.reporting.feedback_files import canvas_member, moodle_member
+from common.support.files import write_json
+from common.support.text import folder_names
+from tests.conftest import read, run
+from tests.reporting.states import HOSTILE_NAMES, STATES
+
+MOODLE = (
+    "Ana María López_12345_assignsubmission_file_",
+    "Bo Li_12346_assignsubmission_file",
+    "Cy O'Neill_12347_assignsubmission_file_model.pth",
+)
+
+
+@pytest.fixture(scope="module")
+def graded_class(finished, tmp_path_factory, test_images):
+    """A class of nine as Moodle names them, graded on public images, and on private ones."""
+    folder = tmp_path_factory.mktemp("class")
+    (folder / "data").symlink_to(finished.folder / "data")
+    base, improved = (finished.folder / f"runs/{n}/checkpoint.pth" for n in ("base", "improved"))
+    for number, content in enumerate([base, improved, base, improved, base, improved]):
+        place = folder / f"submissions/Student {number}_{number}_assignsubmission_file_"
+        place.mkdir(parents=True)
+        shutil.copy(content, place / "model.pth")
+    labels = "\n".join(map(str, (test_images.targets + (test_images.images[:, 9, 14] > 99)) % 10))
+    (folder / "submissions/Ada_61_assignsubmission_file_guesses.csv").write_text(f"Label\n{labels}")
+    (folder / "submissions/Bob_62_assignsubmission_file_broken.pth").write_bytes(b"broken")
+    (folder / "submissions/stranger.pth").write_bytes(b"broken")
+    run("evaluate.py", "submissions", "--exit-zero", cwd=folder, check=True)
+    return folder
+
+
+def pages_of(folder):
+    """Return the text of each page by the name of its folder."""
+    paths = (folder / "feedback").glob("*/feedback.html")
+    return {path.parent.name: path.read_text(encoding="utf-8") for path in paths}
+
+
+def feedback(folder, *args, where="runs/grading"):
+    completed = run("report.py", f"{where}/evaluation.json", "--feedback", *args, cwd=folder)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout, pages_of(folder / where)
+
+
+def text_of(page):
+    body = re.sub(r"<(style|svg).*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+def test_each_row_has_a_page_that_says_what_it_is_worth(graded_class):
+    said, pages = feedback(graded_class)
+    rows = read(graded_class / "runs/grading/evaluation.json")["results"]
+    assert len(pages) == len(rows) == 9
+    assert "Feedback: 9 pages" in said
+    for row, name in zip(rows, folder_names([row["name"] for row in rows]), strict=True):
+        text = text_of(pages[name])
+        assert row["name"] in text
+        if row["status"] == "error":
+            assert row["reason"] in text
+            assert "Not graded yet" in text
+            continue
+        assert f"{row['status'].capitalize()}: {row['accuracy']:.2f} %" in text
+        assert f"{row['correct']:,} of 10,000 test images" in text
+        assert all(str(cell) in text for line in row["confusion_matrix"] for cell in line)
+        assert pages[name].count("data:image/png") == len(row["misclassified"]) == 12
+        assert row["sha256"] in text
+    for other in rows:
+        assert sum(other["name"] in text_of(page) for page in pages.values()) == 1, "of one alone"
+
+
+def test_answers_without_probabilities_show_the_first_errors(graded_class):
+    _, pages = feedback(graded_class)
+    text = text_of(pages["Ada_61_assignsubmission_file_guesses.csv"])
+    rows = read(graded_class / "runs/grading/evaluation.json")["results"]
+    (row,) = (row for row in rows if row["kind"] == "predictions")
+    indices = [error["index"] for error in row["misclassified"]]
+    assert indices == sorted(indices)
+    assert "The first errors" in text
+    assert "probability" not in text
+
+
+def test_page_that_is_up_to_date_is_not_written_again(graded_class):
+    feedback(graded_class)
+    paths = sorted((graded_class / "runs/grading/feedback").glob("*/feedback.html"))
+    paths[0].write_text("another")
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    said, _ = feedback(graded_class)
+    assert "1 page written" in said
+    assert "8 were up to date" in said
+    assert [p for p in paths if p.stat().st_mtime_ns != before[p]] == paths[:1]
+
+
+def test_private_test_set_leaks_nothing(graded_class, test_images):
+    """The pages of the same images in another order are the same: nothing is of single images."""
+    order = np.random.default_rng(5).permutation(400)
+    for name, chosen in (("first", np.arange(400)), ("second", order)):
+        (graded_class / name).mkdir()
+        images, targets = test_images.images[chosen], test_images.targets[chosen]
+        (graded_class / name / "x-images-idx3-ubyte").write_bytes(encode_idx(images))
+        labels = encode_idx(targets.astype(np.uint8))
+        (graded_class / name / "x-labels-idx1-ubyte").write_bytes(labels)
+        flags = ("--test-set", name, "--exit-zero", "--output", f"{name}-graded/evaluation.json")
+        run("evaluate.py", "submissions", *flags, cwd=graded_class, check=True)
+    _, first = feedback(graded_class, where="first-graded")
+    _, second = feedback(graded_class, where="second-graded")
+    assert first == second
+    assert sum("Errors" in page for page in first.values()) == 6, "six of them are graded"
+    for page in first.values():
+        assert "<img" not in page
+        assert "data:image" not in page
+        assert not re.search(r"no\. \d", page), "a number of an image"
+        assert "x-images" not in page
+    rows = read(graded_class / "first-graded/evaluation.json")["results"]
+    assert not any(row.get("misclassified") for row in rows)
+
+
+def test_small_class_is_not_shown_as_a_distribution(finished, tmp_path):
+    evaluation, _ = STATES["submissions"](read(finished.folder / "runs/evaluation.json"), {}, 5)
+    for count, shown in ((4, False), (5, True)):
+        rows = evaluation["results"][:count]
+        write_json(tmp_path / "runs/grading/evaluation.json", evaluation | {"results": rows})
+        _, pages = feedback(tmp_path)
+        assert any("could be graded" in page for page in pages.values()) is shown
+
+
+def test_class_of_300_has_small_pages_under_hostile_names(finished, tmp_path):
+    evaluation, _ = STATES["submissions"](read(finished.folder / "runs/evaluation.json"), {})
+    write_json(tmp_path / "runs/grading/evaluation.json", evaluation)
+    _, pages = feedback(tmp_path)
+    assert len(pages) == 300
+    for page in pages.values():
+        assert len(page.encode()) < 60_000
+        assert "<script" not in page
+        assert "onerror" not in page.replace("&lt;img src=x onerror=alert(2)&gt;", "")
+    assert {path.name for path in tmp_path.rglob("*.html")} == {"feedback.html"}
+
+
+def test_folders_of_names_that_differ_little_are_distinct():
+    names = ["a", "A", "é", "e\u0301", "..", "a/b", "a%2Fb", "x" * 300, "x" * 301, "dot."]
+    names += HOSTILE_NAMES
+    folders = folder_names(names)
+    assert len({folder.casefold() for folder in folders}) == len(names)
+    for folder in folders:
+        assert "/" not in folder
+        assert folder.strip(". ")
+        assert len(folder.encode()) < 256
+
+
+def moodle_takes(member):
+    """Moodle's own reading of a member (docs/gradebooks.md): who gets it, and under which name."""
+    info = member.split("/")[0].split("_", 4)
+    assert len(info) == 5
+    assert info[1].isdecimal()
+    assert info[2:4] == ["assignsubmission", "file"]
+    return int(info[1]), info[4]
+
+
+def canvas_takes(member):
+    """Canvas's own reading of a member: whose it is, and which of their files it answers."""
+    parts = [part for part in member.split("_") if part != "LATE"]
+    assert not parts[-1].startswith("link")
+    if parts[0] == "anon":
+        return parts[1], int(parts[2])
+    user, file = [part for part in parts if re.fullmatch(r"[0-9]+", part)][:2]
+    return int(user), int(file)
+
+
+@pytest.mark.parametrize("upload", MOODLE)
+def test_moodle_gives_a_page_to_whom_the_upload_is_from(upload):
+    member = moodle_member(upload)
+    who = int(upload.split("_")[1])
+    assert moodle_takes(member) == (who, "feedback.html")
+    assert "/" not in member
+
+
+@pytest.mark.parametrize(
+    ("upload", "taken"),
+    [
+        ("lopezana_4711_88001_model.pth", (4711, 88001)),
+        ("lópezana_LATE_4711_88001_my_model-1.pth", (4711, 88001)),
+        ("lopezana_4711_88001_1_2_3.csv", (4711, 88001)),
+        ("anon_aB3xZ_88003_model.pth", ("aB3xZ", 88003)),
+        ("LATE_anon_aB3xZ_88003_model.pth", ("aB3xZ", 88003)),
+    ],
+)
+def test_canvas_gives_a_page_to_whom_the_upload_is_from(upload, taken):
+    assert canvas_takes(upload) == taken
+    assert canvas_takes(canvas_member(upload)) == taken
+
+
+def test_what_has_no_name_of_the_platform_is_not_packed():
+    for upload in (
+        "model.pth",
+        "Ana_assignsubmission_file_x",
+        "Ana_1_assignsubmission_onlinetext_",
+    ):
+        assert moodle_member(upload) is None
+    for upload in ("model.pth", "ana_1_model.pth", "ana_1_2", "ana_x_2_model.pth"):
+        assert canvas_member(upload) is None
+
+
+def test_archive_holds_one_page_a_student_and_names_what_is_left_out(graded_class):
+    said, pages = feedback(graded_class, "moodle")
+    assert "Not packed, 1 without a name of Moodle's of their own: 'stranger.pth'" in said
+    assert "Packed: 8 of 9 pages in runs/grading/feedback-moodle.zip" in said
+    content = (graded_class / "runs/grading/feedback-moodle.zip").read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        members = {
+            moodle_takes(name)[0]: archive.read(name).decode() for name in archive.namelist()
+        }
+    assert members.keys() == {0, 1, 2, 3, 4, 5, 61, 62}
+    for number in range(6):
+        assert members[number] == pages[f"Student {number}_{number}_assignsubmission_file_"]
+    feedback(graded_class, "moodle")
+    assert (graded_class / "runs/grading/feedback-moodle.zip").read_bytes() == content
+
+
+def test_two_submissions_of_one_students_number_are_not_packed(graded_class, tmp_path):
+    evaluation = read(graded_class / "runs/grading/evaluation.json")
+    rows = evaluation["results"]
+    rows[1]["upload"] = rows[0]["upload"]
+    write_json(tmp_path / "runs/grading/evaluation.json", evaluation)
+    said, _ = feedback(tmp_path, "moodle")
+    assert "Packed: 6 of 9" in said
+
+
+def test_wrong_use_is_one_line(finished, graded_class):
+    own = finished.folder / "runs/evaluation.json"
+    for args, complaint in (
+        (("--feedback", "blackboard"), "--feedback is 'blackboard', but must be moodle or canvas"),
+        ((own, "--feedback"), "is of your own runs: name the evaluation of a graded folder"),
+        ((own, own, "--feedback"), "--feedback takes one evaluation"),
+        (("--feedback", "--output", "x.html"), "leave out --output"),
+    ):
+        completed = run("report.py", *args, cwd=graded_class)
+        assert completed.returncode == 2
+        (line,) = completed.stderr.splitlines()
+        assert complaint in line
+    completed = run("report.py", "--feedback", "runs/grading/evaluation.json", cwd=graded_class)
+    assert completed.returncode == 0, "what stands behind the flag is the evaluation"
