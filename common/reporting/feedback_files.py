@@ -23,7 +23,7 @@ PLATFORMS = ("moodle", "canvas")
 
 _NAME = "feedback.html"
 # <full name>_<participant>_assignsubmission_file, and then the file's own name or nothing.
-_MOODLE = re.compile(r"(.+_\d+_assignsubmission_file)(?:_.*)?", re.DOTALL | re.ASCII)
+_MOODLE = re.compile(r"([^_]+_\d+_assignsubmission_file)(?:_.*)?", re.DOTALL | re.ASCII)
 # <name>[_LATE]_<user>_<file> or [LATE_]anon_<letters>_<file>, and then the file's own name.
 _CANVAS = re.compile(r"((?:[^_]+(?:_LATE)?_\d+|(?:LATE_)?anon_[^_]+)_\d+)_.+", re.DOTALL | re.ASCII)
 
