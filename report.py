@@ -1,7 +1,8 @@
 """Render what evaluate.py and the training scripts wrote as one self-contained HTML page.
 
 Reads files only: neither torch nor the data set is needed. Several evaluations become one page that
-compares them; the study of the tutorial's claims and the playground are pages of their own.
+compares them; a grading also becomes a page for each student; the study of the tutorial's claims
+and the playground are pages of their own.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from common.support.files import atomic_write, read_json
 from common.support.schemas import Playground, Study
 from common.support.text import accuracy_text, json_text, quoted, terminal_safe
 from common.support.validation import check, check_evaluation, check_metrics
+
+INCOMPLETE = "Incomplete: the run was cut short; the same command of evaluate.py ends it"
 
 
 class PageOfItsOwn(NamedTuple):
@@ -113,6 +116,8 @@ def write_feedback(args: argparse.Namespace) -> int:
     check_evaluation(evaluation, path)
     if any(row["own"] for row in evaluation["results"]):
         raise UserError(f"{path} is of your own runs: name the evaluation of a graded folder")
+    if evaluation.get("complete") is False:
+        print(INCOMPLETE)
     pages = write_pages(evaluation, path.with_name("feedback"))
     print(pages.summary())
     if platform:
@@ -261,7 +266,7 @@ def summary(evaluation: dict[str, Any]) -> str:
                 f"{row['total']:,} images (95 % interval {low:.2f} - {high:.2f})"
             )
     if evaluation.get("complete") is False:
-        lines.append("Incomplete: the run was cut short; the same command of evaluate.py ends it")
+        lines.append(INCOMPLETE)
     passed = sum(row["status"] == "pass" for row in evaluation["results"])
     lines.append(
         f"Verdict: {passed} of {len(evaluation['results'])} reached {threshold:.12g} %"
