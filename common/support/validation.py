@@ -61,7 +61,7 @@ def row_problem(row: object, threshold: float, num_classes: int) -> str | None:
     if not is_graded:
         return None
     matrix, correct, total = row["confusion_matrix"], row["correct"], row["total"]
-    pairs = row["most_confused"] + row["named_confusions"] + row.get("misclassified", [])
+    pairs = row["most_confused"] + row["named_confusions"] + row["misclassified"]
     if [len(line) for line in matrix] != [num_classes] * num_classes:
         return f"confusion_matrix is not {num_classes} x {num_classes}"
     if [entry["class"] for entry in row["per_class"]] != list(range(num_classes)):

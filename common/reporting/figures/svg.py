@@ -64,10 +64,9 @@ _MAX_AT_END = 12
 _MAX_AT_ENDS = 6
 _LINE_HEIGHT = 0.17 / 0.75
 
-# Of 72 units to the inch. The page shows a figure at least as many pixels wide (.figures in
-# templates/report.css), so that no text of it is smaller than _FONT_SIZE pixels.
+# An inch has 72 units. The page shows a figure at least as many pixels wide as it has units (.figures
+# in templates/report.css), so that no text in it is smaller than its font size in pixels.
 _WIDTH = 4.4  # inches
-_FONT_SIZE = 11
 
 _STYLE: Any = {
     "axes.axisbelow": True,
@@ -76,11 +75,9 @@ _STYLE: Any = {
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.labelsize": _FONT_SIZE,
-    "font.size": _FONT_SIZE,
+    "font.size": 11,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
-    "legend.fontsize": _FONT_SIZE,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 4,
@@ -92,11 +89,9 @@ _STYLE: Any = {
     "xtick.bottom": False,  # grid lines say where a number belongs
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
-    "xtick.labelsize": _FONT_SIZE,
     "ytick.left": False,
     "ytick.color": MUTED,
     "ytick.labelcolor": INK,
-    "ytick.labelsize": _FONT_SIZE,
 }
 
 # What matplotlib writes and an inline figure does not need.
