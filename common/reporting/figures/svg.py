@@ -64,8 +64,8 @@ _MAX_AT_END = 12
 _MAX_AT_ENDS = 6
 _LINE_HEIGHT = 0.17 / 0.75
 
-# An inch has 72 units. The page shows a figure at least as many pixels wide as it has units (.figures
-# in templates/report.css), so that no text in it is smaller than its font size in pixels.
+# An inch has 72 units. The page shows a figure at least as many pixels wide as it has units
+# (.figures in templates/report.css), so that no text in it is smaller than its font size in pixels.
 _WIDTH = 4.4  # inches
 
 _STYLE: Any = {
