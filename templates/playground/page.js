@@ -132,8 +132,9 @@ function sourceOf(greys, answer) {
 
 // For a screen reader, and not while the hand still moves.
 function speak(greys, answer) {
-  const said = greys ? `${answer}, ${byId("sure").textContent}` : "";
-  byId("said").textContent = testDigitShown() ? `${said}. ${byId("source").textContent}` : said;
+  const said = greys ? [`${answer}, ${byId("sure").textContent}`] : [];
+  if (testDigitShown() || sheet()[0]?.note) said.push(byId("source").textContent);
+  byId("said").textContent = said.join(". ");
 }
 
 function showProbabilities(probabilities, logits, answer) {
@@ -225,8 +226,10 @@ async function pictureOf(bitmap) {
   const { ink, isDark, isBlank } = inkOf(context.getImageData(0, 0, width, height).data, width);
   if (isBlank) return { note: "No ink was found in the picture." };
   const shades = isDark ? "dark on light, so it was inverted" : "light on dark, as MNIST has it";
-  const note = `Your picture: ${shades}; faint shades were taken for paper, and the rest was brought to MNIST’s form.`;
-  return { image: canvasOf(ink, width), note };
+  const digit = middleDigit(ink, width);
+  const doubt = digit.isOneOfSeveral ? "Is there more than one digit? The middle one is answered. " : "";
+  const note = `${doubt}Your picture: ${shades}; faint shades were taken for paper, and the rest was brought to MNIST’s form.`;
+  return { image: canvasOf(digit.ink, width), note };
 }
 
 byId("file").addEventListener("change", (event) => {

@@ -1,7 +1,4 @@
-"""What the tests in a browser share: the browser, a page in it that is offline, and the probes.
-
-It is no conftest.py, since the tests import from the one in the folder above by that name.
-"""
+"""What the tests in a browser call: a page that is offline, what it shows, and the probes."""
 
 import contextlib
 import sys
@@ -47,3 +44,12 @@ def look(page, width, scheme="light", height=SCREEN_HEIGHT):
 def unexpected(heard, url):
     expected = (f"request: {url}", "request: data:")
     return [item for item in heard if not item.startswith(expected)]
+
+
+def next_frame(page):
+    page.evaluate("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
+
+
+def shown(page):
+    next_frame(page)
+    return page.inner_text("#answer")

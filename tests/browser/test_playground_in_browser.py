@@ -5,19 +5,16 @@ The network is the better one of the small trainings that all tests share, with 
 
 import base64
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from playwright.sync_api import expect
 
-from common.checkpoints import load_checkpoint
 from common.reporting.figures.plots import image_png
 from common.transforms import normalize
-from tests.browser.browsing import AXE, SCHEMES, chromium, look, opened, unexpected
+from tests.browser.browsing import AXE, SCHEMES, look, next_frame, opened, shown, unexpected
 from tests.browser.strokes import DIGITS
-from tests.conftest import read, run
 
 IMAGES = 1000
 
@@ -43,34 +40,6 @@ HAND_OVER = """([kind, png]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def playground(finished):
-    """The page, the file it was rendered from, and the checkpoint that this was made of."""
-    folder = finished.folder / "drawn"
-    flags = ("--playground", "--exit-zero", "--output", "drawn/evaluation.json")
-    run("evaluate.py", *flags, cwd=finished.folder, check=True)
-    run("report.py", "--playground", "drawn/playground.json", cwd=finished.folder, check=True)
-    return SimpleNamespace(
-        url=(folder / "playground.html").as_uri(),
-        document=read(folder / "playground.json"),
-        model=load_checkpoint(folder / "mnist_classifier_best.pth").model,
-    )
-
-
-@pytest.fixture
-def page(browser, playground):
-    """The page, wide and light; whatever a test does, it asks for nothing and is quiet."""
-    with opened(browser, playground.url) as (page, heard):
-        yield page
-        assert unexpected(heard, playground.url) == []
-
-
 def on_screen(page, points):
     page.locator("#pad").scroll_into_view_if_needed()
     box = page.locator("#pad").bounding_box()
@@ -92,15 +61,6 @@ def draw(page, digit, moved=0, scale=1.0):
     for stroke in DIGITS[digit]:
         draw_stroke(page, [(moved + scale * x, moved + scale * y) for x, y in stroke])
     return shown(page)
-
-
-def next_frame(page):
-    page.evaluate("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
-
-
-def shown(page):
-    next_frame(page)
-    return page.inner_text("#answer")
 
 
 def input_of_network(page):

@@ -17,7 +17,7 @@ from common.reporting.comparison import render_comparison
 from common.reporting.feedback import render_feedback
 from common.reporting.pages import render_report
 from common.reporting.study import render_study
-from tests.browser.browsing import AXE, SCHEMES, chromium, look, opened, unexpected
+from tests.browser.browsing import AXE, SCHEMES, look, opened, unexpected
 from tests.conftest import REPO, read
 from tests.reporting.states import STATES
 
@@ -37,12 +37,6 @@ is longer than its figure</text>
 <div class="scroll" role="region" aria-label="t"></div>
 <p style="width: 3000px; color: #ccc">Wide and faint</p><figure>Cut</figure>
 <script>console.log("x"); throw Error("y")</script>"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
