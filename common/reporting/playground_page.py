@@ -38,9 +38,9 @@ def render_playground(document: Row, checksum: str) -> str:
 
 
 def page_script() -> str:
-    """Return the JavaScript of the page: the network, and what shows it."""
+    """Return the JavaScript of the page: the network, photos, and what shows them."""
     folder = TEMPLATES / "playground"
-    return "".join(_read(folder / name) for name in ("network.js", "page.js"))
+    return "".join(_read(folder / name) for name in ("network.js", "photos.js", "page.js"))
 
 
 def playground_problem(document: Row) -> str | None:
