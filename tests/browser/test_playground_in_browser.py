@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from common.reporting.figures.plots import image_png
 from common.transforms import normalize
 from tests.browser.browsing import AXE, SCHEMES, look, next_frame, opened, shown, unexpected
+from tests.browser.pad import draw_stroke, first_image_of, input_of_network, on_screen
 from tests.browser.strokes import DIGITS
 
 IMAGES = 1000
@@ -40,40 +41,11 @@ HAND_OVER = """([kind, png]) => {
 }"""
 
 
-def on_screen(page, points):
-    page.locator("#pad").scroll_into_view_if_needed()
-    box = page.locator("#pad").bounding_box()
-    scale = box["width"] / 280
-    return [(box["x"] + x * scale, box["y"] + y * scale) for x, y in points]
-
-
-def draw_stroke(page, points):
-    first, *others = on_screen(page, points)
-    page.mouse.move(*first)
-    page.mouse.down()
-    for point in others:
-        page.mouse.move(*point, steps=3)
-    page.mouse.up()
-
-
 def draw(page, digit, moved=0, scale=1.0):
     page.click("#clear")
     for stroke in DIGITS[digit]:
         draw_stroke(page, [(moved + scale * x, moved + scale * y) for x, y in stroke])
     return shown(page)
-
-
-def input_of_network(page):
-    next_frame(page)
-    return np.array(page.evaluate("[...(inputOfNetwork() ?? [])]"))
-
-
-def first_image_of(test_images, model, digit):
-    """Returns the first test image of a digit that the network recognises."""
-    images = torch.tensor(test_images.images[test_images.targets == digit][:50])
-    with torch.inference_mode():
-        answers = model(normalize(images)).argmax(dim=1)
-    return images[answers == digit][0].numpy()
 
 
 def dequantized_logits(document, images):
