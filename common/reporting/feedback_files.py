@@ -19,13 +19,18 @@ from common.reporting.feedback import render_feedback
 from common.support.files import atomic_write
 from common.support.text import folder_names
 
-PLATFORMS = ("moodle", "canvas")
-
 _NAME = "feedback.html"
-# <full name>_<participant>_assignsubmission_file, and then the file's own name or nothing.
-_MOODLE = re.compile(r"([^_]+_\d+_assignsubmission_file)(?:_.*)?", re.DOTALL | re.ASCII)
-# <name>[_LATE]_<user>_<file> or [LATE_]anon_<letters>_<file>, and then the file's own name.
-_CANVAS = re.compile(r"((?:[^_]+(?:_LATE)?_\d+|(?:LATE_)?anon_[^_]+)_\d+)_.+", re.DOTALL | re.ASCII)
+
+# How each platform names what it gives to download: whose it is, and then the file's own name.
+_UPLOADS = {
+    # <full name>_<participant>_assignsubmission_file, with or without a name behind it.
+    "moodle": re.compile(r"([^_]+_\d+_assignsubmission_file)(?:_.*)?", re.DOTALL | re.ASCII),
+    # <name>[_LATE]_<user>_<file> or [LATE_]anon_<letters>_<file>.
+    "canvas": re.compile(
+        r"((?:[^_]+(?:_LATE)?_\d+|(?:LATE_)?anon_[^_]+)_\d+)_.+", re.DOTALL | re.ASCII
+    ),
+}
+PLATFORMS = tuple(_UPLOADS)
 
 Row = dict[str, Any]
 
@@ -74,8 +79,7 @@ def write_pages(evaluation: Row, folder: Path) -> Pages:
 
 def pack(platform: str, rows: list[Row], pages: Pages) -> Packed:
     """Write the archive that a platform takes the pages back in, beside their folder."""
-    member_of = moodle_member if platform == "moodle" else canvas_member
-    members = [member_of(row.get("upload") or row["name"]) for row in rows]
+    members = [member_name(platform, row.get("upload") or row["name"]) for row in rows]
     times = Counter(members)
     packed: dict[str, str] = {}
     left_out = []
@@ -89,15 +93,9 @@ def pack(platform: str, rows: list[Row], pages: Pages) -> Packed:
     return Packed(path, len(packed), left_out)
 
 
-def moodle_member(upload: str) -> str | None:
-    """Return the name of a page in Moodle's archive; None if the upload has no name of Moodle's."""
-    found = _MOODLE.fullmatch(upload)
-    return f"{found[1]}_{_NAME}" if found else None
-
-
-def canvas_member(upload: str) -> str | None:
-    """Return the name of a page in Canvas's archive; None if the upload has no name of Canvas's."""
-    found = _CANVAS.fullmatch(upload)
+def member_name(platform: str, upload: str) -> str | None:
+    """Return the name of a page in a platform's archive; None if that did not name the upload."""
+    found = _UPLOADS[platform].fullmatch(upload)
     return f"{found[1]}_{_NAME}" if found else None
 
 

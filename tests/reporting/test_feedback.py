@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.data.idx import encode_idx
-from common.reporting.feedback_files import canvas_member, moodle_member
+from common.reporting.feedback_files import member_name
 from common.support.files import write_json
 from common.support.text import folder_names
 from tests.conftest import read, run
@@ -177,7 +177,7 @@ def canvas_takes(member):
 
 @pytest.mark.parametrize("upload", MOODLE)
 def test_moodle_gives_a_page_to_whom_the_upload_is_from(upload):
-    member = moodle_member(upload)
+    member = member_name("moodle", upload)
     who = int(upload.split("_")[1])
     assert moodle_takes(member) == (who, "feedback.html")
     assert "/" not in member
@@ -195,7 +195,7 @@ def test_moodle_gives_a_page_to_whom_the_upload_is_from(upload):
 )
 def test_canvas_gives_a_page_to_whom_the_upload_is_from(upload, taken):
     assert canvas_takes(upload) == taken
-    assert canvas_takes(canvas_member(upload)) == taken
+    assert canvas_takes(member_name("canvas", upload)) == taken
 
 
 def test_what_has_no_name_of_the_platform_is_not_packed():
@@ -204,9 +204,9 @@ def test_what_has_no_name_of_the_platform_is_not_packed():
         "Ana_assignsubmission_file_x",
         "Ana_1_assignsubmission_onlinetext_",
     ):
-        assert moodle_member(upload) is None
+        assert member_name("moodle", upload) is None
     for upload in ("model.pth", "ana_1_model.pth", "ana_1_2", "ana_x_2_model.pth"):
-        assert canvas_member(upload) is None
+        assert member_name("canvas", upload) is None
 
 
 def test_archive_holds_one_page_a_student_and_names_what_is_left_out(graded_class):
