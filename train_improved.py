@@ -32,9 +32,11 @@ AUGMENTED = {"epochs": 100, "batch_size": 256, "lr": 0.006}
 def main(argv: Sequence[str] | None = None) -> int:
     """Train by the recipe below, from the data to the finished run."""
     args = parse_arguments(argv)
-    require_positive(epochs=args.epochs, batch_size=args.batch_size, lr=args.lr)
+    require_positive(
+        epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, threads=args.threads
+    )
 
-    # Two runs with the same seed, machine and thread count give the same weights to the bit.
+    # Two runs with the same seed and machine give the same weights to the bit.
     seed_everything(args.seed)
     device = choose_device(args.device)
 
@@ -90,9 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     average = ExponentialMovingAverage(model, decay=0.998) if args.augment else None
 
     state = TrainingState(model, optimizer, scheduler, train_batches, average)
-    output_dir = args.output_dir or spec.runs / ("augmented" if args.augment else "improved")
+    folder = args.output_dir or spec.runs / ("augmented" if args.augment else "improved")
     with Run(
-        output_dir, state, criterion, data.summary, args.epochs, args.seed, args.resume
+        folder, state, criterion, data.summary, args.epochs, args.seed, args.resume, args.threads
     ) as run:
         for epoch in run.epochs():
             training = train_one_epoch(
@@ -116,6 +118,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--lr", type=float, default=0.01, help="learning rate at the peak of the cycle")
     flag("--seed", type=int, default=42, help="of the weights, the split, the order, the dropout")
     flag("--device", default="auto", help="cpu, cuda or mps; auto takes the best there is")
+    flag("--threads", type=int, help="of the CPU (default: as many as are fastest at the moment)")
     flag("--val-size", type=int, default=5000, help="images to validate on; 0 trains on all")
     flag("--resume", action="store_true", help="go on where a run into this folder was interrupted")
     flag("--augment", action="store_true", help=f"distort the images; defaults then: {AUGMENTED}")

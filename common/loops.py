@@ -25,7 +25,8 @@ class Batches:
     """Mini-batches of images that are held in memory, on the training device.
 
     A tutorial's ``DataLoader`` works image by image, which costs several times the arithmetic of a
-    small network. Here a batch is one indexing operation on uint8 images and one normalisation.
+    small network. Here the images are normalised once, and a batch is one indexing operation.
+    Images that are distorted stay uint8 until then: each batch of them is made anew.
 
     Parameters
     ----------
@@ -63,13 +64,14 @@ class Batches:
         if 0 < len(data) < world_size:
             raise UserError(f"{len(data)} images cannot be divided over {world_size} processes")
         self.rank, self.world_size = rank, world_size
-        self.images = torch.tensor(data.images, device=device)
         self.targets = torch.tensor(data.targets, device=device)
         self.normalization = data.dataset.normalization
         self.classes = data.dataset.classes
         self.batch_size = batch_size
         self.generator = generator
         self.distort = distort
+        pixels = torch.tensor(data.images, device=device)
+        self.images = pixels if distort else normalize(pixels, self.normalization)
         # torch takes no number beyond 64 bits, and a larger batch is the same batch.
         self._step = min(batch_size, max(1, self.num_samples))
         self._position = 0  # batches of this pass that were yielded
@@ -101,10 +103,11 @@ class Batches:
         indices_of_batches = order.split(self._step)[start:]
         for self._position, batch in enumerate(indices_of_batches, start=start + 1):
             indices = batch[self.rank :: self.world_size]
-            images = self.images[indices]
+            # index_select copies whole images; self.images[indices] would cost ten times as much.
+            images = self.images.index_select(0, indices)
             if self.distort is not None:
-                images = self.distort(images)
-            yield normalize(images, self.normalization), self.targets[indices]
+                images = normalize(self.distort(images), self.normalization)
+            yield images, self.targets.index_select(0, indices)
         self._position, self._order_from = 0, None
 
     def state_dict(self) -> dict[str, Any]:
@@ -149,39 +152,44 @@ class Progress:
 
     def __init__(self, after_step: Callable[[], None] | None = None) -> None:
         self.after_step = after_step
-        self.earlier_losses = torch.empty(0)  # of steps that an earlier process did
-        self.losses: list[Tensor] = []  # of each step, summed over the images of the batch
-        self.correct: Tensor | int = 0
-        self.seen = 0
+        self.loss_sums = torch.empty(0)  # of each counted step, over its images: float32, CPU
+        self.correct = self.seen = 0
         self.learning_rate = self.seconds = 0.0
+        # Steps that are not counted yet: loss, logits and targets of each.
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def count(self, loss: Tensor, logits: Tensor, targets: Tensor, learning_rate: float) -> None:
-        """Count a step, without waiting for the device to finish it."""
-        self.losses.append(loss.detach() * len(targets))
-        self.correct += (logits.argmax(dim=1) == targets).sum()
-        self.seen += len(targets)
+    def add(self, loss: Tensor, logits: Tensor, targets: Tensor, learning_rate: float) -> None:
+        """Add a step, without waiting for the device to finish it."""
+        self._waiting.append((loss.detach(), logits.detach(), targets))
         self.learning_rate = learning_rate
         if self.after_step is not None:
             self.after_step()
 
-    def loss_sums(self) -> Tensor:
-        """Return the loss sums of all steps so far: float32 [steps], on the CPU."""
-        if not self.losses:
-            return self.earlier_losses
-        return torch.cat([self.earlier_losses, torch.stack(self.losses).cpu()])
+    def count(self) -> None:
+        """Count the steps that were added, all at once: that is cheaper than step by step."""
+        if not self._waiting:
+            return
+        losses, logits, targets = zip(*self._waiting, strict=True)
+        self._waiting = []
+        sizes = torch.tensor([len(batch) for batch in targets])
+        self.loss_sums = torch.cat([self.loss_sums, torch.stack(losses).cpu() * sizes])
+        self.correct += int((torch.cat(logits).argmax(dim=1) == torch.cat(targets)).sum())
+        self.seen += int(sizes.sum())
 
     def totals(self) -> tuple[Tensor, int, int]:
         """Return loss sums (float64 [steps]), correct answers and images, over all ranks."""
-        counts = torch.tensor([int(self.correct), self.seen], dtype=torch.float64)
-        sums = sum_over_ranks(torch.cat([self.loss_sums().double(), counts]))
+        self.count()
+        counts = torch.tensor([self.correct, self.seen], dtype=torch.float64)
+        sums = sum_over_ranks(torch.cat([self.loss_sums.double(), counts]))
         correct, seen = sums[-2:].tolist()
         return sums[:-2], int(correct), int(seen)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the measurements as tensors and plain values."""
+        self.count()
         return {
-            "losses": self.loss_sums(),
-            "correct": int(self.correct),
+            "losses": self.loss_sums,
+            "correct": self.correct,
             "seen": self.seen,
             "learning_rate": self.learning_rate,
             "seconds": self.seconds,
@@ -189,11 +197,11 @@ class Progress:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a saved state, which rank 0 counts for all ranks."""
-        self.earlier_losses, self.seconds = state_dict["losses"], state_dict["seconds"]
+        self.loss_sums, self.seconds = state_dict["losses"], state_dict["seconds"]
         self.correct, self.seen = state_dict["correct"], state_dict["seen"]
         self.learning_rate = state_dict["learning_rate"]
         if not is_main_process():
-            self.earlier_losses, self.correct, self.seen = self.earlier_losses * 0, 0, 0
+            self.loss_sums, self.correct, self.seen = self.loss_sums * 0, 0, 0
 
 
 def train_one_epoch(
@@ -208,8 +216,8 @@ def train_one_epoch(
 ) -> TrainingResult:
     """Update the weights once per batch, for one pass over the training images.
 
-    Losses and counts stay tensors until the end of the pass, since reading one makes the processor
-    wait for a GPU. The progress bar reads them when it redraws, ten times a second.
+    Losses and logits are read at the end of the pass, since reading one makes the processor wait
+    for a GPU. The progress bar reads them when it redraws, ten times a second.
 
     Parameters
     ----------
@@ -225,7 +233,7 @@ def train_one_epoch(
     model.train()
     progress = progress or Progress()
     started = time.perf_counter() - progress.seconds
-    done = len(progress.earlier_losses)
+    done = len(progress.loss_sums)
     with tqdm(
         total=len(batches), initial=done, desc=f"epoch {epoch}", disable=None, leave=False
     ) as bar:
@@ -242,9 +250,10 @@ def train_one_epoch(
             if scheduler_per_batch is not None:
                 scheduler_per_batch.step()
             progress.seconds = time.perf_counter() - started
-            progress.count(loss, logits, targets, learning_rate)
+            progress.add(loss, logits, targets, learning_rate)
             if bar.update():
-                accuracy = 100 * int(progress.correct) / progress.seen
+                progress.count()
+                accuracy = 100 * progress.correct / progress.seen
                 text = f"loss {loss.item():.4f}, accuracy {accuracy:.2f} %, lr {learning_rate:.2g}"
                 bar.set_postfix_str(text, refresh=False)
     loss_sums, correct, total = progress.totals()

@@ -24,13 +24,14 @@ from common.checkpoints import (
 )
 from common.loops import Batches, Progress, TrainingResult, ValidationResult, predict_logits
 from common.metrics import accuracy_percent, fit_temperature
-from common.models import count_parameters
+from common.models import count_parameters, is_independent_of_threads
 from common.support import distributed
 from common.support.cli import DeferredSignals, Stopped, command_line
 from common.support.environment import describe_environment, seed_rank, versions
 from common.support.errors import UserError
 from common.support.files import folder_lock, read_json, require_target, write_json
-from common.support.text import json_text, shorten, terminal_safe
+from common.support.text import differences, json_text, terminal_safe
+from common.support.threads import Threads
 
 # Two runs that agree in these do the same arithmetic in the same order.
 _CONDITIONS = ("torch", "device", "device_name", "threads", "world_size")
@@ -59,6 +60,8 @@ class Run:
         Of the recipe.
     resume : bool
         Continue an interrupted run in the folder, if there is one.
+    threads : int, optional
+        How many compute on the CPU. By default as many as are fastest, if that changes no result.
 
     Attributes
     ----------
@@ -75,6 +78,7 @@ class Run:
         epochs: int,
         seed: int,
         resume: bool = False,
+        threads: int | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.state, self.model, self.batches = state, state.result, state.batches
@@ -82,14 +86,19 @@ class Run:
         recipe = describe_recipe(state, criterion, epochs, seed, data["val_size"])
         # As JSON has it, so that it can be compared with what an earlier run wrote.
         self.recipe = json.loads(json.dumps(recipe))
-        self.environment = describe_environment(self.batches.targets.device)
+        device = self.batches.targets.device
+        is_same = device.type == "cpu" and is_independent_of_threads(self.model)
+        self.threads = Threads(threads, adapt=is_same and distributed.world_size() == 1)
+        self.environment = describe_environment(device)
         self.conditions = {key: self.environment[key] for key in _CONDITIONS}
+        if is_same:
+            del self.conditions["threads"]
         self.history: list[dict[str, Any]] = []
         self.temperature: float | None = None
         self.is_finished = False
         self.saved_epochs = 0
         self.signals = DeferredSignals()
-        self.progress = Progress(after_step=self._stop_if_asked)
+        self.progress = Progress(after_step=self._after_step)
         self.started = time.perf_counter()
         self.state_path = self.folder / "training_state.pth"
         # Better to know before the first epoch than after it that the folder cannot take the files.
@@ -98,6 +107,7 @@ class Run:
 
     def __enter__(self) -> "Run":
         with contextlib.ExitStack() as entered:
+            entered.callback(self.threads.restore)
             if distributed.is_main_process():
                 entered.enter_context(folder_lock(self.folder, "name another --output-dir"))
             if self.resume or distributed.is_restarted():
@@ -158,7 +168,7 @@ class Run:
                 "val_total": validation.total,
             }
         self.history.append(row)
-        self.progress = Progress(after_step=self._stop_if_asked)
+        self.progress = Progress(after_step=self._after_step)
         if distributed.is_main_process():
             self._save_state()
             self._write_results()
@@ -185,7 +195,7 @@ class Run:
             self.progress.load_state_dict(saved["progress"])
             self.history = saved["history"]
             self.started -= saved["seconds"]
-            steps = len(self.progress.earlier_losses)
+            steps = len(self.progress.loss_sums)
             _say(f"Resumed after epoch {len(self.history)}, step {steps} of the next")
             changed = differences(saved["conditions"], self.conditions)
             if distributed.world_size() > 2:
@@ -217,6 +227,10 @@ class Run:
                 f"the run in {self.folder} is another one: {found[0]}{more}; give what it began "
                 "with, leave out --resume to start anew, or name another --output-dir"
             )
+
+    def _after_step(self) -> None:
+        self.threads()
+        self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self.signals.received is not None:
@@ -262,18 +276,6 @@ class Run:
             "checkpoint_sha256": save_checkpoint(self.folder / "checkpoint.pth", checkpoint),
         }
         write_json(self.folder / "metrics.json", metrics)
-
-
-def differences(then: object, now: object, name: str = "") -> list[str]:
-    """Return where two JSON documents differ, with the names of nested keys joined by dots."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        found = []
-        for key in sorted(then.keys() | now.keys()):
-            found += differences(then.get(key), now.get(key), f"{name}.{key}" if name else key)
-        return found
-    if then == now:
-        return []
-    return [f"{name} is {shorten(repr(now), 40)}, and was {shorten(repr(then), 40)}"]
 
 
 def _say(line: str) -> None:

@@ -1,5 +1,6 @@
 """The networks, held against the source explanation's own way of writing them."""
 
+import contextlib
 import math
 from fractions import Fraction
 
@@ -13,18 +14,24 @@ from common import models
 from common.checkpoints import TrainingState, load_checkpoint
 from common.data.summary import describe
 from common.grading.own_runs import Measured, Unmeasured, measure_run
-from common.loops import Batches, evaluate, train_one_epoch
+from common.loops import Batches, evaluate, predict_logits, train_one_epoch
 from common.models import (
     ARCHITECTURES,
+    TAKES_ONEDNN,
+    BatchNorm1d,
     Dropout,
+    ExponentialMovingAverage,
     ImprovedMNISTClassifier,
+    Linear,
     MNISTClassifier,
     build_model,
     count_parameters,
+    is_independent_of_threads,
     register,
 )
 from common.runs import Run
 from common.support.errors import UserError
+from common.transforms import Distortions
 
 
 class SeedBase(nn.Module):
@@ -89,8 +96,16 @@ def test_state_dict_of_the_explanation_loads_and_gives_the_same_logits(seed_clas
     reference(images)  # moves the running statistics off their starting values
     model = ours()
     model.load_state_dict(reference.state_dict(), strict=True)
-    assert torch.equal(model.eval()(images), reference.eval()(images))
+    torch.testing.assert_close(model.eval()(images), reference.eval()(images))
     assert count_parameters(model) == count_parameters(reference)
+
+
+@contextlib.contextmanager
+def using_threads(number):
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_base_forward_written_out():
@@ -138,6 +153,16 @@ def test_dropout_keeps_the_right_share_and_the_expectation():
     torch.testing.assert_close(y[y > 0].unique(), torch.tensor([1 / 0.7]))
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())
+
+
+def test_dropout_of_any_shape_and_type_and_its_units_are_independent():
+    torch.manual_seed(0)
+    for shape in ((3,), (5, 7), (2, 1, 3)):  # 64 bits decide four values: these leave some over
+        assert Dropout(0.5)(torch.ones(shape, dtype=torch.float64)).shape == shape
+    assert Dropout(0.5)(torch.ones(4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    dropped = (Dropout(0.4)(torch.ones(100_000, 4)) == 0).double()
+    covariance = torch.cov(dropped.t())
+    torch.testing.assert_close(covariance, 0.24 * torch.eye(4).double(), atol=0.005, rtol=0)
 
 
 def test_dropout_is_seeded_and_off_in_evaluation():
@@ -224,3 +249,69 @@ def test_register_keeps_the_class_under_its_name(monkeypatch):
     monkeypatch.setattr("common.models.ARCHITECTURES", {})
     assert register(PlainNetwork) is PlainNetwork
     assert {"PlainNetwork": PlainNetwork} == models.ARCHITECTURES
+
+
+@pytest.mark.parametrize("sizes", [(784, 512), (128, 10)])
+def test_linear_has_the_results_and_gradients_of_torchs_own(sizes):
+    torch.manual_seed(0)
+    ours, theirs = Linear(*sizes), nn.Linear(*sizes)
+    theirs.load_state_dict(ours.state_dict())
+    inputs = torch.randn(64, sizes[0], requires_grad=True)
+    same = inputs.detach().clone().requires_grad_()
+    weights = torch.randn(64, sizes[1])
+    (ours(inputs) * weights).sum().backward()
+    (theirs(same) * weights).sum().backward()
+    close = {"atol": 1e-4, "rtol": 1e-5}
+    torch.testing.assert_close(ours(inputs), theirs(same), **close)
+    torch.testing.assert_close(inputs.grad, same.grad, **close)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, **close)
+    torch.testing.assert_close(ours.bias.grad, theirs.bias.grad, **close)
+    assert ours.double()(inputs.double()).dtype == torch.float64
+
+
+def test_batch_norm_has_the_results_of_torchs_own_on_one_thread():
+    torch.manual_seed(0)
+    inputs = torch.randn(64, 512)
+    found = []
+    for layer, threads in ((BatchNorm1d(512), 4), (nn.BatchNorm1d(512), 1)):
+        x = inputs.clone().requires_grad_()
+        with using_threads(threads):
+            y = layer(x)
+            (y * inputs.flip(0)).sum().backward()
+            assert torch.get_num_threads() == threads
+        found.append([y, x.grad, layer.weight.grad, layer.running_var, layer.eval()(x)])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*found, strict=True))
+
+
+def test_what_depends_on_the_number_of_threads_is_known():
+    assert is_independent_of_threads(ImprovedMNISTClassifier()) is TAKES_ONEDNN
+    assert not is_independent_of_threads(nn.Sequential(Linear(4, 4), nn.Linear(4, 2)))
+    assert not is_independent_of_threads(nn.Conv2d(1, 8, 3))
+
+
+@pytest.mark.skipif(not TAKES_ONEDNN, reason="on this processor torch has no product of oneDNN")
+@pytest.mark.parametrize(
+    ("network", "batch_size", "distort"),
+    [
+        (MNISTClassifier, 64, None),
+        (ImprovedMNISTClassifier, 64, None),
+        (ImprovedMNISTClassifier, 256, Distortions()),
+    ],
+)
+def test_number_of_threads_changes_no_bit(train_images, network, batch_size, distort):
+    images = train_images.select(np.arange(1000))  # so the last batch is smaller
+    found = []
+    for threads in (1, 2, 3, 4, 8, 16):
+        torch.manual_seed(0)
+        model = network()
+        optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+        shuffle = torch.Generator().manual_seed(0)
+        batches = Batches(images, batch_size, torch.device("cpu"), shuffle, distort)
+        average = ExponentialMovingAverage(model, decay=0.9)
+        criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+        with using_threads(threads):
+            train_one_epoch(model, batches, criterion, optimizer, 1, average=average)
+            logits = predict_logits(average, batches)
+        found.append([*average.state_dict().values(), logits])
+    for others in found[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))

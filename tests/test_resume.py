@@ -19,7 +19,7 @@ from torch import nn, optim
 from bench.checks.interruptions import outcome
 from common.checkpoints import TrainingState, load_saved_state
 from common.loops import Batches, train_one_epoch
-from common.models import ExponentialMovingAverage, ImprovedMNISTClassifier
+from common.models import TAKES_ONEDNN, ExponentialMovingAverage, ImprovedMNISTClassifier
 from common.runs import Run
 from common.support.cli import Stopped
 from common.support.environment import seed_everything
@@ -128,13 +128,31 @@ def test_other_run_in_the_folder_is_refused_with_the_difference(unfinished):
 def test_other_conditions_are_named(unfinished):
     path = unfinished / "runs/base/training_state.pth"
     saved = torch.load(path, weights_only=True)
-    saved["conditions"]["threads"] = 99
+    saved["conditions"]["device_name"] = "an abacus"
     torch.save(saved, path)
     completed = run("train_base.py", *FLAGS, "--resume", cwd=unfinished)
     assert completed.returncode == 0
     assert re.search(
-        r"\nThe result may differ in its last bits: threads is \d+, and was 99\n", completed.stderr
+        r"\nThe result may differ in its last bits: device_name is .+, and was 'an abacus'\n",
+        completed.stderr,
     )
+
+
+@pytest.mark.skipif(not TAKES_ONEDNN, reason="on this processor torch has no product of oneDNN")
+def test_rest_of_a_run_on_other_threads_ends_in_the_same_bits(unfinished, undisturbed):
+    completed = run("train_base.py", *FLAGS, "--resume", "--threads", "2", cwd=unfinished)
+    assert completed.returncode == 0
+    assert "may differ" not in completed.stderr
+    assert outcome(unfinished / "runs/base") == outcome(undisturbed / "runs/base")
+
+
+def test_threads_are_a_condition_of_a_network_that_depends_on_them(train_images, tmp_path):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    optimizer = optim.Adam(model.parameters())
+    schedule = optim.lr_scheduler.StepLR(optimizer, 1)
+    state = TrainingState(model, optimizer, schedule, Batches(train_images, 100, CPU))
+    dependent = Run(tmp_path, state, nn.CrossEntropyLoss(), {"val_size": 0}, 1, 0)
+    assert dependent.conditions["threads"] == torch.get_num_threads()
 
 
 def test_new_start_says_what_it_replaces(unfinished):

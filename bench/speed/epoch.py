@@ -53,12 +53,13 @@ def improved() -> Parts:
     return ImprovedMNISTClassifier(), criterion, optim.AdamW, {"lr": 1e-3, "weight_decay": 1e-3}
 
 
+RECIPES: dict[str, Recipe] = {"base": base, "improved": improved}
+
+
 def tutorial_epoch(recipe: Recipe, data_dir: Path) -> None:
     """Train for one epoch as tutorials do."""
     model, criterion, optimizer_class, settings = recipe()
-    for name, module in list(model.named_children()):
-        if isinstance(module, nn.Dropout):
-            setattr(model, name, nn.Dropout(module.p))  # torch's own, with its slower masks
+    model = with_own_layers_of_torch(model)
     optimizer = optimizer_class(model.parameters(), **settings)
     dataset = datasets.MNIST(str(data_dir), train=True, transform=train_transform)
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=2)
@@ -73,6 +74,14 @@ def tutorial_epoch(recipe: Recipe, data_dir: Path) -> None:
         running_loss += loss.item()
         correct += (logits.argmax(dim=1) == targets).sum().item()
         total += len(targets)
+
+
+def with_own_layers_of_torch(model: nn.Module) -> nn.Module:
+    """Return the network with ``nn.Dropout`` and its slower masks."""
+    for name, module in list(model.named_children()):
+        if isinstance(module, nn.Dropout):
+            setattr(model, name, nn.Dropout(module.p))
+    return model
 
 
 def project_epoch(recipe: Recipe, batches: Batches) -> None:
@@ -122,7 +131,7 @@ def measure(rounds: int, data_dir: Path, place: Path) -> dict[str, dict[str, lis
     data = load_split(MNIST_SPEC, data_dir, "train")
     batches = Batches(data, BATCH_SIZE, CPU, generator=torch.Generator().manual_seed(0))
     seconds: dict[str, dict[str, list[float]]] = {}
-    for recipe in (base, improved):
+    for recipe in RECIPES.values():
         ways = {
             "tutorial": lambda recipe=recipe: tutorial_epoch(recipe, data_dir),
             "project": lambda recipe=recipe: project_epoch(recipe, batches),

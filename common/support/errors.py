@@ -15,12 +15,13 @@ class SubmissionError(Exception):
     """Why a file cannot be graded, in a sentence for the person who handed it in."""
 
 
-def require_positive(at_most: float = math.inf, **settings: float) -> None:
+def require_positive(at_most: float = math.inf, **settings: float | None) -> None:
     """Refuse settings that are not finite numbers above 0, or above ``at_most``.
 
-    The keywords are the names of the flags. Raises UserError for the first of them.
+    The keywords are the names of the flags; None is a flag that was not given. Raises UserError for
+    the first of them.
     """
     limit = "a finite number above 0" if at_most == math.inf else f"above 0, at most {at_most:g}"
     for name, value in settings.items():
-        if not (0 < value < math.inf and value <= at_most):
+        if value is not None and not (0 < value < math.inf and value <= at_most):
             raise UserError(f"--{name.replace('_', '-')} is {value:g}, but must be {limit}")

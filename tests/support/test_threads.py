@@ -1,0 +1,76 @@
+"""The number of threads is the fastest one, also when that changes. Time here is a fake clock's."""
+
+import pytest
+import torch
+
+from common.support import threads as module
+from common.support.threads import Threads
+
+
+class Machine:
+    """Takes for each step what its number of threads takes, in seconds."""
+
+    def __init__(self, monkeypatch, cores):
+        self.now, self.number = 0.0, cores
+        self.seconds = dict.fromkeys((1, 2, 4, 8), 1.0)
+        monkeypatch.setattr(module.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+        monkeypatch.setattr(torch, "set_num_threads", self.set)
+
+    def set(self, number):
+        self.number = number
+
+    def steps(self, threads, count):
+        """Do steps, and return how many of them each number of threads did."""
+        done = dict.fromkeys(self.seconds, 0)
+        for _ in range(count):
+            done[self.number] += 1
+            self.now += self.seconds[self.number]
+            threads()
+        return done
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    return lambda cores: Machine(monkeypatch, cores)
+
+
+def test_fastest_number_is_taken_and_more_are_not_tried(machine):
+    eight = machine(8)
+    eight.seconds = {1: 4.0, 2: 3.0, 4: 5.0, 8: 60.0}
+    done = eight.steps(Threads(None, adapt=True), 900)
+    assert done[2] > 800
+    assert done[8] <= 1
+
+
+def test_load_that_comes_and_goes_is_followed(machine):
+    two = machine(2)
+    two.seconds = {1: 4.0, 2: 3.0}
+    threads = Threads(None, adapt=True)
+    assert two.steps(threads, 500)[2] > 450
+    two.seconds = {1: 4.0, 2: 20.0}
+    assert two.steps(threads, 500)[1] > 430
+    two.seconds = {1: 4.0, 2: 3.0}
+    two.steps(threads, 1000)
+    assert two.steps(threads, 500)[2] > 450
+
+
+def test_one_slow_step_changes_nothing(machine):
+    two = machine(2)
+    two.seconds = {1: 4.0, 2: 3.0}
+    threads = Threads(None, adapt=True)
+    two.steps(threads, 200)
+    two.now += 1000  # an epoch has ended, and the network was validated
+    assert two.steps(threads, 300)[2] == 300
+
+
+@pytest.mark.parametrize(
+    ("number", "adapt", "found"), [(3, True, 3), (3, False, 3), (None, False, 8)]
+)
+def test_number_that_is_given_or_needed_stays_and_is_undone(machine, number, adapt, found):
+    eight = machine(8)
+    eight.seconds[3] = 1.0
+    threads = Threads(number, adapt)
+    assert eight.steps(threads, 100)[found] == 100
+    threads.restore()
+    assert eight.number == 8
