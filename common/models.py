@@ -53,50 +53,6 @@ class Dropout(nn.Dropout):
         return x * keep.div_(1 - self.p).to(x.dtype)
 
 
-# Compiled into torch for x86 processors; torch.compile relies on it too.
-TAKES_ONEDNN = (
-    torch.backends.mkldnn.is_available()
-    and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
-    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-)
-
-
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x [N, K] times weight [M, K] transposed, plus bias [M], by oneDNN: float32 [N, M]."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-
-
-class _OneDNNLinear(torch.autograd.Function):
-    """x W^T + b and its gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(x, weight)
-        return product(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:  # noqa: ANN401
-        x, weight = ctx.saved_tensors
-        of_x = product(gradient, weight.t()) if ctx.needs_input_grad[0] else None
-        return of_x, product(gradient.t(), x.t()), gradient.sum(dim=0)
-
-
-class Linear(nn.Linear):
-    """``nn.Linear``, whose result does not depend on the number of threads.
-
-    On the CPU torch multiplies float32 by MKL. oneDNN, which is in torch as well, adds up each
-    value of a product in one order, whatever the number of threads; and where a processor of AMD
-    has vectors of 512 bits it is up to twice as fast, because MKL uses half of them
-    (docs/results.md, "Speed").
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x W^T + b [N, out_features] for x [N, in_features]."""
-        if TAKES_ONEDNN and x.device.type == "cpu" and x.dtype == torch.float32:
-            return _OneDNNLinear.apply(x, self.weight, self.bias)
-        return super().forward(x)
-
-
 class BatchNorm1d(nn.BatchNorm1d):
     """``nn.BatchNorm1d``, whose result does not depend on the number of threads.
 
@@ -155,11 +111,11 @@ class MNISTClassifier(nn.Module):
         self.num_hidden = len(hidden_sizes)
         sizes = [input_size, *hidden_sizes]
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
-            self.add_module(f"fc{layer}", Linear(fan_in, fan_out))
+            self.add_module(f"fc{layer}", nn.Linear(fan_in, fan_out))
             if self.batch_norm:
                 self.add_module(f"bn{layer}", BatchNorm1d(fan_out))
             self.add_module(f"dropout{layer}", Dropout(dropout_rate))
-        self.add_module(f"fc{self.num_hidden + 1}", Linear(sizes[-1], num_classes))
+        self.add_module(f"fc{self.num_hidden + 1}", nn.Linear(sizes[-1], num_classes))
         initialize_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -228,9 +184,13 @@ def initialize_weights(model: nn.Module) -> None:
 
 
 def is_independent_of_threads(model: nn.Module) -> bool:
-    """Tell whether the number of threads changes nothing in what this network learns on the CPU."""
+    """Tell whether what the network learns is the same to the bit, on any number of threads.
+
+    That is known of linear layers that ``common.support.processor`` lets oneDNN multiply, and of
+    the layers of this file.
+    """
     with_weights = (one for one in model.modules() if list(one.parameters(recurse=False)))
-    return TAKES_ONEDNN and all(isinstance(one, Linear | BatchNorm1d) for one in with_weights)
+    return all(isinstance(one, nn.Linear | BatchNorm1d) for one in with_weights)
 
 
 def model_args(model: nn.Module) -> dict[str, Any]:

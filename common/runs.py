@@ -30,8 +30,8 @@ from common.support.cli import DeferredSignals, Stopped, command_line
 from common.support.environment import describe_environment, seed_rank, versions
 from common.support.errors import UserError
 from common.support.files import folder_lock, read_json, require_target, write_json
+from common.support.processor import Threads, multiply_by_mkl, multiply_by_onednn
 from common.support.text import differences, json_text, terminal_safe
-from common.support.threads import Threads
 
 # Two runs that agree in these do the same arithmetic in the same order.
 _CONDITIONS = ("torch", "device", "device_name", "threads", "world_size")
@@ -87,7 +87,8 @@ class Run:
         # As JSON has it, so that it can be compared with what an earlier run wrote.
         self.recipe = json.loads(json.dumps(recipe))
         device = self.batches.targets.device
-        is_same = device.type == "cpu" and is_independent_of_threads(self.model)
+        on_cpu = device.type == "cpu"
+        is_same = on_cpu and is_independent_of_threads(self.model) and multiply_by_onednn()
         self.threads = Threads(threads, adapt=is_same and distributed.world_size() == 1)
         self.environment = describe_environment(device)
         self.conditions = {key: self.environment[key] for key in _CONDITIONS}
@@ -107,6 +108,7 @@ class Run:
 
     def __enter__(self) -> "Run":
         with contextlib.ExitStack() as entered:
+            entered.callback(multiply_by_mkl)
             entered.callback(self.threads.restore)
             if distributed.is_main_process():
                 entered.enter_context(folder_lock(self.folder, "name another --output-dir"))

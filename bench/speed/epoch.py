@@ -7,8 +7,11 @@
   gradients);
 - saving: the write after each epoch that lets a training resume, as a share of the epoch.
 
-They take turns in each round, so that a slow moment of a shared machine affects all of them; the
-ratios are those of the fastest rounds. Prints a table, and writes JSON with --output.
+A second table has the parts of a step, measured by adding one part at a time
+(``bench.speed.parts``).
+
+All of them take turns in each round, so that a slow moment of a shared machine affects all of them;
+the ratios are those of the fastest rounds. Prints tables, and writes JSON with --output.
 """
 
 import statistics
@@ -19,11 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn, optim
+from torch import nn, optim
 from torch.utils.data import DataLoader
 from torchvision import datasets
 from tqdm import tqdm
 
+from bench.speed.parts import PARTS, Parts, Recipe, cumulative_steps, matrix_products
 from common.checkpoints import TrainingState
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST, MNIST_SPEC
@@ -33,13 +37,16 @@ from common.support.cli import ArgumentParser, run_script
 from common.support.environment import describe_environment
 from common.support.errors import ALL_PASSED, require_positive
 from common.support.files import write_json
+from common.support.processor import multiply_by_mkl, multiply_by_onednn
 from common.transforms import train_transform
 
 BATCH_SIZE = 64
+PART_STEPS = 200
 CPU = torch.device("cpu")
 
-Parts = tuple[nn.Module, nn.Module, Callable[..., optim.Optimizer], dict[str, float]]
-Recipe = Callable[[], Parts]
+Ways = dict[str, Callable[[], object]]
+# Of each round, by recipe and by way or part.
+Seconds = dict[str, dict[str, list[float]]]
 
 
 def base() -> Parts:
@@ -58,6 +65,7 @@ RECIPES: dict[str, Recipe] = {"base": base, "improved": improved}
 
 def tutorial_epoch(recipe: Recipe, data_dir: Path) -> None:
     """Train for one epoch as tutorials do."""
+    multiply_by_mkl()
     model, criterion, optimizer_class, settings = recipe()
     model = with_own_layers_of_torch(model)
     optimizer = optimizer_class(model.parameters(), **settings)
@@ -86,6 +94,7 @@ def with_own_layers_of_torch(model: nn.Module) -> nn.Module:
 
 def project_epoch(recipe: Recipe, batches: Batches) -> None:
     """Train for one epoch with this project's loop."""
+    multiply_by_onednn()
     model, criterion, optimizer_class, settings = recipe()
     optimizer = optimizer_class(model.parameters(), **settings, fused=True)
     train_one_epoch(model, batches, criterion, optimizer, epoch=1)
@@ -93,24 +102,11 @@ def project_epoch(recipe: Recipe, batches: Batches) -> None:
 
 def floor_epoch(recipe: Recipe, num_samples: int) -> None:
     """Compute only the epoch's matrix products, into preallocated memory."""
+    multiply_by_onednn()
     layers = [m for m in recipe()[0].modules() if isinstance(m, nn.Linear)]
-    products = matrix_products(layers)
+    compute = matrix_products(layers, BATCH_SIZE)
     for _ in range(-(-num_samples // BATCH_SIZE)):
-        for left, right, out in products:
-            torch.mm(left, right, out=out)
-
-
-def matrix_products(layers: list[nn.Linear]) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Return operands and outputs for one step: forward, weight gradients, input gradients."""
-    weights = [layer.weight.detach() for layer in layers]
-    inputs = [torch.randn(BATCH_SIZE, weight.shape[1]) for weight in weights]
-    gradients = [torch.randn(BATCH_SIZE, weight.shape[0]) for weight in weights]
-    step = list(zip(inputs, weights, gradients, strict=True))
-    forward = [(x, w.t(), torch.empty_like(g)) for x, w, g in step]
-    weight_gradients = [(g.t(), x, torch.empty_like(w)) for x, w, g in step]
-    # The images themselves need no gradient.
-    input_gradients = [(g, w, torch.empty_like(x)) for x, w, g in step[1:]]
-    return forward + weight_gradients + input_gradients
+        compute()
 
 
 def saving(recipe: Recipe, place: Path) -> Callable[[], None]:
@@ -126,28 +122,36 @@ def saving(recipe: Recipe, place: Path) -> Callable[[], None]:
     return lambda: state.save(place / "training_state.pth", more={})
 
 
-def measure(rounds: int, data_dir: Path, place: Path) -> dict[str, dict[str, list[float]]]:
-    """Return the seconds of each round, by recipe and by way to do it."""
-    data = load_split(MNIST_SPEC, data_dir, "train")
+def ways_of(recipe: Recipe, data: LabelledImages, data_dir: Path, place: Path) -> Ways:
+    """Return the ways to do an epoch, and what a saved state costs."""
     batches = Batches(data, BATCH_SIZE, CPU, generator=torch.Generator().manual_seed(0))
-    seconds: dict[str, dict[str, list[float]]] = {}
-    for recipe in RECIPES.values():
-        ways = {
-            "tutorial": lambda recipe=recipe: tutorial_epoch(recipe, data_dir),
-            "project": lambda recipe=recipe: project_epoch(recipe, batches),
-            "floor": lambda recipe=recipe: floor_epoch(recipe, len(data)),
-            "saving": saving(recipe, place),
-        }
-        times = seconds[recipe.__name__] = {way: [] for way in ways}
-        for _ in tqdm(range(rounds), desc=recipe.__name__, disable=None, leave=False):
-            for way, epoch in ways.items():
-                started = time.perf_counter()
-                epoch()
-                times[way].append(time.perf_counter() - started)
-    return seconds
+    return {
+        "tutorial": lambda: tutorial_epoch(recipe, data_dir),
+        "project": lambda: project_epoch(recipe, batches),
+        "floor": lambda: floor_epoch(recipe, len(data)),
+        "saving": saving(recipe, place),
+    }
 
 
-def table(seconds: dict[str, dict[str, list[float]]]) -> str:
+def parts_of(recipe: Recipe, data: LabelledImages) -> Ways:
+    """Return 200 steps with one part after the other."""
+    few = data.select(np.arange(PART_STEPS * BATCH_SIZE))
+    batches = Batches(few, BATCH_SIZE, CPU, generator=torch.Generator().manual_seed(0))
+    return cumulative_steps(recipe, batches)
+
+
+def measure(ways: Ways, rounds: int, name: str) -> dict[str, list[float]]:
+    """Return the seconds of each round, by way; the ways take turns."""
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in tqdm(range(rounds), desc=name, disable=None, leave=False):
+        for way, epoch in ways.items():
+            started = time.perf_counter()
+            epoch()
+            times[way].append(time.perf_counter() - started)
+    return times
+
+
+def table(seconds: Seconds) -> str:
     """Return the fastest and the median time of each way, and the ratios of the fastest."""
     lines = ["recipe    way        fastest, s  median, s"]
     for recipe, ways in seconds.items():
@@ -164,24 +168,53 @@ def table(seconds: dict[str, dict[str, list[float]]]) -> str:
     return "\n".join(lines)
 
 
+def table_of_parts(seconds: Seconds) -> str:
+    """Return what each part adds to a step, in microseconds, by the fastest rounds."""
+    steps = {
+        recipe: {part: 1e6 * min(times) / PART_STEPS for part, times in parts.items()}
+        for recipe, parts in seconds.items()
+    }
+    lines = [f"{'microseconds a step':27}" + "".join(f"{recipe:>9}" for recipe in steps)]
+    before = dict.fromkeys(steps, 0.0)
+    for part in PARTS:
+        line = f"{part:27}"
+        for recipe, parts in steps.items():
+            line += f"{parts[part] - before[recipe]:9.0f}" if part in parts else f"{'':9}"
+            before[recipe] = parts.get(part, before[recipe])
+        lines.append(line.rstrip())
+    return "\n".join([*lines, f"{'all':27}" + "".join(f"{all_:9.0f}" for all_ in before.values())])
+
+
 def main() -> int:
     """Measure, print, and write what was measured."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="epochs of each way")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="that compute")
     parser.add_argument("--data-dir", type=Path, default="data", help="folder of the data set")
     parser.add_argument("--output", metavar="FILE", type=Path, help="also write JSON to this file")
     args = parser.parse_args()
-    require_positive(rounds=args.rounds)
+    require_positive(rounds=args.rounds, threads=args.threads)
+    torch.set_num_threads(args.threads)
+    data = load_split(MNIST_SPEC, args.data_dir, "train")
+    seconds: Seconds = {}
+    parts: Seconds = {}
     with tempfile.TemporaryDirectory() as place:
-        seconds = measure(args.rounds, args.data_dir, Path(place))
+        for name, recipe in RECIPES.items():
+            ways = ways_of(recipe, data, args.data_dir, Path(place))
+            seconds[name] = measure(ways, args.rounds, name)
+            few = parts_of(recipe, data)
+            parts[name] = measure(few, 3 * args.rounds, f"{name}, parts of a step")
     environment = describe_environment(CPU)
     print(
         f"{environment['device_name']}, {environment['threads']} threads, torch {torch.__version__}"
     )
     print(f"{args.rounds} rounds, 60,000 images, batches of {BATCH_SIZE}\n")
     print(table(seconds))
+    print()
+    print(table_of_parts(parts))
     if args.output:
-        write_json(args.output, {"environment": environment, "seconds": seconds})
+        content = {"environment": environment, "seconds": seconds, "parts": parts}
+        write_json(args.output, content)
     return ALL_PASSED
 
 

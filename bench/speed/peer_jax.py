@@ -14,7 +14,8 @@ import numpy as np
 from jax import Array, lax
 from torch import nn, optim
 
-from bench.speed.epoch import BATCH_SIZE, Parts
+from bench.speed.epoch import BATCH_SIZE
+from bench.speed.parts import Parts
 from common.data.arrays import LabelledImages
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # torch's defaults

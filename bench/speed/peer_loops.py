@@ -1,8 +1,9 @@
 """One peer in a process of its own: prepares, then trains an epoch for each line that it is sent.
 
 Started by ``bench.speed.peers`` as a process with a name, a recipe and the folder of the data set.
-The answer to each line of standard input is a line with the seconds of an epoch; the first epoch
-compiles what is to be compiled. A peer is imported only by the function that needs it.
+It writes a line when it is ready, and then for each line of standard input one with the seconds of
+an epoch; the first epoch compiles what is to be compiled. A peer is imported only by the function
+that needs it.
 """
 
 import logging
@@ -27,7 +28,9 @@ from bench.speed.epoch import (
 )
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
-from common.loops import Batches, train_one_epoch
+from common.loops import Batches, Progress, train_one_epoch
+from common.models import is_independent_of_threads
+from common.support.processor import Threads, multiply_by_onednn
 from common.transforms import normalize
 
 Epoch = Callable[[], object]
@@ -39,11 +42,14 @@ def floor(recipe: str, data: LabelledImages, data_dir: Path) -> Epoch:
 
 
 def project(recipe: str, data: LabelledImages, data_dir: Path) -> Epoch:
-    """Return this project's loop."""
+    """Return this project's loop, with the threads that a training script would have."""
     model, criterion, optimizer_class, settings = RECIPES[recipe]()
     optimizer = optimizer_class(model.parameters(), **settings, fused=True)
     batches = Batches(data, BATCH_SIZE, CPU, generator=torch.Generator().manual_seed(0))
-    return lambda: train_one_epoch(model, batches, criterion, optimizer, epoch=1)
+    threads = Threads(None, adapt=multiply_by_onednn() and is_independent_of_threads(model))
+    return lambda: train_one_epoch(
+        model, batches, criterion, optimizer, epoch=1, progress=Progress(after_step=threads)
+    )
 
 
 def tutorial(recipe: str, data: LabelledImages, data_dir: Path) -> Epoch:
@@ -143,6 +149,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="lightning")
     data = load_split(MNIST_SPEC, Path(data_dir), "train")
     epoch = PEERS[name](recipe, data, Path(data_dir))
+    print("ready", flush=True)
     for _ in sys.stdin:
         started = time.perf_counter()
         epoch()

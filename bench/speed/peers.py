@@ -4,7 +4,7 @@ Each peer is a process of its own, so that no library's threads are in another's
 them only one computes at a time. They take turns in each round, and the fastest round of each
 counts. All of them have the same network, batches of 64, dropout, optimizer and images; what a
 peer does not do stands beside its row. The first epoch of each is not counted: what it took
-longer is what compiling took.
+longer than the others is what compiling took.
 
 - floor: the matrix products alone, see ``bench.speed.epoch``;
 - project: this project's loop; tutorial: the loop of tutorials;
@@ -91,15 +91,20 @@ class Peer:
             text=True,
         )
 
+    def answer(self) -> str:
+        """Return its next line. Raises UserError if the process has ended."""
+        assert self.process.stdout
+        if not (line := self.process.stdout.readline()):
+            raise UserError(f"the process of {self.name} has ended with {self.process.wait()}")
+        return line
+
     def epoch(self) -> float:
         """Return the seconds of one more epoch. Raises UserError if the process has ended."""
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write("\n")
             self.process.stdin.flush()
-        if not (answer := self.process.stdout.readline()):
-            raise UserError(f"the process of {self.name} has ended with {self.process.wait()}")
-        return float(answer)
+        return float(self.answer())
 
     def end(self) -> None:
         """End the process."""
@@ -109,11 +114,13 @@ class Peer:
 
 @contextlib.contextmanager
 def started(names: list[str], recipe: str, data_dir: Path, threads: int) -> Iterator[list[Peer]]:
-    """Start the processes of these peers, and end them all."""
+    """Start the processes of these peers, wait until all are ready, and end them all."""
     with contextlib.ExitStack() as stack:
         peers = [Peer(name, recipe, data_dir, threads) for name in names]
         for peer in peers:
             stack.callback(peer.end)
+        for peer in peers:
+            peer.answer()
         yield peers
 
 

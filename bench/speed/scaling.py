@@ -30,7 +30,8 @@ import torch
 import torch.distributed
 from torch import nn
 
-from bench.speed.epoch import CPU, Recipe, base, improved
+from bench.speed.epoch import CPU, base, improved
+from bench.speed.parts import Recipe
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
 from common.loops import Batches

@@ -1,10 +1,10 @@
-"""The number of threads is the fastest one, also when that changes. Time here is a fake clock's."""
+"""The products are those of float32; the number of threads is the fastest one, by a fake clock."""
 
 import pytest
 import torch
 
-from common.support import threads as module
-from common.support.threads import Threads
+from common.support import processor
+from common.support.processor import Threads, multiply_by_mkl, multiply_by_onednn
 
 
 class Machine:
@@ -13,7 +13,7 @@ class Machine:
     def __init__(self, monkeypatch, cores):
         self.now, self.number = 0.0, cores
         self.seconds = dict.fromkeys((1, 2, 4, 8), 1.0)
-        monkeypatch.setattr(module.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(processor.time, "perf_counter", lambda: self.now)
         monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
         monkeypatch.setattr(torch, "set_num_threads", self.set)
 
@@ -74,3 +74,20 @@ def test_number_that_is_given_or_needed_stays_and_is_undone(machine, number, ada
     assert eight.steps(threads, 100)[found] == 100
     threads.restore()
     assert eight.number == 8
+
+
+def test_products_by_onednn_are_those_of_float32():
+    torch.manual_seed(0)
+    left, right = torch.randn(64, 784), torch.randn(784, 512)
+    exact = left.double() @ right.double()
+    if multiply_by_onednn():
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+    assert (left @ right - exact).abs().max() < 1e-4  # rounded to bfloat16 it would be 0.2
+    multiply_by_mkl()
+    assert torch.backends.mkldnn.matmul.fp32_precision == "none"
+
+
+def test_processor_that_would_round_keeps_mkl(monkeypatch):
+    monkeypatch.setattr(torch, "equal", lambda *_: False)
+    assert not multiply_by_onednn()
+    assert torch.backends.mkldnn.matmul.fp32_precision == "none"

@@ -1,4 +1,4 @@
-"""How many threads compute: as many as are fastest at the moment."""
+"""What a training makes of the processor: who multiplies its matrices, on how many threads."""
 
 import statistics
 import time
@@ -6,12 +6,42 @@ from collections.abc import Generator
 
 import torch
 
+# A number that float32 holds, and bfloat16 rounds to 1.
+_FINE = 1 + 2**-12
+
 # Steps that a number of threads is tried for, after some that may still prepare their kernels.
 _TRIED, _SETTLING = 15, 3
 # Steps after which other numbers are tried again, because the machine may have become idle.
 _KEPT = 1000
 # So many times slower than when it was chosen, a number of threads is to be chosen anew.
 _SLOWER = 1.5
+
+
+def multiply_by_onednn() -> bool:
+    """Let oneDNN multiply matrices of float32 on the CPU, and tell whether it does.
+
+    torch takes MKL for them, which on processors of AMD uses half of a vector of 512 bits: where
+    these are computed at once, oneDNN, which is in torch as well, is twice as fast. Its sums have
+    one order whatever the number of threads (docs/results.md, "Speed").
+
+    torch has oneDNN behind a setting that allows rounding to bfloat16. Where the processor would do
+    that (Intel's AMX), MKL stays: a recipe is one of float32.
+    """
+    if not (
+        torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    ):
+        return False
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
+    fine = torch.full((64, 512), _FINE)
+    if torch.equal(fine @ torch.eye(512), fine):
+        return True
+    multiply_by_mkl()
+    return False
+
+
+def multiply_by_mkl() -> None:
+    """Let MKL multiply matrices of float32 on the CPU, as torch does by itself."""
+    torch.backends.mkldnn.matmul.fp32_precision = "none"  # type: ignore[attr-defined]
 
 
 class Threads:
