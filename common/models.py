@@ -45,10 +45,9 @@ class Dropout(nn.Dropout):
         """Return ``x`` (float, any shape) with dropped values in training, else ``x`` itself."""
         if not self.training or x.device.type != "cpu" or self.p in (0, 1):
             return super().forward(x)
-        whole = torch.iinfo(torch.int64)
-        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(whole.min, None)
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         # Equally likely from -32,768 to 32,767.
-        numbers = bits.view(torch.int16)[: x.numel()].view(x.shape)
+        numbers = bits.view(torch.int16)[: x.numel()].view_as(x)
         keep = numbers.to(torch.float32).ge_(2**16 * self.p - 2**15)
         return x * keep.div_(1 - self.p).to(x.dtype)
 

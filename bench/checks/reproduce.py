@@ -1,6 +1,6 @@
 """Train both recipes again and compare with the recorded runs, bench/results/reproduction.json.
 
-If torch, numpy, processor family, threads and device are those of the record, weights and
+If torch, numpy, processor family and device are those of the record, weights and
 accuracies must be the same to the bit. If not, the accuracies must be within the record's 95 %
 intervals. The last line says which of the two was compared. Ends with exit status 1 if a run is
 not reproduced.
@@ -23,7 +23,7 @@ from common.support.files import read_json, write_json
 
 RECORD = REPOSITORY / "bench/results/reproduction.json"
 RECIPES = ("base", "improved")
-CONDITIONS = ("torch", "numpy", "processor_family", "threads", "device")
+CONDITIONS = ("torch", "numpy", "processor_family", "device")
 
 
 def digest_of_weights(path: Path) -> str:

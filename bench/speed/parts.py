@@ -16,14 +16,14 @@ Recipe = Callable[[], Parts]
 Steps = Callable[[], object]
 
 # In the order in which they are added.
-PRODUCTS, LAYERS, BATCH_NORM, DROPOUT, LOSS, OPTIMIZER, BATCHES, LOOP = PARTS = (
+PRODUCTS, LAYERS, BATCH_NORM, DROPOUT, LOSS, BATCHES, OPTIMIZER, LOOP = PARTS = (
     "matrix products",
     "autograd, biases and ReLU",
     "batch normalisation",
     "dropout",
     "loss",
-    "optimizer",
     "making the batch",
+    "optimizer",
     "the rest of the loop",
 )
 LEFT_OUT = {nn.BatchNorm1d: BATCH_NORM, nn.Dropout: DROPOUT}
