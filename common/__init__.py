@@ -14,7 +14,7 @@ The rooms behind it:
 - ``data``: the catalog of data sets, their files, their images as arrays; no torch;
 - ``grading``: from submissions to an evaluation, each file in a process of its own;
 - ``reporting``: from evaluations to text, figures and pages; no torch;
-- ``support``: files, errors, text, command lines, schemas, environment, torchrun.
+- ``support``: files, errors, text, command lines, schemas, environment, processor, torchrun.
 
 A module imports only what is below it in this picture; ``tests/test_layers.py`` holds the rule.
 

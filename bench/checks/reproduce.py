@@ -1,9 +1,8 @@
 """Train both recipes again and compare with the recorded runs, bench/results/reproduction.json.
 
-If torch, numpy, processor family and device are those of the record, weights and
-accuracies must be the same to the bit. If not, the accuracies must be within the record's 95 %
-intervals. The last line says which of the two was compared. Ends with exit status 1 if a run is
-not reproduced.
+If torch, numpy, processor family and device are those of the record, weights and accuracies must be
+the same to the bit. If not, the accuracies must be within the record's 95 % intervals. The last
+line says which of the two was compared. Ends with exit status 1 if a run is not reproduced.
 """
 
 import hashlib

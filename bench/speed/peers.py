@@ -109,7 +109,8 @@ class Peer:
     def end(self) -> None:
         """End the process."""
         self.process.kill()
-        self.process.wait()
+        with self.process:  # closes its streams, and waits for its end
+            pass
 
 
 @contextlib.contextmanager
