@@ -9,8 +9,8 @@ import torch
 # A number that float32 holds, and bfloat16 rounds to 1.
 _FINE = 1 + 2**-12
 
-# Steps that a number of threads is tried for, after some that may still prepare their kernels.
-_TRIED, _SETTLING = 15, 3
+# Two numbers of threads are compared in turns, by steps that follow on some that settle in.
+_TURNS, _SETTLING, _TIMED = 3, 2, 6
 # Steps after which other numbers are tried again, because the machine may have become idle.
 _KEPT = 1000
 # So many times slower than when it was chosen, a number of threads is to be chosen anew.
@@ -50,7 +50,7 @@ class Threads:
     Threads that share the work of a step wait for each other dozens of times in it. If another
     process takes one of the cores, all of them wait for the thread that it has pushed aside: on two
     cores a step then takes five times as long, and on one thread no longer than before. So the
-    numbers 1, 2, 4, ... are tried for a few steps each, as long as the next is faster.
+    numbers 1, 2, 4, ... are held against each other for a few steps, as long as the next is faster.
 
     Call it once after each step.
 
@@ -82,30 +82,38 @@ class Threads:
 
 def _choose(most: int) -> Generator[None, None, None]:
     """Set the number of threads, and go on by a step at each ``yield``."""
+    numbers = [2**exponent for exponent in range((most - 1).bit_length())] + [most]
     while True:
-        fastest, seconds = most, float("inf")
-        for number in (*_powers_of_two(most), most):
+        fastest = 1
+        for number in numbers[1:]:
+            winner, seconds = yield from _faster(fastest, number)
+            if winner == fastest:
+                break
+            fastest = winner
+        torch.set_num_threads(fastest)
+        for _ in range(_KEPT // _TIMED):
+            if statistics.median((yield from _steps(_TIMED))) > _SLOWER * seconds:
+                break
+
+
+def _faster(*numbers: int) -> Generator[None, None, tuple[int, float]]:
+    """Return which number of threads is the fastest, and the median seconds of its steps."""
+    seconds: dict[int, list[float]] = {number: [] for number in numbers}
+    for _ in range(_TURNS):
+        for number in numbers:
             torch.set_num_threads(number)
             yield from _steps(_SETTLING)
-            tried = yield from _steps(_TRIED)
-            if tried >= seconds:
-                break
-            fastest, seconds = number, tried
-        torch.set_num_threads(fastest)
-        for _ in range(_KEPT // _TRIED):
-            if (yield from _steps(_TRIED)) > _SLOWER * seconds:
-                break
+            seconds[number] += yield from _steps(_TIMED)
+    medians = {number: statistics.median(times) for number, times in seconds.items()}
+    fastest = min(medians, key=medians.__getitem__)
+    return fastest, medians[fastest]
 
 
-def _powers_of_two(end: int) -> list[int]:
-    return [2**exponent for exponent in range((end - 1).bit_length())]
-
-
-def _steps(count: int) -> Generator[None, None, float]:
-    """Let steps go by, and return the median of their seconds."""
+def _steps(count: int) -> Generator[None, None, list[float]]:
+    """Let steps go by, and return the seconds of each."""
     seconds = []
     for _ in range(count):
         started = time.perf_counter()
         yield
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+    return seconds

@@ -41,6 +41,7 @@ def test_fastest_number_is_taken_and_more_are_not_tried(machine):
     done = eight.steps(Threads(None, adapt=True), 900)
     assert done[2] > 800
     assert done[8] <= 1
+    assert done[4] <= 24
 
 
 def test_load_that_comes_and_goes_is_followed(machine):
