@@ -20,9 +20,9 @@ _SLOWER = 1.5
 def multiply_by_onednn() -> bool:
     """Let oneDNN multiply matrices of float32 on the CPU, and tell whether it does.
 
-    torch takes MKL for them. oneDNN, which is in torch as well, is as fast or, on some processors of
-    AMD, twice as fast, and its sums have one order whatever the number of threads (docs/results.md,
-    "Speed").
+    torch takes MKL for them. oneDNN, which is in torch as well, is as fast or, on some processors
+    of AMD, twice as fast, and its sums have one order whatever the number of threads
+    (docs/results.md, "Speed").
 
     torch has oneDNN behind a setting that allows rounding to bfloat16. Where the processor would do
     that (Intel's AMX), MKL stays: a recipe is one of float32.
