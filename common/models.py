@@ -37,7 +37,7 @@ class Dropout(nn.Dropout):
     Sets each value to zero with probability ``p`` in training, and divides the others by 1 - p so
     that their sum keeps its expectation (Srivastava et al. 2014, JMLR 15). ``nn.Dropout`` draws
     its mask with ``bernoulli_``, a random number for each value. Here a random number of 64 bits
-    decides four values, each by 16 bits: ``p`` is met to 1 / 65,536, in a sixth of the time
+    decides four values, each by 16 bits: ``p`` is met to 1 / 65,536, in a fifth of the time
     (docs/results.md, "Speed", has the command that shows it).
     """
 

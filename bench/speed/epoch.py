@@ -85,10 +85,12 @@ def tutorial_epoch(recipe: Recipe, data_dir: Path) -> None:
 
 
 def with_own_layers_of_torch(model: nn.Module) -> nn.Module:
-    """Return the network with ``nn.Dropout`` and its slower masks."""
+    """Return the network with torch's own dropout and batch normalisation."""
     for name, module in list(model.named_children()):
         if isinstance(module, nn.Dropout):
             setattr(model, name, nn.Dropout(module.p))
+        if isinstance(module, nn.BatchNorm1d):
+            setattr(model, name, nn.BatchNorm1d(module.num_features))
     return model
 
 
@@ -189,12 +191,10 @@ def main() -> int:
     """Measure, print, and write what was measured."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="epochs of each way")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="that compute")
     parser.add_argument("--data-dir", type=Path, default="data", help="folder of the data set")
     parser.add_argument("--output", metavar="FILE", type=Path, help="also write JSON to this file")
     args = parser.parse_args()
-    require_positive(rounds=args.rounds, threads=args.threads)
-    torch.set_num_threads(args.threads)
+    require_positive(rounds=args.rounds)
     data = load_split(MNIST_SPEC, args.data_dir, "train")
     seconds: Seconds = {}
     parts: Seconds = {}

@@ -21,11 +21,10 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from bench.runs import REPOSITORY
@@ -38,18 +37,12 @@ from common.support.files import write_json
 FOLDER = REPOSITORY / ".venv/peers"
 
 # Without their dependencies, most of which (torch, numpy) are there already in one version.
-PACKAGES = {
-    "jax": ["jax", "jaxlib", "ml_dtypes", "opt_einsum"],
-    "keras": ["keras", "absl-py", "rich", "namex", "optree", "h5py", "markdown-it-py", "mdurl"],
-    "lightning": [
-        "lightning",
-        "pytorch-lightning",
-        "lightning-utilities",
-        "torchmetrics",
-        "pyyaml",
-    ],
-}
-# What each peer needs of them, and what it does not do.
+PACKAGES = (
+    *("jax", "jaxlib", "ml_dtypes", "opt_einsum"),
+    *("keras", "absl-py", "rich", "namex", "optree", "h5py", "markdown-it-py", "mdurl"),
+    *("lightning", "pytorch-lightning", "lightning-utilities", "torchmetrics", "pyyaml"),
+)
+# What each peer needs of them.
 NEEDS = {
     "floor": [],
     "project": [],
@@ -60,6 +53,7 @@ NEEDS = {
     "lightning": ["lightning"],
     "keras-torch": ["keras"],
 }
+# What each peer does not do, or does in another way.
 REMARKS = {
     "floor": "matrix products alone",
     "jax": "no progress; leaves out a last, smaller batch",
@@ -73,13 +67,12 @@ REMARKS = {
 class Peer:
     """A process that trains an epoch each time it is asked to."""
 
-    def __init__(self, name: str, recipe: str, data_dir: Path, threads: int) -> None:
+    def __init__(self, name: str, recipe: str, data_dir: Path) -> None:
         self.name = name
         environment = {
             **os.environ,
             "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{FOLDER}",
             "KERAS_BACKEND": name.removeprefix("keras-"),
-            "OMP_NUM_THREADS": str(threads),
         }
         command = [sys.executable, "-m", "bench.speed.peer_loops", name, recipe, str(data_dir)]
         self.process = subprocess.Popen(
@@ -114,10 +107,10 @@ class Peer:
 
 
 @contextlib.contextmanager
-def started(names: list[str], recipe: str, data_dir: Path, threads: int) -> Iterator[list[Peer]]:
+def started(names: list[str], recipe: str, data_dir: Path) -> Iterator[list[Peer]]:
     """Start the processes of these peers, wait until all are ready, and end them all."""
     with contextlib.ExitStack() as stack:
-        peers = [Peer(name, recipe, data_dir, threads) for name in names]
+        peers = [Peer(name, recipe, data_dir) for name in names]
         for peer in peers:
             stack.callback(peer.end)
         for peer in peers:
@@ -126,11 +119,11 @@ def started(names: list[str], recipe: str, data_dir: Path, threads: int) -> Iter
 
 
 def measure(
-    names: list[str], recipe: str, data_dir: Path, threads: int, rounds: int
+    names: list[str], recipe: str, data_dir: Path, rounds: int
 ) -> dict[str, dict[str, Any]]:
     """Return the seconds of the first epoch and of the later ones, by peer."""
     seconds: dict[str, dict[str, Any]] = {}
-    with started(names, recipe, data_dir, threads) as peers:
+    with started(names, recipe, data_dir) as peers:
         for peer in tqdm(peers, desc=f"{recipe}: starting", disable=None, leave=False):
             seconds[peer.name] = {"first": peer.epoch(), "later": []}
         for _ in tqdm(range(rounds), desc=recipe, disable=None, leave=False):
@@ -162,9 +155,8 @@ def installed() -> dict[str, str]:
 
 def install() -> None:
     """Install the peers into a folder of their own. Raises UserError if pip fails."""
-    packages = sorted({package for packages in PACKAGES.values() for package in packages})
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
-    if subprocess.run([*command, "--target", str(FOLDER), *packages]).returncode != 0:
+    if subprocess.run([*command, "--target", str(FOLDER), *PACKAGES]).returncode != 0:
         raise UserError("pip could not install the peers; what it says stands above")
 
 
@@ -174,12 +166,11 @@ def main() -> int:
     flag = parser.add_argument
     flag("--install", action="store_true", help="first install the peers into .venv/peers")
     flag("--rounds", type=int, default=5, help="epochs of each peer")
-    flag("--threads", type=int, default=torch.get_num_threads(), help="of torch")
     flag("--recipe", choices=RECIPES, action="append", help="only this one (default: both)")
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     flag("--output", metavar="FILE", type=Path, help="also write JSON to this file")
     args = parser.parse_args()
-    require_positive(rounds=args.rounds, threads=args.threads)
+    require_positive(rounds=args.rounds)
     if args.install:
         install()
     versions = installed()
@@ -187,14 +178,14 @@ def main() -> int:
     if missing := [name for name in NEEDS if name not in names]:
         print(f"Not installed, and left out (--install installs them): {', '.join(missing)}\n")
     environment = describe_environment(CPU)
-    shown = {"torch": environment["torch"], **versions}
-    print(f"{environment['device_name']}, {os.cpu_count()} cores, {args.threads} threads of torch")
+    shown = {"torch": environment["torch"], "scikit-learn": version("scikit-learn"), **versions}
+    print(f"{environment['device_name']}, {os.cpu_count()} cores")
     named = ("torch", "jax", "keras", "lightning", "scikit-learn")
     print(", ".join(f"{name} {shown[name]}" for name in named if name in shown))
     seconds = {}
     for recipe in args.recipe or RECIPES:
         chosen = [name for name in names if (name, recipe) != ("scikit-learn", "improved")]
-        seconds[recipe] = measure(chosen, recipe, args.data_dir, args.threads, args.rounds)
+        seconds[recipe] = measure(chosen, recipe, args.data_dir, args.rounds)
         print(f"\n{recipe}: {args.rounds} rounds of 60,000 images, batches of 64")
         print(table(seconds[recipe]))
     if args.output:

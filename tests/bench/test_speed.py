@@ -27,7 +27,7 @@ def test_peers_are_listed_by_their_fastest_round_beside_this_project():
 def test_peer_that_cannot_start_is_named(tmp_path):
     with (
         pytest.raises(UserError, match="the process of abacus has ended with 1"),
-        peers.started(["abacus"], "base", Path("data"), threads=1),
+        peers.started(["abacus"], "base", Path("data")),
     ):
         pass
 
