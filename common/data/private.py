@@ -19,6 +19,13 @@ _KINDS = ("images?idx3?ubyte", "labels?idx1?ubyte")
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
 
 
+def load_test_set(spec: DatasetSpec, data_dir: Path, path: Path | None) -> LabelledImages:
+    """Return the images and labels to measure on: those at ``path``, or the data set's own."""
+    if path is None:
+        return load_split(spec, data_dir, "test")
+    return load_private_test_set(spec, data_dir, path)
+
+
 def load_private_test_set(spec: DatasetSpec, data_dir: Path, path: Path) -> LabelledImages:
     """Read the images and labels to grade on.
 

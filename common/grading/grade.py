@@ -25,6 +25,9 @@ from common.support.text import json_text
 # A claim further from the measured accuracy than this many percentage points is marked.
 _CLAIM_TOLERANCE = 0.5
 
+# What a row says of whose a file is, and of when it came.
+_SAID_BY_PLATFORM = ("student", "submitted_at", "owner", "upload", "late")
+
 _CONFUSED_PAIRS = 6
 _ERRORS_SHOWN = 12
 
@@ -134,8 +137,14 @@ def _row_of(submission: Submission) -> Row:
 
 
 def _owner_of(submission: Submission) -> Row:
-    owner: Row = {"student": list(submission.student)} if submission.student else {}
-    return owner | ({"upload": json_text(submission.upload)} if submission.upload else {})
+    """Return what the platform says of a submission, and whose it is."""
+    said: Row = {
+        "student": list(submission.student),
+        "submitted_at": submission.submitted_at,
+        "owner": json_text(submission.owner) if submission.owner != submission.name else "",
+        "upload": json_text(submission.upload),
+    }
+    return {key: value for key, value in said.items() if value}
 
 
 def _fingerprints(files: list[OpenFile]) -> dict[str, str]:
@@ -170,7 +179,7 @@ def reuse_rows(
         if row is not None and (row["kind"] == "run") == submission.is_run:
             row.pop("rank", None)  # of the earlier set of submissions
             source = json_text(submission.source)
-            for key in ("student", "upload"):  # of whoever handed the same file in then
+            for key in _SAID_BY_PLATFORM:  # of whoever handed the same file in then
                 row.pop(key, None)
             reused[index] = row | {"name": submission.name, "source": source}
             reused[index] |= _owner_of(submission)

@@ -13,17 +13,10 @@ from markupsafe import Markup
 from common.reporting.figures import plots
 from common.reporting.figures.svg import MAX_NAMED
 from common.reporting.pages import jinja_environment
+from common.support.text import KINDS
 
 # In a smaller class the distribution could tell who has which accuracy.
 MIN_CLASS = 5
-
-_KINDS = {
-    "run": "a training run’s checkpoint",
-    "checkpoint": "a checkpoint of PyTorch",
-    "safetensors": "weights in safetensors",
-    "onnx": "an ONNX model",
-    "predictions": "predictions",
-}
 
 Row = dict[str, Any]
 
@@ -41,7 +34,7 @@ def render_feedback(evaluation: Row, accuracies: Sequence[float], row: Row) -> s
         "classes": dataset["classes"],
         "noun": dataset["noun"],
         "max_named": MAX_NAMED,
-        "kind": _KINDS.get(row["kind"]),
+        "kind": KINDS.get(row["kind"]),
         "distribution": _distribution(accuracies, threshold, row["accuracy"] if graded else None),
         "num_graded": len(accuracies),
         "sources": {},

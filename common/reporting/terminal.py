@@ -164,6 +164,8 @@ def _figures(row: dict[str, Any], threshold: float) -> str:
 def remarks(row: dict[str, Any]) -> list[str]:
     """Return what an instructor should see beside a row's verdict, which it never changes."""
     found = []
+    if row.get("late"):
+        found.append(f"late: {row['submitted_at']}" if row.get("submitted_at") else "late")
     if row.get("claim_differs"):
         claim = row["claimed_accuracy"]
         found.append(f"claims {claim:.2f} %" if abs(claim) < 1e6 else f"claims {claim:.2g} %")

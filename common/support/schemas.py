@@ -98,6 +98,9 @@ AnyRow = shape(
     duplicate_of=NotRequired[list[str]],
     student=NotRequired[list[str]],
     upload=NotRequired[str],
+    owner=NotRequired[str],
+    submitted_at=NotRequired[str],
+    late=NotRequired[bool | None],
     files_sha256=NotRequired[str],
     preprocessing=NotRequired[Preprocessing | None],
 )

@@ -15,6 +15,15 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 _MAX_FOLDER_NAME = 150  # bytes, of the 255 that file systems have room for
 
+# What a row's ``kind`` is called in a sentence.
+KINDS = {
+    "run": "a training run’s checkpoint",
+    "checkpoint": "a checkpoint of PyTorch",
+    "safetensors": "weights in safetensors",
+    "onnx": "an ONNX model",
+    "predictions": "predictions",
+}
+
 _PIXELS = {"unit": "pixels in [0, 1]", "half": "pixels in [-1, 1]", "raw": "pixels from 0 to 255"}
 
 

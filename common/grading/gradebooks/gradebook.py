@@ -2,13 +2,15 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from common.grading.gradebooks.gradescope import gradescope_results
+from common.grading.gradebooks.late import mark_late
 from common.grading.gradebooks.matching import Left
-from common.grading.gradebooks.platforms import Canvas, Moodle, gradescope_results
+from common.grading.gradebooks.platforms import Canvas, Moodle
 from common.grading.gradebooks.rosters import read_roster
 from common.support.errors import UserError
 from common.support.files import atomic_write
@@ -26,6 +28,8 @@ COLUMNS = (
     *("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256"),
     "preprocessing",
 )
+# One more with a due date; empty where no time is known.
+LATE_COLUMN = "late"
 # The last column beside a file made from a roster: why a submission is not in that file.
 GRADEBOOK_COLUMN = "gradebook"
 FORMATS = ("canvas", "moodle", "gradescope")
@@ -84,6 +88,14 @@ class Gradebook:
         self.platform = platform
         self.roster = kind(read_roster(roster), assignment) if kind and roster else None
 
+    def mark_late(self, rows: list[Row], due: datetime | None) -> list[str]:
+        """Mark in each row whether it came after ``due``; return the lines that say so."""
+        if due is None:
+            return []
+        if isinstance(self.roster, Moodle):
+            self.roster.stamp(rows, due)
+        return [mark_late(rows, due)]
+
     def write(self, document: dict[str, Any], folder: Path) -> Written:
         """Write every file into ``folder``; return what was written and what is not in it."""
         results, threshold = document["results"], document["threshold"]
@@ -110,7 +122,8 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
 
     ``lost`` gives the last column, by the names of rows; without it there is no such column.
     """
-    header = COLUMNS if lost is None else (*COLUMNS, GRADEBOOK_COLUMN)
+    has_due = any("late" in row for row in results)
+    header = [*COLUMNS, *[LATE_COLUMN] * has_due, *[GRADEBOOK_COLUMN] * (lost is not None)]
     lines = []
     for row in sorted(results, key=lambda row: row["name"]):
         graded = row["status"] != "error"
@@ -123,6 +136,8 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
         name = spreadsheet_cell(row["name"])
         measured = spreadsheet_cell(preprocessing_text(row.get("preprocessing")))
         line = [name, row["status"], *figures, reason, row.get("sha256", ""), measured]
+        if has_due:
+            line.append({True: "yes", False: "no", None: ""}[row["late"]])
         if lost is not None:
             line.append(spreadsheet_cell(lost.get(row["name"], "")))
         lines.append(line)
@@ -147,8 +162,8 @@ def _write_grades(
 def _write_gradescope(folder: Path, document: dict[str, Any]) -> str:
     folders = folder_names([row["name"] for row in document["results"]])
     for row, name in zip(document["results"], folders, strict=True):
-        result = json.dumps(gradescope_results(row, document), indent=2, allow_nan=False)
-        _write(folder / "gradescope" / name / "results.json", f"{result}\n")
+        results = gradescope_results(row, document["threshold"])
+        _write(folder / "gradescope" / name / "results.json", results)
     return f"Wrote {len(document['results'])} results.json in {folder / 'gradescope'}"
 
 

@@ -1,14 +1,16 @@
-"""Grades as course platforms import them: Canvas, Moodle, Gradescope.
+"""Grades as course platforms import them: Canvas and Moodle.
 
 The rules are those of the platforms' documentation and sources (Canvas: gradebook_importer.rb;
-Moodle: grade import, and the assignment's offline grading worksheet; Gradescope: autograder
-specifications). No live platform was tried.
+Moodle: grade import, and the assignment's offline grading worksheet). No live platform was tried.
 """
 
 import html
 import re
+from datetime import datetime
 from typing import Any
 
+from common.grading.gradebooks.feedback_text import feedback_text
+from common.grading.gradebooks.late import worksheet_times
 from common.grading.gradebooks.matching import CANVAS_NAMES, MOODLE_NAMES, Matching, match
 from common.grading.gradebooks.rosters import Roster, Student, make_student
 from common.support.errors import UserError
@@ -16,10 +18,8 @@ from common.support.text import (
     accuracy_text,
     is_formula,
     name_key,
-    preprocessing_text,
     quoted,
     spreadsheet_cell,
-    terminal_safe,
 )
 
 Row = dict[str, Any]
@@ -149,6 +149,13 @@ class Moodle:
             )
         return table, matching
 
+    def stamp(self, results: list[Row], due: datetime) -> None:
+        """Set in each row when it was handed in, as far as the worksheet tells."""
+        times = worksheet_times(self.roster, due)
+        for line, row in match(results, self.students, MOODLE_NAMES).by_line.items():
+            if line in times:
+                row["submitted_at"] = times[line]
+
     def _worksheet(self, by_line: dict[int, Row], threshold: float) -> Table:
         header = self.roster.header
         table = [header]
@@ -175,58 +182,13 @@ class Moodle:
         return float(cell.replace(",", "."))
 
 
-def gradescope_results(row: Row, document: dict[str, Any]) -> dict[str, Any]:
-    """Return Gradescope's ``results.json`` for one submission: its score is the accuracy."""
-    graded = _graded(row) is not None
-    threshold = document["threshold"]
-    tests = [
-        {
-            "name": "The file can be graded",
-            "status": "passed" if graded else "failed",
-            "output": "" if graded else terminal_safe(row["reason"]),
-        },
-        {
-            "name": f"Accuracy of at least {threshold:.12g} %",
-            "status": "passed" if row["status"] == "pass" else "failed",
-            "output": _feedback(row, threshold),
-        },
-    ]
-    result: dict[str, Any] = {
-        "score": float(accuracy_text(row["accuracy"], threshold)) if graded else 0,
-        "output": _feedback(row, threshold),
-        "output_format": "text",
-        "tests": [{**test, "output_format": "text", "visibility": "visible"} for test in tests],
-    }
-    if graded:
-        result["leaderboard"] = [{"name": "Accuracy", "value": row["accuracy"], "order": "desc"}]
-        if row["parameters"] is not None:
-            entry = {"name": "Parameters", "value": row["parameters"], "order": "asc"}
-            result["leaderboard"].append(entry)
-    return result
-
-
 def _graded(row: Row | None) -> Row | None:
     return row if row is not None and row["status"] != "error" else None
 
 
-def _feedback(row: Row, threshold: float) -> str:
-    if row["status"] == "error":
-        return spreadsheet_cell(f"Could not be graded: {row['reason']}")
-    low, high = row["accuracy_ci95"]
-    passed = row["status"] == "pass"
-    verdict = "Passed" if passed else f"Below the threshold of {threshold:.12g} %"
-    text = (
-        f"{verdict}: {row['correct']} of {row['total']} images recognised, "
-        f"{accuracy_text(row['accuracy'], threshold)} % (95 % interval {low:.2f} to {high:.2f})"
-    )
-    measured = preprocessing_text(row.get("preprocessing"))
-    parts = [text, measured and f"measured with {measured}", row["notes"]]
-    return terminal_safe("; ".join(filter(None, parts)))
-
-
 def _feedback_html(row: Row, threshold: float) -> str:
     # Moodle takes a comment for HTML, and shows it to the teacher too.
-    return html.escape(_feedback(row, threshold), quote=False)
+    return html.escape(feedback_text(row, threshold), quote=False)
 
 
 def _names_in_both_orders(name: str) -> list[str]:

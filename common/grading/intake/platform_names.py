@@ -14,6 +14,12 @@ _MOODLE = re.compile(
 )
 METADATA = "submission_metadata.yml"  # Gradescope's
 _MAX_METADATA = 4 * 2**20  # bytes
+# "  :created_at: 2026-04-26 17:34:00.861687000 Z", or "    utc: ..." in the lines below.
+_TIME = re.compile(
+    r"  (?::created_at:|  utc:) ['\"]?(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?"
+    r"(?: ?(Z|[+-]\d\d:\d\d))?['\"]?\s*$",
+    re.ASCII,
+)
 
 
 class Upload(NamedTuple):
@@ -61,25 +67,43 @@ def are_of_platform(names: Collection[str]) -> bool:
     return METADATA in names or is_canvas or any(map(moodle_group, names))
 
 
-def gradescope_students(path: Path) -> dict[str, tuple[str, ...]]:
-    """Return names, numbers and addresses of the students of each folder of a Gradescope export.
+class Handed(NamedTuple):
+    """What Gradescope's metadata say of a folder of its export."""
+
+    students: tuple[str, ...] = ()  # names, numbers and addresses
+    submitted_at: str = ""  # ISO 8601
+
+
+def read_gradescope_metadata(path: Path) -> dict[str, Handed]:
+    """Return the students and the time of each folder of a Gradescope export.
 
     Reads the few lines that matter of submission_metadata.yml (Ruby's YAML: keys begin with a
     colon), so that no YAML parser is needed. Without the file there are none.
     """
     if not path.is_file() or path.stat().st_size > _MAX_METADATA:
         return {}
-    students: dict[str, tuple[str, ...]] = {}
-    folder, in_submitters = "", False
+    folders: dict[str, Handed] = {}
+    folder, key = "", ""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if found := re.match(r"['\"]?(submission_\d+)['\"]?:\s*$", line):
-            folder, in_submitters = found[1], False
+            folder, key = found[1], ""
         elif found := re.match(r"  :(\w+):", line):
-            in_submitters = found[1] == "submitters"
-        elif in_submitters and (
+            key = found[1]
+        # Rails writes a time with its zone as an object, whose first key is the time in UTC.
+        if key == "created_at" and (found := _TIME.match(line)):
+            known = folders.get(folder, Handed())
+            folders[folder] = known._replace(submitted_at=_iso_time(found))
+            key = ""
+        elif key == "submitters" and (
             found := re.match(r"\s+-?\s*:(?:name|sid|email):\s*(.+?)\s*$", line)
         ):
             value = found[1].strip("'\"")
             if value and value not in ("null", "~"):
-                students[folder] = (*students.get(folder, ()), value)
-    return students
+                known = folders.get(folder, Handed())
+                folders[folder] = known._replace(students=(*known.students, value))
+    return folders
+
+
+def _iso_time(found: re.Match[str]) -> str:
+    day, time, offset = found.groups()
+    return f"{day}T{time}{'+00:00' if offset in (None, 'Z') else offset}"

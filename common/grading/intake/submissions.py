@@ -13,11 +13,12 @@ from typing import NamedTuple
 from common.grading.intake.class_zip import Member, unpack_class, without_outer_folder
 from common.grading.intake.platform_names import (
     METADATA,
+    Handed,
     are_of_canvas,
     canvas_group,
     canvas_order,
-    gradescope_students,
     moodle_group,
+    read_gradescope_metadata,
 )
 from common.grading.sandbox.members import is_passed_over
 from common.support.errors import UserError
@@ -40,6 +41,8 @@ class Submission(NamedTuple):
     limit: Path | None  # no link may lead outside of this folder; None: the user named the file
     files: tuple[tuple[str, Path], ...] = ()  # those not at source, by what they are called
     student: tuple[str, ...] = ()  # what the platform says of whose it is
+    submitted_at: str = ""  # and of when it came, as ISO 8601
+    owner: str = ""  # whose it is, by a name that a resubmission has too
     upload: str = ""  # what the platform called the file or folder, or the first of several
     note: str = ""  # what was done to find it
 
@@ -174,7 +177,7 @@ def _of_class(
     ``entries`` are the files and folders by name, in order; each file with what follows the name
     and where it is. ``metadata`` is Gradescope's file, if there is one.
     """
-    students = gradescope_students(metadata)
+    handed = read_gradescope_metadata(metadata)
     litter = [name for name in entries if _LITTER.fullmatch(name)]
     names = [n for n in entries if not n.startswith(".") and n not in litter]
     group_of = moodle_group
@@ -193,11 +196,14 @@ def _of_class(
         title = group.title if group else name
         files = [_File(title, name, inner, place) for inner, place in entries[name]]
         groups.setdefault(key, []).extend(files)
-    submissions = [_of_student(owner, files, students) for owner, files in groups.items()]
+    submissions = [
+        _of_student(owner, files, handed.get(files[0].entry, Handed()))
+        for owner, files in groups.items()
+    ]
     return submissions, litter
 
 
-def _of_student(owner: str, files: list[_File], students: dict[str, tuple[str, ...]]) -> Submission:
+def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
     """Return the submission of a student's files."""
     # Of versions of a title the last one, which is the highest.
     newest = {(file.title, file.inner): file for file in files}
@@ -212,9 +218,8 @@ def _of_student(owner: str, files: list[_File], students: dict[str, tuple[str, .
         for file in newest.values()
     )
     name = entries[0] if is_one else owner
-    return Submission(
-        name, places[0][1], None, places, students.get(entries[0], ()), entries[0], note
-    )
+    known = (handed.students, handed.submitted_at, ", ".join(handed.students) or owner)
+    return Submission(name, places[0][1], None, places, *known, entries[0], note)
 
 
 def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:

@@ -27,6 +27,8 @@ WORKSHEET = [
 def graded(name, correct, **changes):
     return {
         "name": name,
+        "kind": "checkpoint",
+        "architecture": "MNISTClassifier",
         "status": "pass" if correct >= 9000 else "fail",
         "reason": None,
         "correct": correct,

@@ -1,0 +1,1 @@
+"""What makes other people's machines grade: Gradescope's and GitHub's."""

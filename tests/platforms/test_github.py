@@ -1,0 +1,107 @@
+"""GitHub's action and workflow: their steps run as a runner runs them, as far as they can here.
+
+`make lint` holds both against GitHub's syntax.
+"""
+
+import os
+import re
+import subprocess
+
+import pytest
+import torch
+
+# check-jsonschema, which checks the form of these files, brings it along.
+from ruamel.yaml import YAML
+
+from tests.conftest import REPO
+from tests.grading.corpus.pickles import Payload
+
+FOLDER = REPO / "platforms/github"
+
+
+def load(name):
+    return YAML(typ="safe").load(FOLDER / name)
+
+
+def test_workflow_names_the_action_and_its_inputs():
+    (job,) = load("grade.yml")["jobs"].values()
+    checkout, graded = job["steps"]
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert graded["uses"].split("@")[0].endswith(f"/{FOLDER.relative_to(REPO)}")
+    assert graded["with"].keys() <= load("action.yml")["inputs"].keys()
+
+
+def test_installation_is_a_target_of_the_makefile():
+    install = next(s for s in load("action.yml")["runs"]["steps"] if "Install" in s.get("name", ""))
+    command = install["run"].replace("make -C", "make --dry-run -C")
+    environment = {**os.environ, "GITHUB_ACTION_PATH": str(FOLDER)}
+    planned = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", command], env=environment, capture_output=True, text=True
+    )
+    assert planned.returncode == 0, planned.stderr
+
+
+def grade(workspace, submission, options="--threshold 80"):
+    """Run the step that grades, with what a runner sets; return it and the job's summary."""
+    step = load("action.yml")["runs"]["steps"][-1]
+    inputs = {"submission": submission, "options": options}
+    given = {key: inputs[value.split(".")[1].strip(" }")] for key, value in step["env"].items()}
+    summary = workspace / "summary.md"
+    summary.write_text("")
+    completed = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=workspace,
+        env={
+            **os.environ,
+            **given,
+            "CI": "true",
+            "GITHUB_ACTION_PATH": str(FOLDER),
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_STEP_SUMMARY": str(summary),
+            "GITHUB_WORKSPACE": str(workspace),
+            "RUNNER_TEMP": str(workspace / "temp"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in completed.stderr
+    return completed, summary.read_text()
+
+
+def test_exit_status_is_the_grade(tmp_path, good_checkpoint):
+    torch.save(good_checkpoint, tmp_path / "checkpoint.pth")
+    completed, summary = grade(tmp_path, "checkpoint.pth")
+    assert completed.returncode == 0, completed.stderr
+    assert "| checkpoint\\.pth | pass |" in summary
+    assert "::warning" not in completed.stdout
+    completed, summary = grade(tmp_path, "checkpoint.pth", "--threshold 99.5 --jobs 1")
+    assert completed.returncode == 1
+    assert "| checkpoint\\.pth | fail |" in summary
+    assert "::warning title=Grading::checkpoint.pth: " in completed.stdout
+
+
+def test_hostile_file_and_missing_file(tmp_path):
+    canary = tmp_path / "canary"
+    torch.save({"fc1.weight": Payload(canary)}, tmp_path / "::error::x $(id).pth")
+    completed, summary = grade(tmp_path, "::error::x $(id).pth")
+    assert completed.returncode == 1
+    assert "| error |" in summary
+    # What stands in the fence is no command to a runner, whatever it looks like.
+    fence = re.compile(r"::stop-commands::(\w+)\n(.*)::\1::", re.DOTALL)
+    before, _, inside, after = fence.split(completed.stdout)
+    assert "\n::error::x" in inside
+    commands = [line for line in (before + after).splitlines() if "::" in line]
+    assert [line.split("::")[1] for line in commands] == ["error title=Grading"]
+    assert not canary.exists()
+    completed, summary = grade(tmp_path, "checkpoint.pth")
+    assert completed.returncode == 2
+    assert "checkpoint.pth: no such file or folder" in completed.stderr
+    assert summary == ""
+
+
+@pytest.mark.parametrize("options", ["", "  "])
+def test_without_options(tmp_path, options):
+    (tmp_path / "a.csv").write_text("1\n")
+    completed, _ = grade(tmp_path, "a.csv", options)
+    assert completed.returncode == 1

@@ -1,0 +1,313 @@
+"""The autograder's zip file, built and run in a copy of Gradescope's layout.
+
+What setup.sh installs is stood in for by the environment of the tests; the rest is what is in the
+zip file, started as Gradescope starts it.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from common.data.idx import encode_idx
+from common.models import MNISTClassifier
+from tests.conftest import REPO
+from tests.grading.corpus import saved
+from tests.grading.corpus.onnx_models import endless
+from tests.grading.corpus.pickles import Payload
+
+OTHER_USER = 12345
+METADATA = {
+    "id": 1,
+    "created_at": "2026-12-01T23:10:00.365935+01:00",
+    "assignment": {"due_date": "2026-12-01T23:00:00.000000+01:00", "title": "Digits"},
+    "users": [{"email": "ada@example.org", "id": 7, "name": "Ada\x1b[31m"}],
+}
+
+# As root a submission's process becomes another user; any other user stays who he is.
+USERS = [
+    pytest.param("root", marks=pytest.mark.skipif(os.geteuid() != 0, reason="root alone can be")),
+    pytest.param("other"),
+]
+
+
+def build(folder, *flags):
+    path = folder / "autograder.zip"
+    command = [sys.executable, "-m", "platforms.gradescope.build", "--output", path, *flags]
+    return path, subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def private_set(tmp_path_factory, test_images):
+    """The last 300 test images, upside down, in two orders."""
+    places = []
+    for step in (1, -1):
+        folder = tmp_path_factory.mktemp("private")
+        images = np.ascontiguousarray(test_images.images[-300:, ::-1][::step])
+        labels = test_images.targets[-300:][::step].astype(np.uint8)
+        (folder / "own-images-idx3-ubyte").write_bytes(encode_idx(images))
+        (folder / "own-labels-idx1-ubyte").write_bytes(encode_idx(labels))
+        places.append(folder)
+    return places
+
+
+@pytest.fixture(scope="module")
+def layout():
+    """Make /autograder somewhere else, where any user may look."""
+    folders = []
+
+    def make(archive):
+        root = Path(tempfile.mkdtemp(prefix="autograder-"))
+        folders.append(root)
+        root.chmod(0o755)
+        for name in ("source", "submission", "results"):
+            (root / name).mkdir()
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(root / "source")
+            for member in file.infolist():
+                (root / "source" / member.filename).chmod(member.external_attr >> 16)
+        python = root / "source/.venv/bin/python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        (root / "submission_metadata.json").write_text(json.dumps(METADATA))
+        return root
+
+    yield make
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+def grade(root, files, user="root"):
+    """Put files into the submission's folder, and run the autograder as a user."""
+    shutil.rmtree(root / "submission")
+    (root / "submission").mkdir()
+    for name, content in files.items():
+        (root / "submission" / name).write_bytes(content)
+    command = [str(root / "source/run_autograder")]
+    if user == "other" and os.geteuid() == 0:
+        for path in (root, *root.rglob("*")):
+            os.chown(path, OTHER_USER, OTHER_USER, follow_symlinks=False)
+        # Python itself may lie where only root may look: the right to read is all that stays.
+        keep = [f"--{kind}-caps=+dac_read_search" for kind in ("inh", "ambient")]
+        ids = [f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups"]
+        command = ["setpriv", *ids, *keep, *command]
+    completed = subprocess.run(
+        command,
+        cwd=root,
+        env={**os.environ, "AUTOGRADER_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert completed.returncode == 0, completed.stderr
+    return SimpleNamespace(results=read_results(root), printed=completed.stdout, root=root)
+
+
+def read_results(root):
+    """Read the results as Gradescope does, and hold them against its specification."""
+    assert [path.name for path in (root / "results").iterdir()] == ["results.json"]
+    content = (root / "results/results.json").read_bytes()
+    assert b"\r" not in content
+    results = json.loads(content, parse_constant=lambda name: pytest.fail(name))
+    top = {"score", "output", "output_format", "stdout_visibility", "tests", "leaderboard"}
+    assert results.keys() <= top
+    assert isinstance(results["score"], int | float)
+    assert 0 <= results["score"] <= 100
+    assert results["stdout_visibility"] == "hidden"
+    keys = {"name", "status", "output", "output_format", "visibility"}
+    for test in results.get("tests", []):
+        assert test.keys() == keys
+        assert test["status"] in ("passed", "failed")
+        # A hidden test would hide the score from the student, too.
+        assert test["visibility"] == "visible"
+    return results
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    flags = ("--timeout", "4", "--threshold", "80")
+    path, completed = build(tmp_path_factory.mktemp("zip"), *flags)
+    assert completed.returncode == 0, completed.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def public(archive, layout):
+    return layout(archive)
+
+
+def statuses(graded):
+    return [test["status"] for test in graded.results["tests"]]
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_six_submissions(public, good_checkpoint, tmp_path, user):
+    good = saved(good_checkpoint["model_state_dict"])
+    torch.manual_seed(0)
+    bad = saved(MNISTClassifier().state_dict())
+    canary = tmp_path / "canary"
+    payload = saved({"fc1.weight": Payload(canary)})
+
+    passed = grade(public, {"model.pth": good, "notes.txt": b"mine"}, user)
+    assert statuses(passed) == ["passed", "passed"]
+    assert passed.results["score"] > 80
+    read, verdict = (test["output"] for test in passed.results["tests"])
+    assert "Read as a checkpoint of PyTorch, MNISTClassifier, 567,434 parameters." in read
+    assert re.search(r"SHA-256: [0-9a-f]{64}", read)
+    interval = r"% \(95 % interval [\d.]+ to [\d.]+\)"
+    assert re.search(rf"Passed: \d{{4}} of 10000 images recognised, [\d.]+ {interval}", verdict)
+    assert [entry["name"] for entry in passed.results["leaderboard"]] == ["Accuracy", "Parameters"]
+    assert "Handed in 2026-12-01T23:10:00.365935+01:00, due" in passed.printed
+    assert ": late." in passed.printed
+    assert "\x1b" not in passed.printed
+
+    failed = grade(public, {"model.pth": bad}, user)
+    assert statuses(failed) == ["passed", "failed"]
+    assert failed.results["score"] < 30
+    assert "Below the threshold of 80 %: " in failed.results["output"]
+    assert "Train it better and hand in again" in failed.results["tests"][1]["output"]
+
+    for files, words in (
+        ({"model.pth": good[: len(good) // 2]}, "upload it again"),
+        ({"model.pth": payload}, "code"),
+        ({}, "no file to grade: hand in one of"),
+        ({"model.pth": b""}, "the file is empty"),
+        ({"model.onnx": endless()}, "4 s"),
+    ):
+        refused = grade(public, files, user)
+        assert statuses(refused) == ["failed", "failed"], files.keys()
+        assert refused.results["score"] == 0
+        assert "leaderboard" not in refused.results
+        assert words in refused.results["tests"][0]["output"]
+        assert words in refused.results["output"]
+    assert not canary.exists()
+
+
+def test_links_and_names_lead_nowhere(public, good_checkpoint):
+    """The labels are root's: a link to them, or a file called like one, is no way in."""
+    graded = grade(public, {"$(touch x).pth": saved(good_checkpoint["model_state_dict"])})
+    assert statuses(graded) == ["passed", "passed"]
+    shutil.rmtree(public / "submission")
+    (public / "submission").mkdir()
+    (public / "submission/model.csv").symlink_to(public / "source/settings.json")
+    environment = {**os.environ, "AUTOGRADER_ROOT": str(public)}
+    subprocess.run([public / "source/run_autograder"], env=environment, check=True, timeout=120)
+    assert "link that leads outside" in read_results(public)["output"]
+
+
+@pytest.mark.parametrize("metadata", [None, b"", b"[]", b'{"created_at": 5}', b"\xff"])
+def test_metadata_is_not_needed(public, metadata):
+    path = public / "submission_metadata.json"
+    path.unlink(missing_ok=True)
+    if metadata is not None:
+        path.write_bytes(metadata)
+    graded = grade(public, {"model.csv": b"1\n"})
+    assert "No time of the submission" in graded.printed
+    assert "status 0" in graded.printed
+    path.write_text(json.dumps(METADATA))
+
+
+def test_results_are_there_when_the_grading_itself_is_not(archive, layout, tmp_path):
+    """Whatever breaks is no grade, says so, and tells instructors more."""
+    short, completed = build(tmp_path, "--timeout", "0.1", "--time-limit", "0.2")
+    assert completed.returncode == 0, completed.stderr
+    slow = grade(layout(short), {"model.csv": b"1\n"})
+    assert "took more than 0.2 seconds. This is no grade." in slow.results["output"]
+    assert "status -9" in slow.printed
+    for broken in ("settings.json", "data/MNIST/raw/t10k-labels-idx1-ubyte", ".venv/bin/python"):
+        root = layout(archive)
+        (root / "source" / broken).write_bytes(b"#!/bin/false\n")
+        command = [root / "source/run_autograder"]
+        environment = {**os.environ, "AUTOGRADER_ROOT": str(root)}
+        subprocess.run(command, env=environment, capture_output=True, timeout=120)
+        assert "broke off before its end. This is no grade." in read_results(root)["output"]
+        assert read_results(root)["score"] == 0
+
+
+def test_private_test_set_stays_private(private_set, good_checkpoint, layout, tmp_path):
+    """What a student sees is the same, whatever the order of the images is."""
+    content = saved(good_checkpoint["model_state_dict"])
+    seen = []
+    for number, folder in enumerate(private_set):
+        (tmp_path / str(number)).mkdir()
+        flags = ("--test-set", folder, "--threshold", "20.5")
+        archive, completed = build(tmp_path / str(number), *flags)
+        assert completed.returncode == 0, completed.stderr
+        names = zipfile.ZipFile(archive).namelist()
+        assert not [name for name in names if "t10k" in name or "own-" in name]
+        graded = grade(layout(archive), {"model.pth": content})
+        seen.append(graded.results)
+        assert "of 300 images" in graded.results["output"]
+        assert graded.results["tests"][1]["name"] == "Accuracy of at least 20.5 %"
+        assert '"misclassified": []' in graded.printed
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--threshold", "ninety"), "--threshold is 'ninety'"),
+        (("--test-set", "nowhere"), "--test-set nowhere: no such file"),
+        (("--models", "nowhere.py"), "--models nowhere.py: no such file"),
+        (("--timeout", "600"), "leaves no time"),
+        (("--time-limit", "3000"), "above 0, at most 2400"),
+        (("--preprocessing", "odd"), "--preprocessing is 'odd'"),
+        (("--memory", "-1"), "--memory is -1"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_no_zip(tmp_path, flags, words):
+    path, completed = build(tmp_path, *flags)
+    assert completed.returncode == 2
+    assert words in completed.stderr
+    assert len(completed.stderr.splitlines()) == 1
+    assert not path.exists()
+
+
+def test_models_of_the_assignment_are_in_the_zip(tmp_path, layout):
+    models = tmp_path / "assignment.py"
+    models.write_text(
+        "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.only = nn.Linear(784, 10)\n\n"
+        "    def forward(self, x):\n        return self.only(x.flatten(1)).tanh()\n"
+    )
+    archive, completed = build(tmp_path, "--models", models)
+    assert completed.returncode == 0, completed.stderr
+    weights = {"only.weight": torch.zeros(10, 784), "only.bias": torch.eye(10)[3]}
+    graded = grade(layout(archive), {"model.pth": saved(weights)})
+    assert "Net" in graded.results["tests"][0]["output"]
+    assert graded.results["score"] == 10.1  # the share of threes
+
+
+def test_zip_has_what_gradescope_asks_for_and_all_that_grading_imports(public):
+    """Both scripts at the top, executable; and no package that requirements.txt lacks."""
+    for name in ("setup.sh", "run_autograder"):
+        assert os.access(public / "source" / name, os.X_OK)
+    needed = (public / "source/requirements.txt").read_text()
+    program = (
+        "import sys, platforms.gradescope.grade, common.grading.sandbox.server\n"
+        "from common.grading.readers import reader\nfrom common.data.catalog import Sizes\n"
+        "reader.warm_up(Sizes(28, 10), None)\n"
+        "print(*{n for n, m in sys.modules.items() if '.' not in n and "
+        "'site-packages' in str(getattr(m, '__file__', ''))})\n"
+    )
+    command = [public / "source/.venv/bin/python", "-c", program]
+    loaded = subprocess.run(
+        command, cwd=public / "source", capture_output=True, text=True, check=True
+    ).stdout.split()
+    direct = {line.partition(">=")[0] for line in needed.split()}
+    assert direct <= {*loaded}
+    left_out = {"torchvision", "sklearn", "matplotlib", "jinja2", "seaborn", "pandas", "PIL"}
+    assert not left_out & {*loaded}
+    script = (public / "source/setup.sh").read_text()
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
