@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec = DATASETS[args.dataset]
     threshold = threshold_of(spec, args.threshold)
     for name in ("format", "roster", "leaderboard", "fresh", "due", "history"):
-        if not args.paths and getattr(args, name):
+        if not args.paths and getattr(args, name) not in (None, False):
             raise UserError(f"--{name} needs a PATH to grade")
     if args.models and not args.models.is_file():
         raise UserError(f"--models {args.models}: no such file")
@@ -218,8 +218,8 @@ def grade_found(
     for path in filter(None, (output, args.history)):
         require_outside(path, args.paths)
     gradebook = Gradebook(args.format, args.roster, args.assignment)
-    due = parse_due(args.due) if args.due else None
-    history = History(args.history) if args.history else None
+    due = None if args.due is None else parse_due(args.due)
+    history = History(args.history, output) if args.history else None
     require_target(output)
     spec = DATASETS[args.dataset]
     test_set = load_test_set(spec, args.data_dir, args.test_set)

@@ -26,7 +26,7 @@ from common.support.text import json_text
 _CLAIM_TOLERANCE = 0.5
 
 # What a row says of whose a file is, and of when it came.
-_SAID_BY_PLATFORM = ("student", "submitted_at", "owner", "upload", "late")
+_SAID_BY_PLATFORM = ("student", "submitted_at", "late_on_canvas", "owner", "upload", "late")
 
 _CONFUSED_PAIRS = 6
 _ERRORS_SHOWN = 12
@@ -139,12 +139,13 @@ def _row_of(submission: Submission) -> Row:
 def _owner_of(submission: Submission) -> Row:
     """Return what the platform says of a submission, and whose it is."""
     said: Row = {
-        "student": list(submission.student),
-        "submitted_at": submission.submitted_at,
+        "student": list(submission.handed.students),
+        "submitted_at": submission.handed.submitted_at,
+        "late_on_canvas": submission.handed.is_late,
         "owner": json_text(submission.owner) if submission.owner != submission.name else "",
         "upload": json_text(submission.upload),
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in said.items() if value not in ("", [], None)}
 
 
 def _fingerprints(files: list[OpenFile]) -> dict[str, str]:

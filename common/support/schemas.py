@@ -100,6 +100,7 @@ AnyRow = shape(
     upload=NotRequired[str],
     owner=NotRequired[str],
     submitted_at=NotRequired[str],
+    late_on_canvas=NotRequired[bool],
     late=NotRequired[bool | None],
     files_sha256=NotRequired[str],
     preprocessing=NotRequired[Preprocessing | None],

@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 # Seconds. Gradescope ends an autograder after ten minutes, and then shows the student nothing.
 TIME_LIMIT = 540
 MAX_LIMIT = 2400  # seconds: Gradescope allows 40 minutes at most
+MAX_MEMORY = 500  # GiB, as for evaluate.py
 
 # Those of requirements.txt that grading submissions does without.
 NOT_NEEDED = {"torchvision", "scikit-learn", "matplotlib", "jinja2"}
@@ -41,7 +42,7 @@ def main() -> int:
     """Write the zip file."""
     args = parse_arguments()
     require_positive(MAX_LIMIT, time_limit=args.time_limit, timeout=args.timeout)
-    require_positive(memory=args.memory)
+    require_positive(MAX_MEMORY, memory=args.memory)
     if args.timeout >= args.time_limit:
         raise UserError(
             f"--timeout {args.timeout:g} leaves no time to write the results: it must be below "

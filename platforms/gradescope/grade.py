@@ -89,10 +89,12 @@ def when_handed_in(metadata: Path) -> str:
     try:
         content = json.loads(metadata.read_text(encoding="utf-8"))
         created, due = content["created_at"], content["assignment"]["due_date"]
+        for user in content["users"]:  # who has an extension has a due date of their own
+            due = user.get("assignment", {}).get("due_date", due)
         if due is None:
             return f"Handed in {datetime.fromisoformat(created)}; there is no due date."
         late = datetime.fromisoformat(created) > datetime.fromisoformat(due)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return f"No time of the submission: {metadata.name} cannot be read ({type(error).__name__})"
     return f"Handed in {created}, due {due}: {'late' if late else 'in time'}."
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,8 +101,9 @@ def test_hostile_file_and_missing_file(tmp_path):
     assert summary == ""
 
 
-@pytest.mark.parametrize("options", ["", "  "])
-def test_without_options(tmp_path, options):
-    (tmp_path / "a.csv").write_text("1\n")
-    completed, _ = grade(tmp_path, "a.csv", options)
-    assert completed.returncode == 1
+@pytest.mark.parametrize("options", ["", "  ", "--jobs 1\n--threshold 0\n", "--threshold '0'"])
+def test_options_may_be_none_several_lines_or_quoted(tmp_path, options):
+    np.save(tmp_path / "a.npy", np.zeros(10_000, np.int64))
+    completed, summary = grade(tmp_path, "a.npy", options)
+    assert completed.returncode == (0 if options.strip() else 1)
+    assert ("| pass |" in summary) == bool(options.strip())

@@ -4,6 +4,7 @@ What setup.sh installs is stood in for by the environment of the tests; the rest
 zip file, started as Gradescope starts it.
 """
 
+import io
 import json
 import os
 import re
@@ -112,6 +113,12 @@ def grade(root, files, user="root"):
     )
     assert completed.returncode == 0, completed.stderr
     return SimpleNamespace(results=read_results(root), printed=completed.stdout, root=root)
+
+
+def npy_of(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def read_results(root):
@@ -225,6 +232,15 @@ def test_results_are_there_when_the_grading_itself_is_not(archive, layout, tmp_p
     slow = grade(layout(short), {"model.csv": b"1\n"})
     assert "took more than 0.2 seconds. This is no grade." in slow.results["output"]
     assert "status -9" in slow.printed
+    # What comes after the grade takes nothing away from it.
+    root = layout(archive)
+    settings = root / "source/settings.json"
+    settings.write_text(settings.read_text().replace('"time_limit": 540', '"time_limit": 20'))
+    (root / "submission_metadata.json").unlink()
+    os.mkfifo(root / "submission_metadata.json")
+    stalled = grade(root, {"model.npy": npy_of(np.zeros(10_000, np.uint8))})
+    assert stalled.results["score"] == 9.8
+    assert "ended after 20 seconds" in stalled.printed
     for broken in ("settings.json", "data/MNIST/raw/t10k-labels-idx1-ubyte", ".venv/bin/python"):
         root = layout(archive)
         (root / "source" / broken).write_bytes(b"#!/bin/false\n")

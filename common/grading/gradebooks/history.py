@@ -2,13 +2,18 @@
 
 import csv
 import io
+import os
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from common.support.errors import UserError
-from common.support.files import atomic_write
+from common.support.files import atomic_write, require_target
 from common.support.text import accuracy_text, spreadsheet_cell
 
 COLUMNS = (
@@ -19,65 +24,100 @@ COLUMNS = (
 # What evaluate.py itself writes beside an evaluation.
 _TAKEN = ("grades.csv", "canvas.csv", "moodle.csv")
 
+_NOBODY = dict.fromkeys(COLUMNS, "")
+
 Row = dict[str, Any]
 
 
 class History:
-    """The lines of a history that is there already, checked before anything is graded.
+    """A history that may be there already, checked before anything is graded.
 
-    Raises UserError if ``path`` is no history.
+    Raises UserError if ``path`` is no history, or no place for one, such as that of the evaluation
+    at ``output``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if path.name in _TAKEN:
-            raise UserError(_no_history(path))
+    def __init__(self, path: Path, output: Path) -> None:
+        self.path = path.resolve()  # a link stays one
+        if path.name in _TAKEN or path.suffix != ".csv" or self.path == output.resolve():
+            raise UserError(
+                f"--history {path} is another file's place: name one of its own, ending in .csv"
+            )
+        require_target(self.path)
+        if not os.access(self.path.parent, os.W_OK):
+            raise UserError(f"--history {path}: its folder cannot be written to: name another one")
+        self._read()
+
+    def _read(self) -> tuple[str, dict[str, dict[str, str]]]:
+        """Return the text, and the last line of each student."""
         try:
-            self.text = path.read_bytes().decode("utf-8-sig")
-            lines = list(csv.reader(io.StringIO(self.text, newline=""), strict=True))
+            text = self.path.read_bytes().decode("utf-8-sig")
+            lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
         except FileNotFoundError:
-            self.text, lines = "", []
+            return "", {}
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise UserError(_no_history(path)) from error
-        is_table = {len(line) for line in lines} <= {len(COLUMNS)}
-        if not is_table or lines[:1] not in ([], [list(COLUMNS)]):
-            raise UserError(_no_history(path))
-        self.latest = {line[1]: dict(zip(COLUMNS, line, strict=True)) for line in lines[1:]}
+            raise UserError(self._not_ours()) from error
+        if lines[:1] not in ([], [list(COLUMNS)]) or {len(line) for line in lines} - {len(COLUMNS)}:
+            raise UserError(self._not_ours())
+        return text, {line[1]: dict(zip(COLUMNS, line, strict=True)) for line in lines[1:]}
+
+    def _not_ours(self) -> str:
+        return (
+            f"--history {self.path} is no history as evaluate.py wrote it: put back the file as it "
+            "was, without another program's changes, or name another one"
+        )
 
     def append(self, rows: list[Row], threshold: float) -> str:
         """Add a line for each student whose grade or file changed; return a line that says so."""
-        graded_at = datetime.now(UTC).isoformat(timespec="seconds")
-        added = []
-        for row, student in zip(rows, _students(rows), strict=True):
-            before = self.latest.get(student, dict.fromkeys(COLUMNS, ""))
-            graded = row["status"] != "error"
-            now = {
-                "status": row["status"],
-                "accuracy": accuracy_text(row["accuracy"], threshold) if graded else "",
-                "sha256": row.get("files_sha256", row.get("sha256", "")),
-            }
-            if any(before[key] != value for key, value in now.items()):
-                then = (before["status"], before["accuracy"])
-                values = (now["status"], now["accuracy"], _day_of_file(row), now["sha256"])
-                added.append([graded_at, student, *then, *values])
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writerows([*([] if self.text else [COLUMNS]), *added])
-        if self.text and not self.text.endswith("\n"):
-            self.text += "\n"  # an editor may have left it out
-        if added or not self.text:
-            atomic_write(self.path, (self.text + buffer.getvalue()).encode())
+        # Another grading may have added lines in the meantime.
+        with filelock.FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            text, latest = self._read()
+            added = [
+                change
+                for row, student in zip(rows, _students(rows), strict=True)
+                if (change := _change(row, student, latest.get(student, _NOBODY), threshold))
+            ]
+            if added or not text:
+                # An editor may have left out the last line's end.
+                end = "\n" if text and not text.endswith("\n") else ""
+                table = [*([] if text else [COLUMNS]), *added]
+                atomic_write(self.path, f"{text}{end}{_csv_text(table)}".encode())
         changed = "1 student" if len(added) == 1 else f"{len(added)} students"
         return f"History: {changed} changed since the last grading, in {self.path}"
+
+
+def _change(row: Row, student: str, before: dict[str, str], threshold: float) -> list[str] | None:
+    """Return the line that says how a student changed; None if nothing did."""
+    graded = row["status"] != "error"
+    accuracy = accuracy_text(row["accuracy"], threshold) if graded else ""
+    checksum = row.get("files_sha256", "")
+    now = (row["status"], accuracy, checksum)
+    if now == (before["status"], before["accuracy"], before["sha256"]):
+        return None
+    graded_at = datetime.now(UTC).isoformat(timespec="seconds")
+    then = (before["status"], before["accuracy"])
+    return [graded_at, student, *then, row["status"], accuracy, _day_of_file(row), checksum]
+
+
+def _csv_text(rows: Iterable[Iterable[str]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
 
 
 def _students(rows: list[Row]) -> list[str]:
     """Return who each row is of: a resubmission has another name, but the same owner."""
     owners = [str(row.get("owner", row["name"])) for row in rows]
     times = Counter(owners)
-    return [
-        spreadsheet_cell(owner if times[owner] == 1 else str(row["name"]))
+    names = [
+        owner if times[owner] == 1 else str(row["name"])
         for owner, row in zip(owners, rows, strict=True)
+    ]
+    cells = [spreadsheet_cell(name) for name in names]
+    times = Counter(cells)
+    # Two names can be the same in a cell; a checksum keeps the students apart.
+    return [
+        cell if times[cell] == 1 else f"{cell} ({sha256(name.encode()).hexdigest()[:8]})"
+        for cell, name in zip(cells, names, strict=True)
     ]
 
 
@@ -89,7 +129,3 @@ def _day_of_file(row: Row) -> str:
         return datetime.fromtimestamp(Path(row["source"]).stat().st_mtime).date().isoformat()
     except (OSError, ValueError, OverflowError):
         return ""
-
-
-def _no_history(path: Path) -> str:
-    return f"--history {path} is no history that evaluate.py wrote: name another file"

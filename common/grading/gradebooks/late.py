@@ -24,10 +24,6 @@ _WORKSHEET_TIME = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-# <name>[_LATE]_<user>_<file>_<title>, or [LATE_]anon_<letters>_<file>_<title>: Canvas compares with
-# its own due date (lib/content_zipper.rb in instructure/canvas-lms).
-_CANVAS = re.compile(r"(?:[^_]+(_LATE)?_\d+|(LATE_)?anon_[^_]+)_\d+_.+", re.DOTALL | re.ASCII)
-
 Row = dict[str, Any]
 
 
@@ -76,11 +72,6 @@ def _worksheet_time(cell: str, due: datetime) -> datetime | None:
         return None
 
 
-def _canvas_says_late(row: Row) -> bool | None:
-    found = _CANVAS.fullmatch(row.get("upload") or row["name"])
-    return any(found.groups()) if found else None
-
-
 def mark_late(rows: Iterable[Row], due: datetime) -> str:
     """Set ``late`` in each row, None where nothing tells, and return a line that counts them.
 
@@ -90,7 +81,7 @@ def mark_late(rows: Iterable[Row], due: datetime) -> str:
     unknown = []
     for row in rows:
         stamp = row.get("submitted_at")
-        late = datetime.fromisoformat(stamp) > due if stamp else _canvas_says_late(row)
+        late = datetime.fromisoformat(stamp) > due if stamp else row.get("late_on_canvas")
         row["late"] = late
         counts[late] += 1
         unknown += [row["name"]] if late is None else []

@@ -1,7 +1,10 @@
 """Whose file is whose, by the names that course platforms give to what was handed in."""
 
+import ast
+import contextlib
 import re
 from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +20,14 @@ _MAX_METADATA = 4 * 2**20  # bytes
 # "  :created_at: 2026-04-26 17:34:00.861687000 Z", or "    utc: ..." in the lines below.
 _TIME = re.compile(
     r"  (?::created_at:|  utc:) ['\"]?(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?"
-    r"(?: ?(Z|[+-]\d\d:\d\d))?['\"]?\s*$",
+    r"(?: ?(Z|[+-]\d\d:?\d\d))?['\"]?\s*(?:#.*)?$",
     re.ASCII,
 )
+# "  - :name: Ada", and the lines below it: what is further in belongs to a name of several lines.
+_SUBMITTER = re.compile(r"(?:  - |    ):(?:name|sid|email): (.+?)\s*$")
+# <name>[_LATE]_<user>_<file>_<title>, or [LATE_]anon_<letters>_<file>_<title>
+# (lib/content_zipper.rb in instructure/canvas-lms).
+_CANVAS_LATE = re.compile(r"(?:[^_]+(_LATE)?_\d+|(LATE_)?anon_[^_]+)_\d+_.+", re.DOTALL | re.ASCII)
 
 
 class Upload(NamedTuple):
@@ -68,10 +76,11 @@ def are_of_platform(names: Collection[str]) -> bool:
 
 
 class Handed(NamedTuple):
-    """What Gradescope's metadata say of a folder of its export."""
+    """What a platform says of a submission."""
 
-    students: tuple[str, ...] = ()  # names, numbers and addresses
-    submitted_at: str = ""  # ISO 8601
+    students: tuple[str, ...] = ()  # names, numbers and addresses, by Gradescope's metadata
+    submitted_at: str = ""  # ISO 8601, likewise
+    is_late: bool | None = None  # by Canvas's own due date
 
 
 def read_gradescope_metadata(path: Path) -> dict[str, Handed]:
@@ -84,26 +93,49 @@ def read_gradescope_metadata(path: Path) -> dict[str, Handed]:
         return {}
     folders: dict[str, Handed] = {}
     folder, key = "", ""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    # Not splitlines: it would also end a line where a name has an odd character.
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         if found := re.match(r"['\"]?(submission_\d+)['\"]?:\s*$", line):
             folder, key = found[1], ""
         elif found := re.match(r"  :(\w+):", line):
             key = found[1]
+        known = folders.get(folder, Handed())
         # Rails writes a time with its zone as an object, whose first key is the time in UTC.
         if key == "created_at" and (found := _TIME.match(line)):
-            known = folders.get(folder, Handed())
             folders[folder] = known._replace(submitted_at=_iso_time(found))
             key = ""
-        elif key == "submitters" and (
-            found := re.match(r"\s+-?\s*:(?:name|sid|email):\s*(.+?)\s*$", line)
-        ):
-            value = found[1].strip("'\"")
-            if value and value not in ("null", "~"):
-                known = folders.get(folder, Handed())
+        elif key == "submitters" and (found := _SUBMITTER.match(line)):
+            value = _plain(found[1])
+            if value:
                 folders[folder] = known._replace(students=(*known.students, value))
     return folders
 
 
 def _iso_time(found: re.Match[str]) -> str:
+    """Return a time as ISO 8601; nothing if there is no such time."""
     day, time, offset = found.groups()
-    return f"{day}T{time}{'+00:00' if offset in (None, 'Z') else offset}"
+    text = f"{day}T{time}{'+00:00' if offset in (None, 'Z') else offset}"
+    try:
+        return datetime.fromisoformat(text).isoformat()
+    except ValueError:
+        return ""
+
+
+def _plain(scalar: str) -> str:
+    """Return the text of a YAML scalar on one line; nothing for null or a longer text."""
+    if scalar in ("null", "~") or scalar.startswith(("|", ">")):
+        return ""
+    if scalar.startswith('"'):
+        with contextlib.suppress(ValueError, SyntaxError):  # its escapes are Python's too
+            return str(ast.literal_eval(scalar)).strip()
+    return scalar.strip("'\"").replace("''", "'").strip()
+
+
+def lateness_on_canvas(names: Collection[str]) -> dict[str, bool]:
+    """Return for the uploads of a class on Canvas whether it marked them late, by name.
+
+    Nothing if most of the names are not Canvas's: one alone may be a coincidence.
+    """
+    found = {name: _CANVAS_LATE.fullmatch(name) for name in names}
+    late = {name: any(match.groups()) for name, match in found.items() if match}
+    return late if len(late) > len(names) / 2 else {}

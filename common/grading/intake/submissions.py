@@ -17,6 +17,7 @@ from common.grading.intake.platform_names import (
     are_of_canvas,
     canvas_group,
     canvas_order,
+    lateness_on_canvas,
     moodle_group,
     read_gradescope_metadata,
 )
@@ -40,8 +41,7 @@ class Submission(NamedTuple):
     source: Path  # as given; of several files side by side, the first; or the class's zip file
     limit: Path | None  # no link may lead outside of this folder; None: the user named the file
     files: tuple[tuple[str, Path], ...] = ()  # those not at source, by what they are called
-    student: tuple[str, ...] = ()  # what the platform says of whose it is
-    submitted_at: str = ""  # and of when it came, as ISO 8601
+    handed: Handed = Handed()  # what the platform says of whose it is, and of when it came
     owner: str = ""  # whose it is, by a name that a resubmission has too
     upload: str = ""  # what the platform called the file or folder, or the first of several
     note: str = ""  # what was done to find it
@@ -177,7 +177,7 @@ def _of_class(
     ``entries`` are the files and folders by name, in order; each file with what follows the name
     and where it is. ``metadata`` is Gradescope's file, if there is one.
     """
-    handed = read_gradescope_metadata(metadata)
+    metadata_of = read_gradescope_metadata(metadata)
     litter = [name for name in entries if _LITTER.fullmatch(name)]
     names = [n for n in entries if not n.startswith(".") and n not in litter]
     group_of = moodle_group
@@ -196,10 +196,12 @@ def _of_class(
         title = group.title if group else name
         files = [_File(title, name, inner, place) for inner, place in entries[name]]
         groups.setdefault(key, []).extend(files)
-    submissions = [
-        _of_student(owner, files, handed.get(files[0].entry, Handed()))
-        for owner, files in groups.items()
-    ]
+    is_late = lateness_on_canvas(names)
+    submissions = []
+    for owner, files in groups.items():
+        handed = metadata_of.get(files[0].entry, Handed())
+        handed = handed._replace(is_late=is_late.get(files[0].entry))
+        submissions.append(_of_student(owner, files, handed))
     return submissions, litter
 
 
@@ -218,8 +220,8 @@ def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
         for file in newest.values()
     )
     name = entries[0] if is_one else owner
-    known = (handed.students, handed.submitted_at, ", ".join(handed.students) or owner)
-    return Submission(name, places[0][1], None, places, *known, entries[0], note)
+    whose = ", ".join(handed.students) or owner
+    return Submission(name, places[0][1], None, places, handed, whose, entries[0], note)
 
 
 def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:

@@ -6,9 +6,10 @@ import os
 import pytest
 import torch
 
+from common.grading.gradebooks.history import History
 from common.grading.gradebooks.late import mark_late, parse_due, worksheet_times
 from common.grading.gradebooks.rosters import Roster
-from common.grading.intake.platform_names import read_gradescope_metadata
+from common.grading.intake.platform_names import lateness_on_canvas, read_gradescope_metadata
 from common.support.errors import UserError
 from tests.conftest import read, run
 from tests.grading.gradebooks.examples import WORKSHEET
@@ -78,8 +79,8 @@ def test_times_of_gradescopes_metadata(tmp_path, lines, time):
         "  :score: 2.0\nsubmission_12:\n  :submitters:\n  - :name: Bob\n"
     )
     found = read_gradescope_metadata(path)
-    assert found["submission_11"] == (("Ada", "ada@x.org"), time)
-    assert found["submission_12"] == (("Bob",), "")
+    assert found["submission_11"][:2] == (("Ada", "ada@x.org"), time)
+    assert found["submission_12"][:2] == (("Bob",), "")
 
 
 def test_lateness_that_canvas_has_in_names():
@@ -87,20 +88,34 @@ def test_lateness_that_canvas_has_in_names():
         "leeann_101_9001_model.pth": False,
         "oneillcy_LATE_103_9003_model.pth": True,
         "anon_aB3xZ_88003_model.pth": False,
-        "LATE_anon_aB3xZ_88003_model.pth": True,
-        "LATE.pth": None,
-        "Ann Lee_201_assignsubmission_file_LATE_1_2_model.pth": None,
+        "LATE_anon_aB3xZ_88004_model.pth": True,
     }
-    rows = [{"name": name} for name in late]
-    line = mark_late(rows, parse_due(DUE))
-    assert {row["name"]: row["late"] for row in rows} == late
-    assert "2 late, 2 in time; 2 without a time stamp of the platform: 'LATE.pth'" in line
+    beside = ["LATE.pth", "Ann Lee_201_assignsubmission_file_LATE_1_2_model.pth"]
+    assert lateness_on_canvas([*late, *beside]) == late
+    # Elsewhere a student chooses the name.
+    assert lateness_on_canvas(["hw_LATE_1_2_x.pth", "ann.pth", "bob.pth"]) == {}
 
 
-def test_time_stamp_goes_before_what_a_name_says():
-    row = {"name": "x_LATE_1_2_model.pth", "submitted_at": "2026-12-01T22:59:00+00:00"}
-    mark_late([row], parse_due(DUE))
+def test_time_stamp_goes_before_what_canvas_says():
+    row = {"name": "x", "submitted_at": "2026-12-01T22:59:00+00:00", "late_on_canvas": True}
+    line = mark_late([row, {"name": "y"}], parse_due(DUE))
     assert row["late"] is False, "the very minute is in time"
+    assert line.endswith("0 late, 1 in time; 1 without a time stamp of the platform: 'y'")
+
+
+def test_metadata_with_odd_names(tmp_path):
+    """What is further in belongs to a name of several lines, and no name ends a line early."""
+    path = tmp_path / "submission_metadata.yml"
+    path.write_text(
+        "submission_11:\n  :submitters:\n  - :name: |-\n      Eve\n      :email: victim@x.org\n"
+        "    :sid: \n    :email: eve@x.org\n  :created_at: 2026-12-01 12:00:00 -0700 # local\n"
+        'submission_12:\n  :submitters:\n  - :name: "Jos\\xE9 \u2028submission_11:"\n'
+        "    :sid: 'O''Neill'\n  :created_at: 2026-13-45 99:99:99 Z\n",
+        encoding="utf-8",
+    )
+    found = read_gradescope_metadata(path)
+    assert found["submission_11"][:2] == (("eve@x.org",), "2026-12-01T12:00:00-07:00")
+    assert found["submission_12"][:2] == (("José \u2028submission_11:", "O'Neill"), "")
 
 
 @pytest.fixture
@@ -225,17 +240,61 @@ def test_other_files_are_no_history_and_stay(workspace, content):
     (workspace / "class.csv").write_bytes(content)
     completed = run("evaluate.py", "a.csv", "--history", "class.csv", cwd=workspace)
     assert completed.returncode == 2
-    assert "class.csv is no history that evaluate.py wrote" in completed.stderr
+    assert "class.csv is no history as evaluate.py wrote it" in completed.stderr
     assert (workspace / "class.csv").read_bytes() == content
     assert not (workspace / "runs").exists()
 
 
-@pytest.mark.parametrize("path", ["runs/grading/grades.csv", "a.csv", "class/history.csv"])
+@pytest.mark.parametrize(
+    "path",
+    ["runs/grading/grades.csv", "a.csv", "class/history.csv", "out/e.csv", "out/.lock", "out"],
+)
 def test_history_goes_over_nothing_else(workspace, path):
     (workspace / "class").mkdir()
+    (workspace / "out").mkdir()
     for name in ("a.csv", "class/b.csv"):
         (workspace / name).write_bytes(b"1\n")
-    completed = run("evaluate.py", "a.csv", "class", "--history", path, cwd=workspace)
-    assert completed.returncode == 2
+    flags = ("--output", "out/e.csv", "--history", path)
+    completed = run("evaluate.py", "a.csv", "class", *flags, cwd=workspace)
+    assert completed.returncode == 2, completed.stdout
     assert (workspace / "a.csv").read_bytes() == b"1\n"
     assert not (workspace / "class/history.csv").exists()
+    assert not list((workspace / "out").iterdir())
+
+
+def test_history_is_kept_where_a_link_leads(workspace):
+    (workspace / "a.csv").write_bytes(b"1\n")
+    (workspace / "shared").mkdir()
+    (workspace / "class.csv").symlink_to("shared/class.csv")
+    run("evaluate.py", "a.csv", "--history", "class.csv", cwd=workspace)
+    assert (workspace / "class.csv").is_symlink()
+    assert len(history_of(workspace)) == 1
+
+
+def row_of(name, **fields):
+    return {"name": name, "status": "error", "source": "nowhere", **fields}
+
+
+def test_lines_that_another_grading_added_stay(tmp_path):
+    path, output = tmp_path / "class.csv", tmp_path / "e.json"
+    one, two = History(path, output), History(path, output)
+    one.append([row_of("a")], 90.0)
+    two.append([row_of("b")], 90.0)
+    assert path.read_text().count("error") == 2
+
+
+def test_students_of_one_name_are_kept_apart(tmp_path):
+    history = History(tmp_path / "class.csv", tmp_path / "e.json")
+    rows = [
+        *(row_of("=a.pth"), row_of("'=a.pth"), row_of("x\ny.pth"), row_of("x\\ny.pth")),
+        *(row_of("ann/1", owner="ann"), row_of("ann/2", owner="ann")),
+    ]
+    assert "6 students changed" in history.append(rows, 90.0)
+    assert "0 students changed" in history.append(rows, 90.0)
+
+
+def test_due_date_that_is_empty_is_no_due_date(workspace):
+    (workspace / "a.csv").write_bytes(b"1\n")
+    completed = run("evaluate.py", "a.csv", "--due", "", cwd=workspace)
+    assert completed.returncode == 2
+    assert "--due is ''" in completed.stderr
