@@ -97,8 +97,8 @@ def test_hostile_file_and_missing_file(tmp_path):
     assert not canary.exists()
     completed, summary = grade(tmp_path, "checkpoint.pth")
     assert completed.returncode == 2
-    assert "checkpoint.pth: no such file or folder" in completed.stderr
-    assert summary == ""
+    assert completed.stdout.startswith("::error title=Grading::checkpoint.pth is not in the")
+    assert summary == "checkpoint.pth is not in the repository: push it\n"
 
 
 @pytest.mark.parametrize("options", ["", "  ", "--jobs 1\n--threshold 0\n", "--threshold '0'"])

@@ -28,8 +28,8 @@ COLUMNS = (
     *("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256"),
     "preprocessing",
 )
-# One more with a due date; empty where no time is known.
-LATE_COLUMN = "late"
+# Where the platform says whose a submission is; and with a due date, empty without a known time.
+STUDENT_COLUMN, LATE_COLUMN = "student", "late"
 # The last column beside a file made from a roster: why a submission is not in that file.
 GRADEBOOK_COLUMN = "gradebook"
 FORMATS = ("canvas", "moodle", "gradescope")
@@ -122,8 +122,10 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
 
     ``lost`` gives the last column, by the names of rows; without it there is no such column.
     """
+    has_students = any("student" in row for row in results)
     has_due = any("late" in row for row in results)
-    header = [*COLUMNS, *[LATE_COLUMN] * has_due, *[GRADEBOOK_COLUMN] * (lost is not None)]
+    header = [*COLUMNS, *[STUDENT_COLUMN] * has_students, *[LATE_COLUMN] * has_due]
+    header += [GRADEBOOK_COLUMN] * (lost is not None)
     lines = []
     for row in sorted(results, key=lambda row: row["name"]):
         graded = row["status"] != "error"
@@ -136,6 +138,8 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
         name = spreadsheet_cell(row["name"])
         measured = spreadsheet_cell(preprocessing_text(row.get("preprocessing")))
         line = [name, row["status"], *figures, reason, row.get("sha256", ""), measured]
+        if has_students:
+            line.append(spreadsheet_cell(", ".join(row.get("student", []))))
         if has_due:
             line.append({True: "yes", False: "no", None: ""}[row["late"]])
         if lost is not None:

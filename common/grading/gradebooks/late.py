@@ -1,7 +1,7 @@
 """What was handed in late, by the platform's own time stamps and never by the file system's."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -72,7 +72,7 @@ def _worksheet_time(cell: str, due: datetime) -> datetime | None:
         return None
 
 
-def mark_late(rows: Iterable[Row], due: datetime) -> str:
+def mark_late(rows: Sequence[Row], due: datetime) -> str:
     """Set ``late`` in each row, None where nothing tells, and return a line that counts them.
 
     A time stamp decides; without one, what Canvas says of its own due date. Verdicts stay.
@@ -86,6 +86,8 @@ def mark_late(rows: Iterable[Row], due: datetime) -> str:
         counts[late] += 1
         unknown += [row["name"]] if late is None else []
     line = f"Due {due.isoformat()}: {counts[True]} late, {counts[False]} in time"
+    if any("late_on_canvas" in row for row in rows):
+        line += ", by Canvas's own due date"
     if unknown:
         first = ", ".join(map(quoted, unknown[:_NAMED]))
         more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""

@@ -100,7 +100,9 @@ def test_time_stamp_goes_before_what_canvas_says():
     row = {"name": "x", "submitted_at": "2026-12-01T22:59:00+00:00", "late_on_canvas": True}
     line = mark_late([row, {"name": "y"}], parse_due(DUE))
     assert row["late"] is False, "the very minute is in time"
-    assert line.endswith("0 late, 1 in time; 1 without a time stamp of the platform: 'y'")
+    assert line.endswith(
+        "0 late, 1 in time, by Canvas's own due date; 1 without a time stamp of the platform: 'y'"
+    )
 
 
 def test_metadata_with_odd_names(tmp_path):
