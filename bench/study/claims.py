@@ -1,18 +1,19 @@
 """Measure each claim of the tutorial: the recipe that follows it against the one that does not.
 
-Every recipe is trained with every seed on half of the training images and measured on the other
-half. No test image is read. Each run becomes a row in the output when it ends; after an
-interruption the same command continues. All recipes are trained with one seed before the next seed
-begins, and the verdicts are based on the seeds that are complete.
+Every recipe is trained with the same seeds on half of the training images and measured on the other
+half. No test image is read. What the first seeds leave undecided gets further ones, whose number is
+fixed before. Each run becomes a row in the output when it ends; after an interruption the same
+command continues.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bench.study.ablations import CPU, Setting
-from bench.study.sweep import Run, key_of, known_runs, plan, sweep
-from bench.study.tutorial import CLAIMS, MEASURES
-from bench.study.verdicts import judge
+from bench.study.sweep import Job, Run, key_of, known_runs, plan, sweep
+from bench.study.tutorial import CLAIMS, MEASURES, Claim
+from bench.study.verdicts import EQUIVALENT, UNDECIDED, judge, margin_for, rate_for
 from common.support.cli import ArgumentParser, command_line, run_script
 from common.support.environment import describe_environment
 from common.support.errors import ALL_PASSED, require_positive
@@ -22,52 +23,76 @@ from common.support.files import folder_lock, write_json
 # large compared with the effect of which images were chosen.
 VAL_SIZE = 30_000
 
+FIRST_SEEDS = 7
 
-def judge_claims(runs: dict[str, Run], seeds: int) -> list[dict[str, Any]]:
-    """Return the claims with differences and verdicts, over the seeds that all recipes have.
 
-    With fewer than two such seeds there are none.
+def judge_claims(runs: dict[str, Run], num_seeds: int) -> list[dict[str, Any]]:
+    """Return the claims with differences and verdicts.
+
+    A claim that the first seeds decide is judged by them, any other by all seeds below
+    ``num_seeds`` that both of its recipes have. Without two seeds for each claim there are none.
     """
+    rows = [_judge_claim(claim, runs, num_seeds) for claim in CLAIMS]
+    return [row for row in rows if row] if all(rows) else []
 
-    def values(setting: Setting, measure: str, seeds: list[int]) -> list[float]:
-        return [runs[key_of(setting.describe(), seed)][measure] for seed in seeds]
 
-    settings = {setting for claim in CLAIMS for setting in (claim.follows, claim.other)}
-    complete = [
+def _judge_claim(claim: Claim, runs: dict[str, Run], num_seeds: int) -> dict[str, Any] | None:
+    seeds = [
         seed
-        for seed in range(seeds)
-        if all(key_of(setting.describe(), seed) in runs for setting in settings)
+        for seed in range(num_seeds)
+        if all(key_of(s.describe(), seed) in runs for s in (claim.follows, claim.other))
     ]
-    if len(complete) < 2:
-        return []
-    rows = []
-    for claim in CLAIMS:
-        title, more_is_better = MEASURES[claim.measure]
-        follows, other = (
-            values(setting, claim.measure, complete) for setting in (claim.follows, claim.other)
-        )
-        sign = 1 if more_is_better else -1
-        rows.append(
-            {
-                "claim": claim.words,
-                "contrast": claim.contrast,
-                "measure": title,
-                "seeds": complete,
-                "follows": follows,
-                "other": other,
-                # Positive where the claim is right.
-                "differences": [sign * (a - b) for a, b in zip(follows, other, strict=True)],
-            }
-        )
-    judged = judge([row["differences"] for row in rows])
-    return [{**row, **verdict} for row, verdict in zip(rows, judged, strict=True)]
+    first = [seed for seed in seeds if seed < FIRST_SEEDS]
+    if len(first) < 2:
+        return None
+    rate = rate_for(len(CLAIMS))
+    measured = _measured(claim, runs, first)
+    margin = margin_for(measured["differences"], MEASURES[claim.measure].matters, num_seeds, rate)
+    judged = judge(measured["differences"], margin, rate)
+    if judged["verdict"] == UNDECIDED:
+        measured = _measured(claim, runs, seeds)
+        judged = judge(measured["differences"], margin, rate)
+    return {**measured, **judged}
+
+
+def _measured(claim: Claim, runs: dict[str, Run], seeds: list[int]) -> dict[str, Any]:
+    """Return what the two recipes measured with these seeds."""
+    measure = MEASURES[claim.measure]
+    follows, other = (
+        [runs[key_of(setting.describe(), seed)][claim.measure] for seed in seeds]
+        for setting in (claim.follows, claim.other)
+    )
+    sign = 1 if measure.more_is_better else -1
+    return {
+        "claim": claim.words,
+        "contrast": claim.contrast,
+        "measure": measure.title,
+        "seeds": seeds,
+        "follows": follows,
+        "other": other,
+        # Positive where the claim is right.
+        "differences": [sign * (a - b) for a, b in zip(follows, other, strict=True)],
+    }
+
+
+def undecided(runs: dict[str, Run], num_seeds: int) -> list[Claim]:
+    """Return the claims that the first seeds leave undecided."""
+    first = {key: run for key, run in runs.items() if run["seed"] < FIRST_SEEDS}
+    rows = judge_claims(first, num_seeds)
+    return [c for c, row in zip(CLAIMS, rows, strict=True) if row["verdict"] == UNDECIDED]
+
+
+def settings_of(claims: Iterable[Claim]) -> list[Setting]:
+    """Return the recipes of some claims."""
+    return [setting for claim in claims for setting in (claim.follows, claim.other)]
 
 
 def main() -> int:
     """Train what is missing in the output, and judge the claims."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     flag = parser.add_argument
-    flag("--seeds", type=int, default=10, help="seeds of each recipe: 0, 1, ...")
+    what = "seeds, 0, 1, ..., of the recipes that the first seeds leave undecided"
+    flag("--seeds", type=int, default=18, help=what)
     flag("--jobs", type=int, default=2, help="trainings at the same time, one thread each")
     flag("--output", type=Path, default="bench/results/claims.json", help="runs and verdicts")
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
@@ -75,8 +100,6 @@ def main() -> int:
     require_positive(seeds=args.seeds, jobs=args.jobs)
     with folder_lock(args.output.parent, "name another --output"):
         runs = known_runs(args.output)
-        settings = [s for claim in CLAIMS for s in (claim.follows, claim.other)]
-        jobs = plan(settings, args.seeds, args.data_dir, VAL_SIZE)
         fields = {
             "command": command_line(),
             "environment": describe_environment(CPU),
@@ -88,14 +111,22 @@ def main() -> int:
             write_json(args.output, {**fields, "claims": claims, "runs": list(runs.values())})
             return claims
 
-        for run in sweep([job for job in jobs if job.key not in runs], args.jobs):
-            runs[key_of(run["setting"], run["seed"])] = run
-            write()
+        def train(jobs: list[Job]) -> None:
+            for run in sweep([job for job in jobs if job.key not in runs], args.jobs):
+                runs[key_of(run["setting"], run["seed"])] = run
+                write()
+
+        first = min(args.seeds, FIRST_SEEDS)
+        train(plan(settings_of(CLAIMS), first, args.data_dir, VAL_SIZE))
+        left = undecided(runs, args.seeds)
+        train(plan(settings_of(left), args.seeds, args.data_dir, VAL_SIZE))
         claims = write()
     for row in claims:
         low, high = row["interval"]
         found = f"{row['mean_difference']:8.3f} ({low:.3f} to {high:.3f})"
-        print(f"{row['verdict']:20} {found:28} {row['claim']}: {row['contrast']}, {row['measure']}")
+        within = f" within {row['margin']:g}" if row["verdict"] == EQUIVALENT else ""
+        said = f"{row['verdict']}{within}"
+        print(f"{said:23} {found:28} {row['claim']}: {row['contrast']}, {row['measure']}")
     return ALL_PASSED
 
 

@@ -5,13 +5,21 @@ from typing import NamedTuple
 
 from bench.study.ablations import BASE, IMPROVED, Setting
 
-# What is measured: its name and unit, and whether more of it is better.
+
+class Measure(NamedTuple):
+    """What is measured."""
+
+    title: str  # with its unit
+    more_is_better: bool
+    matters: float | None  # the difference that would matter to a reader; None: any
+
+
 MEASURES = {
-    "accuracy": ("accuracy, %", True),
-    "loss": ("loss", False),
-    "calibration_error": ("calibration error, points", False),
-    "epochs_to_goal": ("epochs to 97 %", False),
-    "seconds": ("seconds", False),
+    "accuracy": Measure("accuracy, %", True, 0.1),
+    "loss": Measure("loss", False, 0.005),
+    "calibration_error": Measure("calibration error, points", False, 0.3),
+    "epochs_to_goal": Measure("epochs to 97 %", False, 0.3),
+    "seconds": Measure("seconds", False, None),
 }
 
 

@@ -1,14 +1,22 @@
-"""From paired differences to verdicts, with a correction for the number of claims."""
+"""From paired differences to verdicts, with a correction for the number of claims and of looks."""
 
+import math
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
-NOT_DISTINGUISHABLE = "not distinguishable"
+EQUIVALENT, UNDECIDED = "equivalent", "undecided"
 
 ERROR_RATE = 0.05
+# After the first seeds, and after the further ones of what they left undecided.
+LOOKS = 2
+
+# With this probability the planned seeds show equivalence of recipes that are equal.
+_POWER = 0.8
+# No margin is wider than so many times the size that matters.
+_WIDEST = 3
 
 
 def paired_interval(differences: list[float], error_rate: float = ERROR_RATE) -> list[float]:
@@ -41,6 +49,20 @@ def p_value(differences: list[float]) -> float | None:
     return float(stats.ttest_1samp(differences, 0).pvalue)
 
 
+def equivalence_p_value(differences: list[float], margin: float | None) -> float | None:
+    """Return the p-value of two one-sided tests: is the mean within ``margin`` of zero?
+
+    Schuirmann 1987 (Journal of Pharmacokinetics and Biopharmaceutics 15): the larger of the
+    p-values against "below -margin" and "above margin". None without a margin, or if all
+    differences are equal.
+    """
+    if margin is None or not _has_variance(differences):
+        return None
+    above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
+    return float(max(above, below))
+
+
 def _has_variance(differences: list[float]) -> bool:
     if len(differences) < 2:
         raise ValueError(f"{len(differences)} paired differences have no variance to measure")
@@ -48,67 +70,66 @@ def _has_variance(differences: list[float]) -> bool:
     return min(differences) < max(differences)
 
 
-def holm_error_rates(p_values: list[float | None]) -> list[float]:
-    """Return for each claim the error rate at which Holm's procedure tests it.
+def rate_for(num_claims: int) -> float:
+    """Return the error rate at which each claim is tested at each look.
 
-    Holm 1979 (Scandinavian Journal of Statistics 6): the smallest of m p-values is compared with
-    ERROR_RATE / m, the next with ERROR_RATE / (m - 1), and so on until one is above; its rate then
-    holds for all that follow. The interval at a claim's rate excludes 0 exactly if Holm's procedure
-    rejects equality, so interval and verdict cannot disagree. A claim without a p-value is not
-    tested, and keeps ERROR_RATE.
+    That is Bonferroni's correction. A claim has two tests, for a difference and for equivalence,
+    but what they test against (a mean of zero, and one beyond the margin) cannot both be true, so
+    that they need no further share.
     """
-    tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
-    rates = [ERROR_RATE] * len(p_values)
-    rate, all_rejected = ERROR_RATE, True
-    for position, (p, index) in enumerate(tested):
-        if all_rejected:
-            rate = ERROR_RATE / (len(tested) - position)
-            all_rejected = p <= rate
-        rates[index] = rate
-    return rates
+    return ERROR_RATE / (num_claims * LOOKS)
 
 
-def verdict(interval: list[float]) -> str:
-    """Return the verdict on a claim from the interval of its differences.
+def margin_for(
+    first: list[float], size_that_matters: float | None, num_seeds: int, error_rate: float
+) -> float | None:
+    """Return the margin for equivalence, fixed by the spread of the ``first`` differences alone.
 
-    Positive differences support the claim. Two equal ends come from equal differences, which say
-    nothing about other seeds.
+    It is the smallest multiple of the size that matters to a reader which ``num_seeds`` seeds would
+    show with a probability of 80 % if the recipes were equal. None if three times that size is too
+    little, or nothing is said to matter.
     """
-    low, high = interval
-    if low == high:
-        return NOT_DISTINGUISHABLE
-    if low > 0:
-        return SUPPORTED
-    return CONTRADICTED if high < 0 else NOT_DISTINGUISHABLE
+    if size_that_matters is None or not _has_variance(first):
+        return None
+    standard_error = np.std(first, ddof=1) / math.sqrt(num_seeds)
+    # Both one-sided tests have to reject, so each may fail with half of the remaining probability.
+    needed = stats.t.ppf(1 - error_rate, num_seeds - 1) + stats.norm.ppf((1 + _POWER) / 2)
+    multiple = max(1, math.ceil(needed * standard_error / size_that_matters))
+    return round(multiple * size_that_matters, 6) if multiple <= _WIDEST else None
 
 
-def judge(all_differences: list[list[float]]) -> list[dict[str, Any]]:
-    """Return for each claim the mean difference, its intervals, its p-value and the verdict.
+def verdict(p: float | None, mean: float, p_equivalence: float | None, error_rate: float) -> str:
+    """Return the verdict on a claim; positive differences support it.
 
-    Parameters
-    ----------
-    all_differences : list of lists
-        The paired differences of every claim. The correction is for the number of claims.
+    A difference that is shown decides, even if it is within the margin. Differences that are all
+    equal say nothing about other seeds.
+    """
+    if p is not None and p <= error_rate:
+        return SUPPORTED if mean > 0 else CONTRADICTED
+    if p_equivalence is not None and p_equivalence <= error_rate:
+        return EQUIVALENT
+    return UNDECIDED
+
+
+def judge(differences: list[float], margin: float | None, error_rate: float) -> dict[str, Any]:
+    """Return the mean of a claim's paired differences, intervals, p-values and the verdict.
 
     Returns
     -------
-    list of dict
+    dict
         ``mean_difference``; ``interval``, at 95 %; ``interval_corrected``, at
-        ``confidence_corrected`` percent, which decides the ``verdict``; ``p_value``, uncorrected.
+        ``confidence_corrected`` percent, which excludes 0 exactly if a difference is shown;
+        ``p_value`` and ``p_equivalence``, uncorrected; ``margin``; ``verdict``.
     """
-    p_values = [p_value(differences) for differences in all_differences]
-    rates = holm_error_rates(p_values)
-    judged = []
-    for differences, p, rate in zip(all_differences, p_values, rates, strict=True):
-        corrected = paired_interval(differences, rate)
-        judged.append(
-            {
-                "mean_difference": float(np.mean(differences)),
-                "interval": paired_interval(differences),
-                "interval_corrected": corrected,
-                "confidence_corrected": 100 * (1 - rate),
-                "p_value": p,
-                "verdict": verdict(corrected),
-            }
-        )
-    return judged
+    p, p_equivalence = p_value(differences), equivalence_p_value(differences, margin)
+    mean = float(np.mean(differences))
+    return {
+        "mean_difference": mean,
+        "interval": paired_interval(differences),
+        "interval_corrected": paired_interval(differences, error_rate),
+        "confidence_corrected": 100 * (1 - error_rate),
+        "p_value": p,
+        "p_equivalence": p_equivalence,
+        "margin": margin,
+        "verdict": verdict(p, mean, p_equivalence, error_rate),
+    }

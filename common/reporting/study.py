@@ -28,7 +28,7 @@ def render_study(document: Row, checksum: str) -> str:
     page: Row = {
         "claims": claims,
         "counts": Counter(claim["verdict"] for claim in claims),
-        "marks": {"supported": "✓", "contradicted": "✗", "not distinguishable": "○"},
+        "marks": {"supported": "✓", "contradicted": "✗", "equivalent": "=", "undecided": "○"},
         "forests": {
             measure: dot_plots.forest(some, measure) for measure, some in by_measure.items()
         },

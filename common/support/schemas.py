@@ -212,7 +212,8 @@ Claim = shape(
     other=listed(float, 1),
     mean_difference=float,
     interval=Pair,
-    verdict=Literal["supported", "contradicted", "not distinguishable"],
+    margin=float | None,
+    verdict=Literal["supported", "contradicted", "equivalent", "undecided"],
 )
 Study = shape(
     command=listed(str, 1),

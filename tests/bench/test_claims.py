@@ -13,17 +13,24 @@ from bench.study.ablations import (
     BASE,
     IMPROVED,
     AblatedClassifier,
-    Setting,
     build_network,
     build_optimizer,
     build_schedule,
     epochs_to,
     train,
 )
-from bench.study.claims import judge_claims
+from bench.study.claims import FIRST_SEEDS, judge_claims, undecided
 from bench.study.sweep import key_of
 from bench.study.tutorial import CLAIMS, MEASURES
-from bench.study.verdicts import holm_error_rates, judge, p_value, paired_interval, verdict
+from bench.study.verdicts import (
+    equivalence_p_value,
+    judge,
+    margin_for,
+    p_value,
+    paired_interval,
+    rate_for,
+    verdict,
+)
 from common.checkpoints import TrainingState, describe_recipe
 from common.data.catalog import MNIST_SPEC
 from common.data.splits import load_training_data
@@ -51,58 +58,82 @@ def test_one_difference_is_too_few():
         paired_interval([1.0])
 
 
-def test_holms_error_rates_by_hand():
-    # Of four: 0.01 <= 0.05 / 4 and 0.015 <= 0.05 / 3 are rejected; 0.03 > 0.05 / 2 is not, so that
-    # 0.04 is not either, although it is below 0.05.
-    rates = holm_error_rates([0.03, 0.01, 0.04, 0.015])
-    assert rates == pytest.approx([0.05 / 2, 0.05 / 4, 0.05 / 2, 0.05 / 3])
+@pytest.mark.parametrize(
+    ("margin", "expected"),
+    # By statsmodels 0.15.0, DescrStatsW(SLEEP).ttost_mean(-margin, margin)[0].
+    [(1.0, 0.9149441), (2.0, 0.1541572), (2.5, 0.0211169), (3.0, 0.0026556)],
+)
+def test_equivalence_of_the_same_example(margin, expected):
+    assert equivalence_p_value(SLEEP, margin) == pytest.approx(expected, abs=1e-6)
+    # The interval at twice the rate lies within the margin exactly if both tests reject.
+    low, high = paired_interval(SLEEP, 0.1)
+    assert (max(-low, high) < margin) == (expected < 0.05)
 
 
-def test_what_was_not_tested_does_not_count():
-    assert holm_error_rates([None, 0.04]) == [0.05, 0.05]
+def test_without_a_margin_or_variance_nothing_is_equivalent():
+    assert equivalence_p_value(SLEEP, None) is None
+    assert equivalence_p_value([0.0, 0.0, 0.0], 1.0) is None
+
+
+def test_rate_is_shared_among_claims_and_looks():
+    assert rate_for(31) == pytest.approx(0.05 / 62)
+
+
+def test_margin_by_hand():
+    """Deviation of 0.2, 25 seeds: (t(24) at 0.1 % = 3.467 + 1.2816) x 0.04 = 0.190."""
+    first = [-0.2, 0.0, 0.2]
+    assert margin_for(first, 0.1, 25, 0.001) == 0.2
+    assert margin_for(first, 0.19, 25, 0.001) == 0.19
+    assert margin_for(first, 0.189, 25, 0.001) == 0.378
+    assert margin_for(first, 0.05, 25, 0.001) is None, "four times what matters is too wide"
+    assert margin_for(first, None, 25, 0.001) is None
+    assert margin_for([0.1, 0.1], 0.1, 25, 0.001) is None
+
+
+def test_margin_is_shown_as_often_as_promised():
+    """Of many studies of equal recipes, four in five are decided at the margin's limit."""
+    generator = torch.Generator().manual_seed(0)
+    limit = (3.467 + 1.2816) * 0.04
+    shown = 0
+    for _ in range(400):
+        differences = 0.2 * torch.randn(25, generator=generator, dtype=torch.float64)
+        shown += equivalence_p_value(differences.tolist(), limit) <= 0.001
+    assert 0.7 < shown / 400 < 0.9
 
 
 @pytest.mark.parametrize(
-    ("interval", "expected"),
+    ("p", "mean", "p_equivalence", "expected"),
     [
-        ([0.1, 0.3], "supported"),
-        ([-0.3, -0.1], "contradicted"),
-        ([-0.1, 0.3], "not distinguishable"),
-        ([0.0, 0.3], "not distinguishable"),
-        ([0.2, 0.2], "not distinguishable"),
-        ([0.0, 0.0], "not distinguishable"),
+        (0.001, 0.3, None, "supported"),
+        (0.001, -0.3, None, "contradicted"),
+        (0.2, 0.3, 0.5, "undecided"),
+        (0.2, 0.0, 0.001, "equivalent"),
+        (0.001, 0.1, 0.001, "supported"),  # a difference that is shown, however small
+        (None, 0.2, None, "undecided"),
     ],
 )
-def test_verdict_follows_from_the_interval(interval, expected):
-    assert verdict(interval) == expected
+def test_verdict_follows_from_the_tests(p, mean, p_equivalence, expected):
+    assert verdict(p, mean, p_equivalence, error_rate=0.01) == expected
 
 
-def test_verdicts_are_those_of_holms_procedure():
+def test_interval_and_verdict_cannot_disagree():
     generator = torch.Generator().manual_seed(0)
-    shifts = [0.0, 0.0, 0.4, 0.8, 1.2, -1.5, 2.0, 0.6, -0.9, 0.2]
-    differences = [
-        (shift + torch.randn(8, generator=generator, dtype=torch.float64)).tolist()
-        for shift in shifts
-    ]
-    p_values = sorted((stats.ttest_1samp(d, 0).pvalue, i) for i, d in enumerate(differences))
-    rejected = set()
-    for rank, (p, index) in enumerate(p_values):
-        if p > 0.05 / (len(shifts) - rank):
-            break
-        rejected.add(index)
-    assert 0 < len(rejected) < len(shifts)
-    judged = judge(differences)
-    assert {
-        i for i, row in enumerate(judged) if row["verdict"] != "not distinguishable"
-    } == rejected
-    for row in judged:
+    verdicts = set()
+    for shift in (0.0, 0.4, 0.8, 1.2, -1.5, 2.0, 0.05):
+        noise = torch.randn(20, generator=generator, dtype=torch.float64)
+        row = judge((shift + 0.5 * noise).tolist(), 0.5, 0.01)
+        verdicts.add(row["verdict"])
         low, high = row["interval_corrected"]
         assert low <= row["interval"][0] <= row["mean_difference"] <= row["interval"][1] <= high
+        assert (low > 0) == (row["verdict"] == "supported")
+        assert (high < 0) == (row["verdict"] == "contradicted")
+        assert row["confidence_corrected"] == pytest.approx(99)
+    assert verdicts == {"supported", "contradicted", "equivalent", "undecided"}
 
 
 def test_equal_differences_are_not_judged():
-    (row,) = judge([[0.1, 0.1, 0.1]])
-    assert (row["verdict"], row["p_value"]) == ("not distinguishable", None)
+    row = judge([0.1, 0.1, 0.1], 0.5, 0.01)
+    assert (row["verdict"], row["p_value"], row["p_equivalence"]) == ("undecided", None, None)
 
 
 @pytest.mark.parametrize(("name", "setting"), [("base", BASE), ("improved", IMPROVED)])
@@ -205,18 +236,44 @@ def test_training_is_the_same_for_the_same_seed(data_dir):
     assert first == same != other
 
 
-def test_claims_are_judged_over_the_seeds_that_all_recipes_have_had():
+@pytest.fixture
+def made_up_runs():
+    """Runs in which only the base network's accuracy is known to differ from all others."""
     settings = {s for claim in CLAIMS for s in (claim.follows, claim.other)}
-    measured = {"accuracy": 98.0, "loss": 0.1, "calibration_error": 1.0, "seconds": 3.0}
-    runs = {
-        key_of(setting.describe(), seed): {**measured, "epochs_to_goal": 3.0 + seed}
-        for setting in settings
-        for seed in (0, 1, 2)
+    measured = {"loss": 0.1, "calibration_error": 1.0, "seconds": 3.0, "epochs_to_goal": 3.0}
+    return {
+        key_of(s.describe(), seed): {
+            **measured,
+            "seed": seed,
+            "accuracy": (98.0 if s == BASE else 97.0) + 0.001 * ((seed * len(s.describe())) % 5),
+        }
+        for s in settings
+        for seed in range(9)
     }
-    del runs[key_of(Setting().describe(), 1)]
-    rows = judge_claims(runs, seeds=4)
-    assert [row["seeds"] for row in rows] == [[0, 2]] * len(CLAIMS)
-    assert {row["verdict"] for row in rows} == {"not distinguishable"}
+
+
+def test_first_seeds_decide_or_pass_on(made_up_runs):
+    rows = judge_claims(made_up_runs, 9)
+    judged = dict(zip(CLAIMS, rows, strict=True))
+    for claim, row in judged.items():
+        is_plain = claim.measure == "accuracy" and BASE in (claim.follows, claim.other)
+        expected = "contradicted" if claim.other == BASE else "supported"
+        if is_plain and row["verdict"] != "undecided":
+            assert row["verdict"] == expected
+            assert row["seeds"] == list(range(FIRST_SEEDS))
+        if claim.measure != "accuracy":
+            assert (row["verdict"], row["seeds"]) == ("undecided", list(range(9)))
+    left = undecided(made_up_runs, 9)
+    assert left == [claim for claim, row in judged.items() if row["verdict"] == "undecided"]
+    assert 0 < len(left) < len(CLAIMS)
+
+
+def test_seeds_count_that_both_recipes_have(made_up_runs):
+    del made_up_runs[key_of(BASE.describe(), 1)]
+    rows = judge_claims(made_up_runs, 9)
+    for claim, row in zip(CLAIMS, rows, strict=True):
+        assert (1 in row["seeds"]) == (BASE not in (claim.follows, claim.other))
+    assert judge_claims({}, 9) == []
 
 
 STUDY = REPO / "bench/results/claims.json"
@@ -226,12 +283,11 @@ def test_committed_study_has_its_verdicts_from_its_differences():
     document = read(STUDY)
     claims = document["claims"]
     assert len(claims) >= 15
-    assert all(len(claim["seeds"]) >= 5 for claim in claims)
+    assert all(len(claim["seeds"]) >= FIRST_SEEDS for claim in claims)
     runs = {key_of(run["setting"], run["seed"]): run for run in document["runs"]}
-    anew = judge_claims(runs, seeds=max(claims[0]["seeds"]) + 1)
+    anew = judge_claims(runs, num_seeds=1 + max(run["seed"] for run in document["runs"]))
     for claim, judged in zip(claims, anew, strict=True):
-        assert claim["verdict"] == judged["verdict"] == verdict(claim["interval_corrected"])
-        for key in ("claim", "contrast", "measure", "seeds", "differences"):
+        for key in ("claim", "contrast", "measure", "seeds", "differences", "margin", "verdict"):
             assert claim[key] == judged[key]
         # Another scipy can round otherwise.
         for key in ("interval", "interval_corrected"):

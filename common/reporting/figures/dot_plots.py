@@ -127,7 +127,8 @@ def compare_with_published(published: Sequence[PublishedResult], own: dict[str, 
 VERDICT_STYLES: dict[str, Style] = {
     "supported": {"color": SERIES[2], "marker": "o"},
     "contradicted": {"color": ERROR, "marker": "X"},
-    "not distinguishable": {"color": MUTED, "marker": "o", "markerfacecolor": "none"},
+    "equivalent": {"color": INK, "marker": "s", "markerfacecolor": "none"},
+    "undecided": {"color": MUTED, "marker": "o", "markerfacecolor": "none"},
 }
 
 
