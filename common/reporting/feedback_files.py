@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from tqdm.auto import tqdm
 
 from common.reporting.feedback import render_feedback
+from common.support.errors import UserError
 from common.support.files import atomic_write
 from common.support.text import folder_names
 
@@ -78,7 +79,10 @@ def write_pages(evaluation: Row, folder: Path) -> Pages:
 
 
 def pack(platform: str, rows: list[Row], pages: Pages) -> Packed:
-    """Write the archive that a platform takes the pages back in, beside their folder."""
+    """Write the archive that a platform takes the pages back in, beside their folder.
+
+    Raises UserError if no page belongs into it; an earlier archive stays.
+    """
     members = [member_name(platform, row.get("upload") or row["name"]) for row in rows]
     times = Counter(members)
     packed: dict[str, str] = {}
@@ -88,6 +92,11 @@ def pack(platform: str, rows: list[Row], pages: Pages) -> Packed:
             packed[member] = text
         else:  # never guess which of two is the student's
             left_out.append(row["name"])
+    if not packed:
+        raise UserError(
+            f"no submission has a name of {platform.capitalize()}'s, so there is nothing to pack: "
+            "grade the platform's own download, under the names that it gave"
+        )
     path = pages.folder.with_name(f"{pages.folder.name}-{platform}.zip")
     _write_if_changed(path, _zip(packed))
     return Packed(path, len(packed), left_out)

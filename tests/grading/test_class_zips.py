@@ -54,6 +54,24 @@ def test_zip_of_canvas_is_graded_as_its_folder(workspace, good, bad, isolation, 
     assert {row["isolation"] for row in rows} == {isolation}
 
 
+def test_grades_of_a_zip_reach_the_gradebook_as_those_of_its_folder(workspace, good):
+    """The number in the name decides, also for several files and a name that the roster lacks."""
+    names = ("team1_101_9001_model.pth", "team1_101_9002_report.pdf", "team2_102_9003_model.pth")
+    files = {name: good if name.endswith(".pth") else b"%PDF" for name in names}
+    write(workspace / "class", files)
+    write(workspace, {"class.zip": zipped(files)})
+    (workspace / "roster.csv").write_text(
+        "Student,ID,SIS User ID,SIS Login ID,Section,MNIST (4567)\n"
+        '"Lee, Ann",101,S1,ann,A,\n"Müller, Bob",102,S2,bob,A,\n',
+        encoding="utf-8",
+    )
+    for path in ("class", "class.zip"):
+        grade(workspace, path, "--format", "canvas", "--roster", "roster.csv")
+    written = [workspace / f"o-{path}" / "canvas.csv" for path in ("class", "class.zip")]
+    assert written[0].read_text() == written[1].read_text()
+    assert written[0].read_text().count("%") == 2
+
+
 def test_zips_of_moodle_and_gradescope(workspace, good, bad):
     typed = {"Cy D_3_assignsubmission_file_/checkpoint.pth": good}
     typed |= {"Cy D_3_assignsubmission_file_/training_state.pth": bad}

@@ -235,6 +235,15 @@ def test_two_submissions_of_one_students_number_are_not_packed(graded_class, tmp
     assert "Packed: 6 of 9" in said
 
 
+def test_archive_of_another_platform_is_not_replaced_by_an_empty_one(graded_class):
+    earlier = graded_class / "runs/grading/feedback-canvas.zip"
+    earlier.write_bytes(b"of an earlier grading")
+    completed = run("report.py", "--feedback", "canvas", cwd=graded_class)
+    assert completed.returncode == 2
+    assert "no submission has a name of Canvas's" in completed.stderr
+    assert earlier.read_bytes() == b"of an earlier grading"
+
+
 def test_wrong_use_is_one_line(finished, graded_class):
     own = finished.folder / "runs/evaluation.json"
     for args, complaint in (

@@ -4,7 +4,6 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import filelock
 
+from common.grading.gradebooks.gradebook import csv_text
 from common.support.errors import UserError
 from common.support.files import atomic_write, require_target
 from common.support.text import accuracy_text, spreadsheet_cell
@@ -80,7 +80,7 @@ class History:
                 # An editor may have left out the last line's end.
                 end = "\n" if text and not text.endswith("\n") else ""
                 table = [*([] if text else [COLUMNS]), *added]
-                atomic_write(self.path, f"{text}{end}{_csv_text(table)}".encode())
+                atomic_write(self.path, f"{text}{end}{csv_text(table)}".encode())
         changed = "1 student" if len(added) == 1 else f"{len(added)} students"
         return f"History: {changed} changed since the last grading, in {self.path}"
 
@@ -89,19 +89,13 @@ def _change(row: Row, student: str, before: dict[str, str], threshold: float) ->
     """Return the line that says how a student changed; None if nothing did."""
     graded = row["status"] != "error"
     accuracy = accuracy_text(row["accuracy"], threshold) if graded else ""
-    checksum = row.get("files_sha256", "")
+    checksum = row.get("sha256", "")
     now = (row["status"], accuracy, checksum)
     if now == (before["status"], before["accuracy"], before["sha256"]):
         return None
     graded_at = datetime.now(UTC).isoformat(timespec="seconds")
     then = (before["status"], before["accuracy"])
     return [graded_at, student, *then, row["status"], accuracy, _day_of_file(row), checksum]
-
-
-def _csv_text(rows: Iterable[Iterable[str]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
 
 
 def _students(rows: list[Row]) -> list[str]:

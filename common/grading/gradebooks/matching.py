@@ -121,9 +121,10 @@ class _Finder:
         for person, number in pairs:
             found |= self._of_pair(person, number, certain=True)
         if group := _GROUP.fullmatch(name):
-            # Any folder may be called so. It is the platform's own if its first file's name says
-            # the same; else it counts only beside its student's name.
-            said = self.reader.pairs(PurePath(row.get("source", "")).name)
+            # Any folder may be called so. It is the platform's own if the name of its first upload
+            # says the same; else it counts only beside its student's name.
+            upload = row.get("upload") or row.get("source", "")
+            said = self.reader.pairs(PurePath(upload).name)
             found |= self._of_pair(group[1], group[2], certain=group.groups() in said)
         if not pairs:
             for key in {name_key(name), name_key(_SUFFIXES.sub("", name))}:

@@ -233,6 +233,7 @@ def test_history_of_gradescope_follows_the_student(workspace, weights):
         ("Ada, ada@x.org", "pass", "pass", "2026-12-02"),
     ]
     row = read(workspace / "runs/grading/evaluation.json")["results"][0]
+    assert row["sha256"] in (workspace / "class.csv").read_text(), "as in grades.csv"
     assert row["submitted_at"] == "2026-12-02T12:00:00+00:00"
 
 
