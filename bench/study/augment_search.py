@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.study.ablations import AUGMENTED, CPU, Setting
-from bench.study.sweep import key_of, known_runs, plan, sweep
+from bench.study.sweep import key_of, known_runs, plan, run_job, sweep
 from common.support.cli import ArgumentParser, command_line, run_script
 from common.support.environment import describe_environment
 from common.support.errors import ALL_PASSED, require_positive
@@ -67,7 +67,7 @@ def main() -> int:
         runs = known_runs(args.output)
         jobs = plan(VARIANTS.values(), args.seeds, args.data_dir, VAL_SIZE)
         fields = {"command": command_line(), "environment": describe_environment(CPU)}
-        for run in sweep([job for job in jobs if job.key not in runs], args.jobs):
+        for run in sweep(run_job, [job for job in jobs if job.key not in runs], args.jobs):
             runs[key_of(run["setting"], run["seed"])] = run
             write_json(args.output, {**fields, "runs": list(runs.values())})
     plural = "" if args.seeds == 1 else "s"

@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,17 +47,18 @@ def known_runs(path: Path) -> dict[str, Run]:
     return {key_of(row["setting"], row["seed"]): row for row in rows}
 
 
-def sweep(jobs: list[Job], workers: int) -> Iterator[Run]:
-    """Yield the row of each job as it ends: ``setting``, ``seed`` and what ``train`` measures."""
+def sweep(run_job: Callable[[Any], Run], jobs: list[Any], workers: int) -> Iterator[Run]:
+    """Yield the row that ``run_job``, a function of a module, returns of each job, as it ends."""
     # Forking is safe here: this process has not yet computed with several threads.
     pool = multiprocessing.get_context("fork").Pool(workers, _prepare_worker)
     with pool, tqdm(total=len(jobs), unit="run", disable=None) as bar:
-        for run in pool.imap_unordered(_measure, jobs):
+        for run in pool.imap_unordered(run_job, jobs):
             yield run
             bar.update()
 
 
-def _measure(job: Job) -> Run:
+def run_job(job: Job) -> Run:
+    """Train a setting, and return ``setting``, ``seed`` and what ``train`` measures."""
     data = study_data(job.data_dir, job.val_size)
     measured = train(job.setting, data, job.seed)
     return {"setting": job.setting.describe(), "seed": job.seed, **measured}

@@ -10,8 +10,6 @@ SUPPORTED, CONTRADICTED = "supported", "contradicted"
 EQUIVALENT, UNDECIDED = "equivalent", "undecided"
 
 ERROR_RATE = 0.05
-# After the first seeds, and after the further ones of what they left undecided.
-LOOKS = 2
 
 # With this probability the planned seeds show equivalence of recipes that are equal.
 _POWER = 0.8
@@ -70,14 +68,14 @@ def _has_variance(differences: list[float]) -> bool:
     return min(differences) < max(differences)
 
 
-def rate_for(num_claims: int) -> float:
-    """Return the error rate at which each claim is tested at each look.
+def rate_for(num_claims: int, num_looks: int) -> float:
+    """Return the error rate at which each claim is tested at each look at the results.
 
     That is Bonferroni's correction. A claim has two tests, for a difference and for equivalence,
     but what they test against (a mean of zero, and one beyond the margin) cannot both be true, so
     that they need no further share.
     """
-    return ERROR_RATE / (num_claims * LOOKS)
+    return ERROR_RATE / (num_claims * num_looks)
 
 
 def margin_for(

@@ -19,7 +19,7 @@ from bench.study.ablations import (
     epochs_to,
     train,
 )
-from bench.study.claims import FIRST_SEEDS, judge_claims, undecided
+from bench.study.claims import LOOKS, judge_claims, undecided
 from bench.study.sweep import key_of
 from bench.study.tutorial import CLAIMS, MEASURES
 from bench.study.verdicts import (
@@ -76,7 +76,7 @@ def test_without_a_margin_or_variance_nothing_is_equivalent():
 
 
 def test_rate_is_shared_among_claims_and_looks():
-    assert rate_for(31) == pytest.approx(0.05 / 62)
+    assert rate_for(31, 3) == pytest.approx(0.05 / 93)
 
 
 def test_margin_by_hand():
@@ -238,7 +238,7 @@ def test_training_is_the_same_for_the_same_seed(data_dir):
 
 @pytest.fixture
 def made_up_runs():
-    """Runs in which only the base network's accuracy is known to differ from all others."""
+    """Runs of all seeds, in which only the base network's accuracy stands out clearly."""
     settings = {s for claim in CLAIMS for s in (claim.follows, claim.other)}
     measured = {"loss": 0.1, "calibration_error": 1.0, "seconds": 3.0, "epochs_to_goal": 3.0}
     return {
@@ -248,32 +248,59 @@ def made_up_runs():
             "accuracy": (98.0 if s == BASE else 97.0) + 0.001 * ((seed * len(s.describe())) % 5),
         }
         for s in settings
-        for seed in range(9)
+        for seed in range(LOOKS[-1])
     }
 
 
-def test_first_seeds_decide_or_pass_on(made_up_runs):
-    rows = judge_claims(made_up_runs, 9)
+def test_each_look_decides_or_passes_on(made_up_runs):
+    rows = judge_claims(made_up_runs)
     judged = dict(zip(CLAIMS, rows, strict=True))
     for claim, row in judged.items():
         is_plain = claim.measure == "accuracy" and BASE in (claim.follows, claim.other)
         expected = "contradicted" if claim.other == BASE else "supported"
         if is_plain and row["verdict"] != "undecided":
             assert row["verdict"] == expected
-            assert row["seeds"] == list(range(FIRST_SEEDS))
+            assert row["seeds"] == list(range(LOOKS[0]))
         if claim.measure != "accuracy":
-            assert (row["verdict"], row["seeds"]) == ("undecided", list(range(9)))
-    left = undecided(made_up_runs, 9)
+            assert (row["verdict"], row["seeds"]) == ("undecided", list(range(LOOKS[-1])))
+    left = undecided(made_up_runs, LOOKS[-1])
     assert left == [claim for claim, row in judged.items() if row["verdict"] == "undecided"]
     assert 0 < len(left) < len(CLAIMS)
+    assert undecided({}, 0) == list(CLAIMS), "before the first look all are"
+
+
+def test_a_decision_stays_whatever_later_seeds_say(made_up_runs):
+    """The first look counts that decides: nobody would have trained the later seeds."""
+    reversed_later = {
+        key: {
+            **row,
+            "accuracy": row["accuracy"] if row["seed"] < LOOKS[0] else 195 - row["accuracy"],
+        }
+        for key, row in made_up_runs.items()
+    }
+    before, after = judge_claims(made_up_runs), judge_claims(reversed_later)
+    decided = [i for i, row in enumerate(before) if row["seeds"] == list(range(LOOKS[0]))]
+    assert decided
+    for i in decided:
+        assert after[i] == before[i]
+
+
+def test_second_look_decides_what_the_first_could_not(made_up_runs):
+    """Differences of 0, 1, 1, 0, 1, 1, ...: p is 0.03 with seven of them, and 0.00002 with 18."""
+    claim = next(c for c in CLAIMS if c.measure == "loss")
+    for seed in range(LOOKS[-1]):
+        made_up_runs[key_of(claim.follows.describe(), seed)]["loss"] = 1.0 - 0.999 * (seed % 3 > 0)
+        made_up_runs[key_of(claim.other.describe(), seed)]["loss"] = 1.0
+    row = dict(zip(CLAIMS, judge_claims(made_up_runs), strict=True))[claim]
+    assert (row["verdict"], row["seeds"]) == ("supported", list(range(LOOKS[1])))
 
 
 def test_seeds_count_that_both_recipes_have(made_up_runs):
     del made_up_runs[key_of(BASE.describe(), 1)]
-    rows = judge_claims(made_up_runs, 9)
+    rows = judge_claims(made_up_runs)
     for claim, row in zip(CLAIMS, rows, strict=True):
         assert (1 in row["seeds"]) == (BASE not in (claim.follows, claim.other))
-    assert judge_claims({}, 9) == []
+    assert judge_claims({}) == []
 
 
 STUDY = REPO / "bench/results/claims.json"
@@ -283,9 +310,9 @@ def test_committed_study_has_its_verdicts_from_its_differences():
     document = read(STUDY)
     claims = document["claims"]
     assert len(claims) >= 15
-    assert all(len(claim["seeds"]) >= FIRST_SEEDS for claim in claims)
+    assert all(len(claim["seeds"]) in LOOKS for claim in claims)
     runs = {key_of(run["setting"], run["seed"]): run for run in document["runs"]}
-    anew = judge_claims(runs, num_seeds=1 + max(run["seed"] for run in document["runs"]))
+    anew = judge_claims(runs)
     for claim, judged in zip(claims, anew, strict=True):
         for key in ("claim", "contrast", "measure", "seeds", "differences", "margin", "verdict"):
             assert claim[key] == judged[key]
