@@ -122,8 +122,9 @@ class Distortions:
         affine = self._affine_maps(normal, height, width)
         pixel = _pixel_size(height, width, images.device)
         bumps = normal(self.grid_size**2, 2) * self.elasticity * pixel
-        basis = _basis(height, width, self.grid_size, images.device)
-        grid = (basis @ torch.cat([affine, bumps], dim=1)).view(count, height, width, 2)
+        numbers = torch.cat([affine, bumps], dim=1).transpose(1, 2).flatten(end_dim=1)
+        places = numbers @ _basis(height, width, self.grid_size, images.device)
+        grid = places.view(count, 2, height, width).permute(0, 2, 3, 1)
         return F.grid_sample(images.unsqueeze(1).float(), grid, align_corners=False).squeeze(1)
 
     def describe(self) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _pixel_size(height: int, width: int, device: torch.device) -> Tensor:
 def _basis(height: int, width: int, grid_size: int, device: torch.device) -> Tensor:
     """Return how much each pixel has of x, of y, of 1, and of the bump at each grid point.
 
-    float32, shape [height * width, 3 + grid_size ** 2]. Bumps are cubic interpolation kernels.
+    float32, shape [3 + grid_size ** 2, height * width]. Bumps are cubic interpolation kernels.
     """
     x = (torch.arange(width) + 0.5) * 2 / width - 1
     y = (torch.arange(height) + 0.5) * 2 / height - 1
@@ -167,8 +168,8 @@ def _basis(height: int, width: int, grid_size: int, device: torch.device) -> Ten
         )[0, 0]
         for size in (height, width)
     )
-    bumps = torch.einsum("yi,xj->yxij", along_y, along_x).reshape(height * width, grid_size**2)
-    return torch.cat([places.T, bumps], dim=1).to(device)
+    bumps = torch.einsum("yi,xj->ijyx", along_y, along_x).reshape(grid_size**2, height * width)
+    return torch.cat([places, bumps]).to(device)
 
 
 def distorted_samples(summary: dict[str, Any], distort: Distortions, count: int) -> list[list[str]]:
