@@ -1,0 +1,139 @@
+"""The study of the plain network: its recipe, its distortions, and what it has committed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.study.ablations import AUGMENTED
+from bench.study.plain.distortions import WiderDistortions, erase, scaled, thicken
+from bench.study.plain.recipe import PlainNetwork, Recipe, localize, measure, train
+from bench.study.plain.search import CHANGES, LONGER, RECIPE, key_of, known_runs
+from common.data.catalog import MNIST_SPEC
+from common.data.splits import load_training_data
+from common.models import ImprovedMNISTClassifier
+from common.transforms import Distortions
+from tests.conftest import REPO
+
+RESULTS = REPO / "bench/results"
+
+
+def test_recipe_is_that_of_train_improved_with_augment():
+    """``AUGMENTED`` is compared with the script itself in test_claims.py."""
+    for name in ("hidden_sizes", "batch_size", "dropout_rate", "label_smoothing", "lr"):
+        assert getattr(RECIPE, name) == getattr(AUGMENTED, name)
+    for name in ("weight_decay", "average_decay", "distortions"):
+        assert getattr(RECIPE, name) == getattr(AUGMENTED, name)
+
+
+def test_network_is_the_improved_one():
+    torch.manual_seed(0)
+    plain = PlainNetwork((32, 16), 0.05, "relu").eval()
+    improved = ImprovedMNISTClassifier(hidden_sizes=(32, 16)).eval()
+    improved.load_state_dict(plain.state_dict())
+    images = torch.randn(5, 1, 28, 28)
+    assert torch.equal(plain(images), improved(images))
+
+
+def square(side):
+    """A square of ink, ``side`` pixels wide, in the middle of the frame."""
+    image = torch.zeros(1, 28, 28)
+    start = (28 - side) // 2
+    image[:, start : start + side, start : start + side] = 255
+    return image
+
+
+@pytest.mark.parametrize(("gain", "side"), [(1.0, 8), (-1.0, 4), (0.0, 6)])
+def test_strokes_gain_pixels_on_each_side(gain, side):
+    changed = thicken(square(6), torch.tensor([gain]))
+    # The corners of a dilation by four neighbours stay empty.
+    assert torch.equal(changed[0, 14], square(side)[0, 14])
+    assert torch.equal(changed[0, :, 14], square(side)[0, :, 14])
+
+
+def test_half_a_pixel_is_half_the_grey():
+    row = thicken(square(6), torch.tensor([0.5]))[0, 14]
+    assert row[10] == row[17] == 127.5
+    assert row[11] == 255
+    assert row[9] == 0
+
+
+def test_share_of_the_images_loses_a_rectangle():
+    full = torch.full((2000, 28, 28), 255.0)
+    lost = erase(full, 0.2, torch.Generator().manual_seed(0)) == 0
+    touched = lost.flatten(1).any(dim=1)
+    assert 0.17 < touched.float().mean() < 0.23
+    for image in lost[touched][:50]:
+        rows, columns = image.any(dim=1).sum(), image.any(dim=0).sum()
+        assert image.sum() == rows * columns, "a rectangle"
+        assert 4 <= rows <= 10
+        assert 4 <= columns <= 10
+
+
+def test_extreme_share_is_distorted_twice_as_much():
+    still = Distortions(rotation=0, shift=0.7, scale=0, shear=0, elasticity=0)
+    wider = WiderDistortions(rotation=0, shift=0.7, scale=0, shear=0, elasticity=0, extreme=0.5)
+    images = square(6).to(torch.uint8).repeat(2000, 1, 1)
+    places = torch.arange(28.0)
+
+    def spread(distorted):
+        return ((distorted.sum(dim=1) @ places) / distorted.sum(dim=(1, 2))).std().item()
+
+    torch.manual_seed(0)
+    distorted = wider(images)
+    assert spread(still(images)) == pytest.approx(0.7, rel=0.1)
+    assert spread(distorted[:1000]) == pytest.approx(1.4, rel=0.1)
+    assert spread(distorted[1000:]) == pytest.approx(0.7, rel=0.1)
+
+
+def test_scaled_distortions_keep_the_rest():
+    half = scaled(WiderDistortions(thickness=0.3), 0.5)
+    assert half == WiderDistortions(3.5, 0.35, 0.035, 0.05, 0.4, 5, thickness=0.3)
+    assert scaled(Distortions(), 1) == Distortions()
+
+
+def test_units_start_with_a_local_view():
+    torch.manual_seed(0)
+    layer = nn.Linear(784, 200)
+    before = layer.weight.square().mean().item()
+    localize(layer, window=3.0)
+    weights = layer.weight.detach().view(200, 28, 28)
+    assert weights.square().mean().item() == pytest.approx(before, rel=0.05)
+    for unit in weights:
+        energy = unit.square()
+        y, x = np.unravel_index(int(energy.argmax()), (28, 28))
+        near = energy[max(0, y - 9) : y + 10, max(0, x - 9) : x + 10].sum()
+        assert near > 0.95 * energy.sum()
+
+
+@pytest.fixture(scope="module")
+def few(data_dir):
+    return load_training_data(MNIST_SPEC, data_dir, val_size=57_000, seed=0)
+
+
+def test_short_training_learns_and_repeats_itself(few):
+    small = Recipe(epochs=4, hidden_sizes=(64, 32), average_decay=0.9, last_strength=0.5)
+    (first, _), (second, _) = train(small, few, seed=1), train(small, few, seed=1)
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert next(first.parameters()).dtype == torch.float32
+    found = measure(first, few)
+    assert found["val_accuracy"] > 80
+    assert len(found["missed"]) == round(57_000 * (1 - found["val_accuracy"] / 100))
+    assert found["accuracies"]["train"] > found["accuracies"]["train_distorted"]
+
+
+def test_search_holds_each_change_with_two_seeds_on_two_splits():
+    runs = known_runs(RESULTS / "plain_search.json")
+    for recipe in (*CHANGES.values(), *LONGER.values()):
+        for split in (0, 1):
+            for seed in (0, 1):
+                run = runs[key_of(recipe.describe(), split, seed)]
+                assert run["val_accuracy"] == pytest.approx(100 - len(run["missed"]) / 100)
+
+
+def test_a_recipe_is_described_as_it_is_read_back():
+    described = replace(RECIPE, hidden_sizes=(8, 4), lr=0.01).describe()
+    assert described == {"hidden_sizes": [8, 4], "lr": 0.01}
