@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from bench.study.ablations import AUGMENTED
 from bench.study.plain.distortions import WiderDistortions, erase, scaled, thicken
 from bench.study.plain.recipe import PlainNetwork, Recipe, localize, measure, train
 from bench.study.plain.search import CHANGES, LONGER, RECIPE, key_of, known_runs
@@ -15,17 +14,24 @@ from common.data.catalog import MNIST_SPEC
 from common.data.splits import load_training_data
 from common.models import ImprovedMNISTClassifier
 from common.transforms import Distortions
-from tests.conftest import REPO
+from tests.conftest import ONE_EPOCH, REPO, read, run
 
 RESULTS = REPO / "bench/results"
 
 
-def test_recipe_is_that_of_train_improved_with_augment():
-    """``AUGMENTED`` is compared with the script itself in test_claims.py."""
-    for name in ("hidden_sizes", "batch_size", "dropout_rate", "label_smoothing", "lr"):
-        assert getattr(RECIPE, name) == getattr(AUGMENTED, name)
-    for name in ("weight_decay", "average_decay", "distortions"):
-        assert getattr(RECIPE, name) == getattr(AUGMENTED, name)
+def test_recipe_is_that_of_train_improved_with_augment(workspace):
+    completed = run("train_improved.py", "--augment", *ONE_EPOCH, cwd=workspace)
+    assert completed.returncode == 0, completed.stderr
+    recipe = read(workspace / "runs/augmented/metrics.json")["recipe"]
+    assert list(RECIPE.hidden_sizes) == recipe["model"]["hidden_sizes"]
+    assert RECIPE.dropout_rate == recipe["model"]["dropout_rate"]
+    assert RECIPE.batch_size == recipe["batch_size"]
+    assert RECIPE.label_smoothing == recipe["loss"]["label_smoothing"]
+    assert recipe["optimizer"]["name"] == "AdamW"
+    assert RECIPE.weight_decay == recipe["optimizer"]["weight_decay"]
+    assert RECIPE.lr == recipe["schedule"]["max_lr"]
+    assert RECIPE.average_decay == recipe["average"]["decay"]
+    assert RECIPE.distortions.describe() == recipe["distortions"]
 
 
 def test_network_is_the_improved_one():
