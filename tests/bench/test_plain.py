@@ -1,18 +1,23 @@
 """The study of the plain network: its recipe, its distortions, and what it has committed."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 from torch import nn
 
 from bench.study.plain.distortions import WiderDistortions, erase, scaled, thicken
+from bench.study.plain.misses import smallest_changes
 from bench.study.plain.recipe import PlainNetwork, Recipe, localize, measure, train
-from bench.study.plain.search import CHANGES, LONGER, RECIPE, key_of, known_runs
+from bench.study.plain.search import CHANGES, LONGER, RECIPE, key_of, known_runs, load_network
 from common.data.catalog import MNIST_SPEC
 from common.data.splits import load_training_data
 from common.models import ImprovedMNISTClassifier
+from common.support.errors import UserError
 from common.transforms import Distortions
 from tests.conftest import ONE_EPOCH, REPO, read, run
 
@@ -129,6 +134,38 @@ def test_short_training_learns_and_repeats_itself(few):
     assert found["val_accuracy"] > 80
     assert len(found["missed"]) == round(57_000 * (1 - found["val_accuracy"] / 100))
     assert found["accuracies"]["train"] > found["accuracies"]["train_distorted"]
+
+
+class LeftOrRight(nn.Module):
+    """Answers 1 if the middle of the ink is right of the frame's middle by a pixel, else 0."""
+
+    def forward(self, images):
+        ink = images[:, 0] - images.amin(dim=(1, 2, 3))[:, None, None]
+        middle = (ink.sum(dim=1) @ (torch.arange(28.0) - 13.5)) / ink.sum(dim=(1, 2))
+        return torch.eye(10)[(middle > 1).long()] * 20
+
+
+def test_smallest_change_that_mends_is_found():
+    """A pixel is 1.43 standard deviations of the shift: 1.5 is the first step beyond it."""
+    changes = smallest_changes(square(6)[0], 1, [LeftOrRight()])
+    assert changes["shift"] == 1.5
+    # What leaves the middle where it is mends nothing.
+    for way in ("rotation", "slant", "width", "height", "thickness"):
+        assert changes[way] is None
+    assert changes["local stretch"] is not None
+
+
+def test_missing_networks_are_an_error_with_a_way_out(tmp_path):
+    run_of_it = {"recipe": {}, "split": 0, "seed": 0}
+    with pytest.raises(UserError, match="does not hold all networks of the search: train them"):
+        load_network(tmp_path, run_of_it)
+
+
+def test_page_of_figures_is_drawn_from_what_is_stored(tmp_path, data_dir):
+    output = tmp_path / "page.png"
+    command = [sys.executable, "-m", "bench.study.plain.figures", "--output", output]
+    subprocess.run([*command, "--data-dir", data_dir], cwd=REPO, check=True)
+    assert imread(output).shape == imread(REPO / "docs/plain_network.png").shape
 
 
 def test_search_holds_each_change_with_two_seeds_on_two_splits():

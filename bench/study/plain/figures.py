@@ -1,4 +1,7 @@
-"""The page of figures: how well plain networks fit, what they all miss, and what would mend it."""
+"""Draw how well plain networks fit, what they all miss, and what would mend it.
+
+From what ``bench.study.plain.search`` and ``bench.study.plain.misses`` have written.
+"""
 
 import math
 from pathlib import Path
@@ -9,11 +12,33 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.study.plain.misses import SPLIT
+from bench.study.plain.search import load_split
+from common.support.cli import ArgumentParser, run_script
+from common.support.errors import ALL_PASSED
+from common.support.files import read_json
+
 # Standard deviations of the recipe: up to two, training has shown such images; six is its end.
 LIMITS = (2, 3, 6)
 COLUMNS = 9
 
 Row = dict[str, Any]
+
+
+def main() -> int:
+    """Read the rows, and write the page."""
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    flag = parser.add_argument
+    flag("--search", type=Path, default="bench/results/plain_search.json", help="the runs")
+    flag("--misses", type=Path, default="bench/results/plain_misses.json", help="the images' rows")
+    flag("--output", type=Path, default="docs/plain_network.png", help="the page")
+    flag("--data-dir", type=Path, default="data", help="folder of the data set")
+    args = parser.parse_args()
+    runs = read_json(args.search, required=("runs",))["runs"]
+    rows = read_json(args.misses, required=("rows",))["rows"]
+    val = load_split(args.data_dir, SPLIT).val
+    draw(runs, rows, val.images[[row["place"] for row in rows]], args.output)
+    return ALL_PASSED
 
 
 def draw(runs: list[Row], rows: list[Row], images: np.ndarray, path: Path) -> None:
@@ -90,3 +115,7 @@ def draw_gallery(cells: list[Axes], rows: list[Row], images: np.ndarray) -> None
         best = min(amounts, key=amounts.__getitem__, default=None)
         mends = f"{best} {amounts[best]:g}" if best else "nothing mends it"
         axes.set_title(f"{row['target']}, not {row['answer']}\n{mends}", fontsize=8)
+
+
+if __name__ == "__main__":
+    run_script(main)

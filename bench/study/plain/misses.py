@@ -1,10 +1,9 @@
-"""Look at the validation images that every plain network misses, and at what would mend each.
+"""Find the validation images that every plain network misses, and what would mend each.
 
 Takes the networks that ``bench.study.plain.search`` has trained on the first split. An image is
 always missed if none of them recognises it. It is changed more and more, in one way at a time,
 until the networks' mean answer is right. How much that takes, in standard deviations of the
-recipe's distortions, tells whether training has shown such images. Writes a row for each image as
-JSON, and a page of figures.
+recipe's distortions, tells whether training has shown such images. Writes a row for each image.
 """
 
 import math
@@ -18,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.study.plain.distortions import thicken
-from bench.study.plain.figures import draw
 from bench.study.plain.search import known_runs, load_network, load_split
 from common.support.cli import ArgumentParser, command_line, run_script
 from common.support.errors import ALL_PASSED
@@ -91,7 +89,15 @@ def thickened(image: Tensor, gain: float) -> Tensor:
 def smallest_changes(
     image: Tensor, target: int, networks: list[nn.Module]
 ) -> dict[str, float | None]:
-    """Return for each way the smallest amount that makes the mean answer right, if there is one."""
+    """Return for each way the smallest amount that makes the mean answer right, if there is one.
+
+    Parameters
+    ----------
+    image : Tensor of float32, shape [28, 28]
+        Greys from 0 to 255.
+    target : int
+    networks : list of nn.Module
+    """
     found: dict[str, float | None] = {}
     for name, ways in WAYS.items():
         signed = [(a, sign * a) for a in AMOUNTS for sign in (1, -1)]
@@ -110,13 +116,12 @@ def answers_of(networks: list[nn.Module], images: Tensor) -> Tensor:
 
 
 def main() -> int:
-    """Find the images, and write rows and figures."""
+    """Find the images, and write their rows."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     flag = parser.add_argument
     flag("--search", type=Path, default="bench/results/plain_search.json", help="runs to look at")
     flag("--networks", type=Path, default="runs/plain", help="folder of their networks")
     flag("--output", type=Path, default="bench/results/plain_misses.json", help="the images' rows")
-    flag("--figure", type=Path, default="docs/plain_network.png", help="the page of figures")
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     args = parser.parse_args()
     runs = [run for run in known_runs(args.search).values() if run["split"] == SPLIT]
@@ -141,7 +146,6 @@ def main() -> int:
         print(f"{way:14} mends {within} of {len(rows)} within 1, 2, 3, 6 standard deviations")
     fields = {"command": command_line(), "networks": len(runs), "images": len(val)}
     write_json(args.output, {**fields, "rows": rows})
-    draw(list(known_runs(args.search).values()), rows, val.images[always], args.figure)
     return ALL_PASSED
 
 

@@ -26,7 +26,7 @@ from common.data.catalog import MNIST_SPEC
 from common.data.splits import TrainingData, load_training_data
 from common.support.cli import ArgumentParser, command_line, run_script
 from common.support.environment import describe_environment
-from common.support.errors import ALL_PASSED, require_positive
+from common.support.errors import ALL_PASSED, UserError, require_positive
 from common.support.files import folder_lock, read_json, write_json
 from common.transforms import Distortions
 
@@ -121,6 +121,11 @@ def load_network(networks: Path, run: Run) -> nn.Module:
     names = ("hidden_sizes", "dropout_rate", "activation")
     model = PlainNetwork(*(run["recipe"].get(name, getattr(RECIPE, name)) for name in names))
     path = network_path(networks, key_of(run["recipe"], run["split"], run["seed"]))
+    if not path.exists():
+        raise UserError(
+            f"{networks} does not hold all networks of the search: train them by bench.study.plain."
+            "search, with an --output that does not exist yet, and name this output as --search"
+        )
     model.load_state_dict(torch.load(path, weights_only=True))
     return model.eval()
 
