@@ -10,13 +10,14 @@ import torch
 from matplotlib.image import imread
 from torch import nn
 
+from bench.study.plain.best import BEST
 from bench.study.plain.distortions import WiderDistortions, erase, scaled, thicken
 from bench.study.plain.misses import smallest_changes
-from bench.study.plain.recipe import PlainNetwork, Recipe, localize, measure, train
+from bench.study.plain.recipe import PlainNetwork, Recipe, build, localize, measure, train
 from bench.study.plain.search import CHANGES, LONGER, RECIPE, key_of, known_runs, load_network
 from common.data.catalog import MNIST_SPEC
 from common.data.splits import load_training_data
-from common.models import ImprovedMNISTClassifier
+from common.models import ImprovedMNISTClassifier, count_parameters
 from common.support.errors import UserError
 from common.transforms import Distortions
 from tests.conftest import ONE_EPOCH, REPO, read, run
@@ -175,6 +176,18 @@ def test_search_holds_each_change_with_two_seeds_on_two_splits():
             for seed in (0, 1):
                 run = runs[key_of(recipe.describe(), split, seed)]
                 assert run["val_accuracy"] == pytest.approx(100 - len(run["missed"]) / 100)
+
+
+def test_committed_network_is_plain_and_its_mean_is_that_of_its_runs():
+    document = read(RESULTS / "plain_network.json")
+    assert document["recipe"] == BEST.describe()
+    assert document["parameters"] == count_parameters(build(BEST)) <= 12_000_000
+    accuracies = [run["test_accuracy"] for run in document["runs"]]
+    assert [run["seed"] for run in document["runs"]] == [42, 43, 44]
+    assert document["mean_test_accuracy"] == pytest.approx(np.mean(accuracies))
+    for run in document["runs"]:
+        low, high = run["test_accuracy_ci95"]
+        assert low < run["test_accuracy"] < high
 
 
 def test_a_recipe_is_described_as_it_is_read_back():
