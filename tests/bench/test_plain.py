@@ -182,12 +182,12 @@ def test_committed_network_is_plain_and_its_mean_is_that_of_its_runs():
     document = read(RESULTS / "plain_network.json")
     assert document["recipe"] == BEST.describe()
     assert document["parameters"] == count_parameters(build(BEST)) <= 12_000_000
-    accuracies = [run["test_accuracy"] for run in document["runs"]]
-    assert [run["seed"] for run in document["runs"]] == [42, 43, 44]
+    accuracies = [row["test_accuracy"] for row in document["runs"]]
+    assert [row["seed"] for row in document["runs"]] == [42, 43, 44]
     assert document["mean_test_accuracy"] == pytest.approx(np.mean(accuracies))
-    for run in document["runs"]:
-        low, high = run["test_accuracy_ci95"]
-        assert low < run["test_accuracy"] < high
+    for row in document["runs"]:
+        low, high = row["test_accuracy_ci95"]
+        assert low < row["test_accuracy"] < high
 
 
 def test_a_recipe_is_described_as_it_is_read_back():
