@@ -3,7 +3,8 @@
 Takes the networks that ``bench.study.plain.search`` has trained on the first split. An image is
 always missed if none of them recognises it. It is changed more and more, in one way at a time,
 until the networks' mean answer is right. How much that takes, in standard deviations of the
-recipe's distortions, tells whether training has shown such images. Writes a row for each image.
+recipe's distortions, tells whether training has shown such images. Writes a row for each image,
+and how much better the mean answer of the best networks of a split is than each alone.
 """
 
 import math
@@ -12,12 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.study.plain.distortions import thicken
-from bench.study.plain.search import known_runs, load_network, load_split
+from bench.study.plain.search import LONGER, SPLITS, known_runs, load_network, load_split
+from bench.study.sweep import Run
+from common.metrics import accuracy_percent
 from common.support.cli import ArgumentParser, command_line, run_script
 from common.support.errors import ALL_PASSED
 from common.support.files import write_json
@@ -115,6 +119,22 @@ def answers_of(networks: list[nn.Module], images: Tensor) -> Tensor:
     return torch.stack([net(inputs).softmax(dim=1) for net in networks]).mean(dim=0).argmax(dim=1)
 
 
+def ensembles(runs: list[Run], folder: Path, data_dir: Path) -> list[dict[str, Any]]:
+    """Return for each split the accuracies of LONGER's networks, and that of their mean answer."""
+    rows = []
+    for split in SPLITS:
+        members = [run for run in runs if run["split"] == split and run["name"] in LONGER]
+        val = load_split(data_dir, split).val
+        networks = [load_network(folder, run) for run in members]
+        answers = answers_of(networks, torch.from_numpy(val.images)).numpy()
+        correct = int((answers == val.targets).sum())
+        alone = [run["val_accuracy"] for run in members]
+        together = accuracy_percent(correct, len(val))
+        print(f"split {split}: {np.mean(alone):.2f} % alone, {together:.2f} % together")
+        rows.append({"split": split, "val_accuracies": alone, "of_mean_answer": together})
+    return rows
+
+
 def main() -> int:
     """Find the images, and write their rows."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
@@ -124,7 +144,8 @@ def main() -> int:
     flag("--output", type=Path, default="bench/results/plain_misses.json", help="the images' rows")
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     args = parser.parse_args()
-    runs = [run for run in known_runs(args.search).values() if run["split"] == SPLIT]
+    all_runs = list(known_runs(args.search).values())
+    runs = [run for run in all_runs if run["split"] == SPLIT]
     networks = [load_network(args.networks, run) for run in runs]
     val = load_split(args.data_dir, SPLIT).val
     missed = Counter(place for run in runs for place in run["missed"])
@@ -145,7 +166,8 @@ def main() -> int:
         within = [sum(a is not None and a <= limit for a in amounts) for limit in (1, 2, 3, 6)]
         print(f"{way:14} mends {within} of {len(rows)} within 1, 2, 3, 6 standard deviations")
     fields = {"command": command_line(), "networks": len(runs), "images": len(val)}
-    write_json(args.output, {**fields, "rows": rows})
+    together = ensembles(all_runs, args.networks, args.data_dir)
+    write_json(args.output, {**fields, "rows": rows, "ensembles": together})
     return ALL_PASSED
 
 
