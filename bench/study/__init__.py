@@ -1,1 +1,1 @@
-"""Trainings of many recipes: the claims of the tutorial, and the augmented recipe."""
+"""Trainings of many recipes: the tutorial's claims, the augmented recipe, the plain network."""
