@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.study.plain.misses import SPLIT
-from bench.study.plain.search import load_split
+from bench.study.plain.search import load_training_split
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED
 from common.support.files import read_json
@@ -36,7 +36,7 @@ def main() -> int:
     args = parser.parse_args()
     runs = read_json(args.search, required=("runs",))["runs"]
     rows = read_json(args.misses, required=("rows",))["rows"]
-    val = load_split(args.data_dir, SPLIT).val
+    val = load_training_split(args.data_dir, SPLIT).val
     draw(runs, rows, val.images[[row["place"] for row in rows]], args.output)
     return ALL_PASSED
 

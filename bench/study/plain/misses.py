@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.study.plain.distortions import thicken
-from bench.study.plain.search import LONGER, SPLITS, known_runs, load_network, load_split
+from bench.study.plain.search import LONGER, SPLITS, known_runs, load_network, load_training_split
 from bench.study.sweep import Run
 from common.metrics import accuracy_percent
 from common.support.cli import ArgumentParser, command_line, run_script
@@ -124,7 +124,7 @@ def ensembles(runs: list[Run], folder: Path, data_dir: Path) -> list[dict[str, A
     rows = []
     for split in SPLITS:
         members = [run for run in runs if run["split"] == split and run["name"] in LONGER]
-        val = load_split(data_dir, split).val
+        val = load_training_split(data_dir, split).val
         networks = [load_network(folder, run) for run in members]
         answers = answers_of(networks, torch.from_numpy(val.images)).numpy()
         correct = int((answers == val.targets).sum())
@@ -147,7 +147,7 @@ def main() -> int:
     all_runs = list(known_runs(args.search).values())
     runs = [run for run in all_runs if run["split"] == SPLIT]
     networks = [load_network(args.networks, run) for run in runs]
-    val = load_split(args.data_dir, SPLIT).val
+    val = load_training_split(args.data_dir, SPLIT).val
     missed = Counter(place for run in runs for place in run["missed"])
     always = sorted(place for place, count in missed.items() if count == len(runs))
     images = torch.from_numpy(val.images[always])

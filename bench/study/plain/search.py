@@ -91,14 +91,14 @@ def key_of(recipe: dict[str, Any], split: int, seed: int) -> str:
     return json.dumps([recipe, split, seed], sort_keys=True)
 
 
-def load_split(data_dir: Path, split: int) -> TrainingData:
+def load_training_split(data_dir: Path, split: int) -> TrainingData:
     """Return the training images, of which the number of the split chooses some to validate on."""
     return load_training_data(MNIST_SPEC, data_dir, VAL_SIZE, seed=split)
 
 
 def run_job(job: Job) -> Run:
     """Train and measure; the network becomes a file."""
-    data = load_split(job.data_dir, job.split)
+    data = load_training_split(job.data_dir, job.split)
     model, seconds = train(job.recipe, data, job.seed)
     job.networks.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), network_path(job.networks, job.key))
