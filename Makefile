@@ -7,7 +7,7 @@ VENV_PYTHON := .venv/bin/python
 # What trained weights depend on. How results are graded and shown does not change them.
 TRAINING := $(wildcard common/*.py common/data/*.py common/support/*.py)
 # What reads submissions needs Linux: mypy checks it for that system alone.
-LINUX_ALONE := common/grading/(sandbox/|intake/)
+LINUX_ALONE := grading/(sandbox/|intake/)
 WORKFLOWS := .github/workflows/ci.yml platforms/github/grade.yml
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 

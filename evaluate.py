@@ -23,29 +23,29 @@ from tqdm.auto import tqdm
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DATASET_HELP, DATASETS, threshold_of
 from common.data.private import load_test_set
-from common.grading import document
-from common.grading.grade import grade_all
-from common.grading.gradebooks.gradebook import FORMATS, Gradebook
-from common.grading.gradebooks.history import History
-from common.grading.gradebooks.late import parse_due
-from common.grading.intake.submissions import (
+from common.support import distributed
+from common.support.cli import ArgumentParser, run_script
+from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_positive
+from common.support.files import folder_lock, require_target, write_json
+from grading import document
+from grading.grade import grade_all
+from grading.gradebooks.gradebook import FORMATS, Gradebook
+from grading.gradebooks.history import History
+from grading.gradebooks.late import parse_due
+from grading.intake.submissions import (
     Found,
     Submission,
     find_submissions,
     require_outside,
 )
-from common.grading.preprocessing import CHOICES, Preprocessing, choose_preprocessing
-from common.grading.rows import assign_ranks, mark_duplicates
-from common.grading.sandbox.client import Sandbox, require_linux
-from common.reporting import github, terminal
-from common.support import distributed
-from common.support.cli import ArgumentParser, run_script
-from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_positive
-from common.support.files import folder_lock, require_target, write_json
+from grading.preprocessing import CHOICES, Preprocessing, choose_preprocessing
+from grading.rows import assign_ranks, mark_duplicates
+from grading.sandbox.client import Sandbox, require_linux
+from reporting import github, terminal
 
 if TYPE_CHECKING:
-    from common.grading.own_runs import Measured
     from common.loops import Batches
+    from common.own_runs import Measured
 
 OWN_RUNS = ("base", "improved", "augmented")
 
@@ -130,7 +130,7 @@ def measure_own_runs(
     if not distributed.is_main_process():
         return None  # it takes seconds, so rank 0 does it alone
     # Imported here, since it loads torch: half a gigabyte that grading has no use for.
-    from common.grading import own_runs
+    from common import own_runs
     from common.loops import Batches
     from common.support import environment
 
@@ -185,7 +185,7 @@ def write_playground(
     args: argparse.Namespace,
 ) -> str:
     """Write what the page to draw on is made from, and return a line that says so."""
-    from common.grading import playground
+    from common import playground
 
     training_images = load_split(DATASETS[args.dataset], args.data_dir, "train")
     content = playground.describe_playground(best, test_set, batches, training_images)

@@ -16,12 +16,12 @@ from common.data.catalog import DATASET_HELP, DATASETS
 from common.data.splits import load_training_data
 from common.loops import Batches, evaluate, train_one_epoch
 from common.models import MNISTClassifier
-from common.reporting.terminal import exploration
 from common.runs import Run
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
 from common.support.environment import choose_device, seed_everything
 from common.support.errors import ALL_PASSED, require_positive
+from reporting.terminal import exploration
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,13 +17,13 @@ from common.data.catalog import DATASET_HELP, DATASETS
 from common.data.splits import load_training_data
 from common.loops import Batches, evaluate, train_one_epoch
 from common.models import ExponentialMovingAverage, ImprovedMNISTClassifier
-from common.reporting.terminal import exploration
 from common.runs import Run
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
 from common.support.environment import choose_device, seed_everything
 from common.support.errors import ALL_PASSED, UserError, require_positive
 from common.transforms import Distortions, distorted_samples
+from reporting.terminal import exploration
 
 # The defaults of the flags with --augment.
 AUGMENTED = {"epochs": 100, "batch_size": 256, "lr": 0.006}

@@ -1,6 +1,6 @@
-"""What the scripts share. Nothing in here parses a command line.
+"""What the recipes share. Nothing in here parses a command line.
 
-The recipe, to read first:
+To read first:
 
 - ``models``: the two networks, their initialisation, the registry of classes;
 - ``transforms``: from pixels to inputs, and the distortions;
@@ -9,18 +9,25 @@ The recipe, to read first:
 - ``checkpoints``: one's own checkpoints, and the state from which a training resumes;
 - ``runs``: the folder of a training run.
 
+What comes after a training:
+
+- ``measuring``: from answers to the row of an evaluation, of a run or a submission; no torch;
+- ``own_runs``: one's own runs measured, compared, and the better one chosen;
+- ``playground``: the better network made small enough for a page.
+
 The rooms behind it:
 
 - ``data``: the catalog of data sets, their files, their images as arrays; no torch;
-- ``grading``: from submissions to an evaluation, each file in a process of its own;
-- ``reporting``: from evaluations to text, figures and pages; no torch;
 - ``support``: files, errors, text, command lines, schemas, environment, processor, torchrun.
 
 A module imports only what is below it in this picture; ``tests/test_layers.py`` holds the rule.
 
     scripts, bench
-    runs              grading            reporting
-    checkpoints
+    grading           reporting
+    playground
+    own_runs
+    runs
+    checkpoints       measuring
     loops
     transforms
     data

@@ -1,6 +1,6 @@
 """One's own checkpoints, and the state from which a training resumes: trusted files only.
 
-Other people's files are read by ``common.grading.readers``, in a process of their own.
+Other people's files are read by ``grading.readers``, in a process of their own.
 """
 
 import hashlib

@@ -1,14 +1,13 @@
-"""Who may import whom in ``common``, and what the light scripts must not reach."""
+"""Who may import whom, and what the light scripts must not reach."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPO
 
 SCRIPTS = ("train_base", "train_improved", "evaluate", "report")
-RECIPE = {"models", "transforms", "loops", "metrics", "checkpoints"}
+ROOMS = ("common", "grading", "reporting")
 
 # Each unit of common, and the others that it may import.
 ALLOWED = {
@@ -16,12 +15,13 @@ ALLOWED = {
     "models": set(),
     "metrics": set(),
     "data": {"support"},
+    "measuring": {"data", "metrics", "support"},
     "transforms": {"data"},
     "loops": {"data", "models", "support", "transforms"},
     "checkpoints": {"data", "loops", "models", "support"},
     "runs": {"checkpoints", "loops", "metrics", "models", "support"},
-    "grading": {*RECIPE, "data", "support"},
-    "reporting": {"data", "support"},
+    "own_runs": {"checkpoints", "data", "loops", "measuring", "metrics", "models", "support"},
+    "playground": {"data", "loops", "measuring", "metrics", "models", "own_runs", "support"},
 }
 # Likewise within grading.
 ALLOWED_IN_GRADING = {
@@ -29,22 +29,20 @@ ALLOWED_IN_GRADING = {
     "gradebooks": set(),
     "sandbox": set(),
     "intake": {"sandbox"},
-    "pictures": {"sandbox"},
     "preprocessing": {"sandbox"},
     "readers": {"sandbox"},
-    "grade": {"intake", "pictures", "preprocessing", "rows", "sandbox"},
+    "grade": {"intake", "preprocessing", "rows", "sandbox"},
     "document": {"grade", "intake", "rows"},
-    "own_runs": {"grade", "pictures", "readers", "rows", "sandbox"},
-    "playground": {"own_runs", "pictures", "sandbox"},
 }
+GRADING_TAKES = {"models", "transforms", "metrics", "measuring", "data", "support"}
 REPORTING_TAKES = {
     *("common.data.catalog", "common.data.pixels"),
     *("common.support.cli", "common.support.errors", "common.support.files"),
     *("common.support.schemas", "common.support.text"),
 }
-MAY_REACH_TORCH = ("own_runs", "playground", "readers", "sandbox.reading", "sandbox.server")
+MAY_REACH_TORCH = ("grading.readers", "grading.sandbox.reading", "grading.sandbox.server")
 
-MODULES = sorted((REPO / "common").rglob("*.py"))
+MODULES = sorted(path for room in ROOMS for path in (REPO / room).rglob("*.py"))
 
 
 def name_of(path):
@@ -95,23 +93,39 @@ def reached_from(start):
     return {name.split(".")[0] for name in reached}, reached
 
 
+def units_of(room):
+    """Return the modules and folders of a room."""
+    found = {path.stem for path in (REPO / room).glob("*.py")}
+    return found - {"__init__"} | {path.parent.name for path in (REPO / room).glob("*/__init__.py")}
+
+
+def rooms_imported_by(path):
+    return {name.split(".")[0] for name in imported_by(path)} & {*ROOMS, *SCRIPTS, "platforms"}
+
+
 def test_every_unit_is_in_the_tables():
-    top = {path.stem for path in (REPO / "common").iterdir() if path.suffix == ".py"}
-    top |= {path.parent.name for path in (REPO / "common").glob("*/__init__.py")}
-    assert top - {"__init__"} == ALLOWED.keys()
-    grading = {path.stem for path in (REPO / "common/grading").glob("*.py")}
-    grading |= {path.parent.name for path in (REPO / "common/grading").glob("*/__init__.py")}
-    assert grading - {"__init__"} == ALLOWED_IN_GRADING.keys()
+    assert units_of("common") == ALLOWED.keys()
+    assert units_of("grading") == ALLOWED_IN_GRADING.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms_do_not_know_each_other(path):
+    room = path.relative_to(REPO).parts[0]
+    assert rooms_imported_by(path) <= {room, "common"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_units_import_only_what_is_below_them(path):
-    parts = path.relative_to(REPO / "common").with_suffix("").parts
-    allowed = ALLOWED.get(parts[0], set())
-    assert units_imported_by(path, "common") <= {parts[0], *allowed}
-    if parts[0] == "grading" and len(parts) > 1:
-        allowed = ALLOWED_IN_GRADING.get(parts[1], set())
-        assert units_imported_by(path, "common.grading") <= {parts[1], *allowed}
+    room, *parts = path.relative_to(REPO).with_suffix("").parts
+    taken = units_imported_by(path, "common")
+    if room == "common":
+        assert taken <= {parts[0], *ALLOWED.get(parts[0], set())}
+    if room == "grading":
+        assert taken <= GRADING_TAKES
+        assert units_imported_by(path, "grading") <= {
+            parts[0],
+            *ALLOWED_IN_GRADING.get(parts[0], set()),
+        }
 
 
 def test_tables_have_no_circle():
@@ -123,10 +137,10 @@ def test_tables_have_no_circle():
             placed |= ready
 
 
-@pytest.mark.parametrize("path", sorted((REPO / "common/reporting").rglob("*.py")), ids=name_of)
+@pytest.mark.parametrize("path", sorted((REPO / "reporting").rglob("*.py")), ids=name_of)
 def test_reporting_takes_little_from_elsewhere(path):
     taken = {name for name in imported_by(path) if name in FILES and FILES[name].stem != "__init__"}
-    assert {name for name in taken if not name.startswith("common.reporting.")} <= REPORTING_TAKES
+    assert {name for name in taken if not name.startswith("reporting")} <= REPORTING_TAKES
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -147,12 +161,10 @@ def test_closure_finds_torch_where_it_is():
     assert "torch" in reached_from("train_base")[0]
 
 
-@pytest.mark.parametrize("path", sorted((REPO / "common/grading").rglob("*.py")), ids=name_of)
+@pytest.mark.parametrize("path", sorted((REPO / "grading").rglob("*.py")), ids=name_of)
 def test_only_what_reads_networks_reaches_torch(path):
-    name = name_of(path)
-    unit = name.removeprefix("common.grading").lstrip(".")
-    if "torch" in reached_from(name)[0]:
-        assert unit.startswith(MAY_REACH_TORCH)
+    if "torch" in reached_from(name_of(path))[0]:
+        assert name_of(path).startswith(MAY_REACH_TORCH)
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, *map(name_of, PLATFORMS)])
@@ -161,7 +173,7 @@ def test_no_script_imports_another(name):
 
 
 def test_no_folder_is_too_full_to_be_seen_at_a_glance():
-    folders = {Path(REPO / "common"), *(path.parent for path in MODULES)}
+    folders = {path.parent for path in MODULES}
     for folder in folders:
         entries = [p for p in folder.iterdir() if p.name != "__pycache__"]
         assert len(entries) <= 12, folder

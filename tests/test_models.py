@@ -13,7 +13,6 @@ from torch import nn
 from common import models
 from common.checkpoints import TrainingState, load_checkpoint
 from common.data.summary import describe
-from common.grading.own_runs import Measured, Unmeasured, measure_run
 from common.loops import Batches, evaluate, predict_logits, train_one_epoch
 from common.models import (
     ARCHITECTURES,
@@ -27,6 +26,7 @@ from common.models import (
     is_independent_of_threads,
     register,
 )
+from common.own_runs import Measured, Unmeasured, measure_run
 from common.runs import Run
 from common.support.errors import UserError
 from common.support.processor import multiply_by_mkl, multiply_by_onednn
@@ -243,7 +243,7 @@ def test_network_that_is_not_registered_is_named_with_what_to_do(
     batches = Batches(test_images, 1000, torch.device("cpu"))
     measured = measure_run(folder, test_images, batches, Fraction(90))
     assert isinstance(measured, Unmeasured)
-    assert "'PlainNetwork'" in measured.row["reason"]
+    assert "PlainNetwork, which is not registered" in measured.row["reason"]
 
 
 def test_register_keeps_the_class_under_its_name(monkeypatch):

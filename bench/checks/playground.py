@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from grading.playground import describe_playground, sample_training_digits
 
 from bench.runs import measure
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
-from common.grading.own_runs import find_own_runs
-from common.grading.playground import describe_playground, sample_training_digits
 from common.loops import Batches
-from common.reporting.playground_page import render_playground
+from common.own_runs import find_own_runs
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED
+from reporting.playground_page import render_playground
 
 RUNS = [Path("runs/base"), Path("runs/improved"), Path("runs/augmented")]
 SAMPLES = (50, 100, 200, 400)  # training images of each digit

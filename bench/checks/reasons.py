@@ -17,7 +17,7 @@ from common.support.errors import ALL_PASSED
 _WHY = ("_why_not", "_why_refused", "limit_met")
 _NAMED = ("reason", "_REASONS", "_FOREIGN", "_ZIPPED")
 
-FOLDER = REPOSITORY / "common" / "grading"
+FOLDER = REPOSITORY / "grading"
 _HEAD = """# Every reason for an error
 
 A submission that cannot be graded gets one line. It says what is in the way, and what to do next.
@@ -45,7 +45,7 @@ def table() -> str:
 def reasons() -> list[tuple[str, str]]:
     """Return the module and the text of each reason, in the order of the code."""
     found: dict[tuple[str, str], None] = {}
-    for path in sorted({*FOLDER.rglob("*.py")} - {FOLDER / "own_runs.py"}):
+    for path in sorted(FOLDER.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         constants: dict[str, ast.expr] = {
             node.targets[0].id: node.value

@@ -19,11 +19,11 @@ from bench.runs import REPOSITORY
 from common.checkpoints import save_checkpoint
 from common.data.arrays import load_split
 from common.data.catalog import MNIST_SPEC
-from common.grading.readers.checkpoint import parse_checkpoint
 from common.loops import Batches, predict_logits
 from common.models import ARCHITECTURES
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_positive
+from grading.readers.checkpoint import parse_checkpoint
 
 
 def main() -> int:

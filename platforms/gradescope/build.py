@@ -18,10 +18,10 @@ from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec, threshold_o
 from common.data.idx import encode_idx, read_content
 from common.data.private import load_private_test_set
 from common.data.search import find_files
-from common.grading.preprocessing import CHOICES, parse_preprocessing
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, UserError, require_positive
 from common.support.files import atomic_write, require_target
+from grading.preprocessing import CHOICES, parse_preprocessing
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent
 HERE = Path(__file__).resolve().parent
@@ -33,6 +33,9 @@ MAX_MEMORY = 500  # GiB, as for evaluate.py
 
 # Those of requirements.txt that grading submissions does without.
 NOT_NEEDED = {"torchvision", "scikit-learn", "matplotlib", "jinja2"}
+
+# The folders whose code grades.
+CODE = ("common", "grading", "reporting")
 
 # The files of Gradescope's layout: these two have to lie at the top of the zip file.
 EXECUTABLE = ("setup.sh", "run_autograder")
@@ -105,7 +108,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def code() -> dict[str, bytes]:
     """Return the files of this repository that grade, by their names in the zip file."""
-    files = [*sorted((REPOSITORY / "common").rglob("*.py"))]
+    files = [path for folder in CODE for path in sorted((REPOSITORY / folder).rglob("*.py"))]
     files += [REPOSITORY / "platforms/__init__.py", HERE / "__init__.py", HERE / "grade.py"]
     named = {path.relative_to(REPOSITORY).as_posix(): path for path in files}
     named |= {name: HERE / name for name in (*EXECUTABLE, "README.md")}

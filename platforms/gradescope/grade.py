@@ -12,17 +12,17 @@ from typing import Any
 from common.data.arrays import LabelledImages
 from common.data.catalog import DATASETS, threshold_of
 from common.data.private import load_test_set
-from common.grading import document
-from common.grading.grade import grade_all
-from common.grading.gradebooks.gradescope import gradescope_results
-from common.grading.intake.submissions import Submission
-from common.grading.preprocessing import Preprocessing, choose_preprocessing
-from common.grading.rows import Row
-from common.grading.sandbox.client import Sandbox
-from common.reporting import terminal
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED
 from common.support.files import atomic_write
+from grading import document
+from grading.grade import grade_all
+from grading.gradebooks.gradescope import gradescope_results
+from grading.intake.submissions import Submission
+from grading.preprocessing import Preprocessing, choose_preprocessing
+from grading.rows import Row
+from grading.sandbox.client import Sandbox
+from reporting import terminal
 
 SOURCE = Path(__file__).resolve().parents[2]
 

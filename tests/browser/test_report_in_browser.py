@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from bench.checks.screenshot import PAPER, SCREEN_HEIGHT
-from common.reporting.comparison import render_comparison
-from common.reporting.feedback import render_feedback
-from common.reporting.pages import render_report
-from common.reporting.study import render_study
+from reporting.comparison import render_comparison
+from reporting.feedback import render_feedback
+from reporting.pages import render_report
+from reporting.study import render_study
 from tests.browser.browsing import AXE, SCHEMES, look, opened, unexpected
 from tests.conftest import REPO, read
 from tests.reporting.states import STATES

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from common.data.catalog import Normalization
-from common.grading.preprocessing import Preprocessing
-from common.grading.readers.checkpoint import parse_checkpoint
 from common.models import MNISTClassifier
 from common.support.errors import SubmissionError
+from grading.preprocessing import Preprocessing
+from grading.readers.checkpoint import parse_checkpoint
 from tests.grading.corpus import saved
 
 WEIGHTS = MNISTClassifier(hidden_sizes=(4,)).state_dict()

@@ -18,12 +18,10 @@ import torch
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
 from common.data.idx import encode_idx
-from common.grading.document import earlier_rows
-from common.grading.grade import graded_row
-from common.grading.rows import ungraded_row
-from common.grading.sandbox.wire import ClassAnswers
+from common.measuring import ClassAnswers, graded_row, ungraded_row
 from common.models import MNISTClassifier
 from common.support.files import write_json
+from grading.document import earlier_rows
 from tests.conftest import REPO, read, run
 
 

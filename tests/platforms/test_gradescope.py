@@ -238,8 +238,8 @@ def test_zip_has_what_gradescope_asks_for_and_all_that_grading_imports(public):
         assert os.access(public / "source" / name, os.X_OK)
     needed = (public / "source/requirements.txt").read_text()
     program = (
-        "import sys, platforms.gradescope.grade, common.grading.sandbox.server\n"
-        "from common.grading.readers import reader\nfrom common.data.catalog import Sizes\n"
+        "import sys, platforms.gradescope.grade, grading.sandbox.server\n"
+        "from grading.readers import reader\nfrom common.data.catalog import Sizes\n"
         "reader.warm_up(Sizes(28, 10), None)\n"
         "print(*{n for n, m in sys.modules.items() if '.' not in n and "
         "'site-packages' in str(getattr(m, '__file__', ''))})\n"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from common.data.idx import encode_idx
-from common.reporting.feedback_files import member_name
 from common.support.files import write_json
 from common.support.text import folder_names
+from reporting.feedback_files import member_name
 from tests.conftest import read, run
 from tests.reporting.states import HOSTILE_NAMES, STATES
 

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from common.reporting.figures.svg import CSS_VARIABLES
-from common.reporting.pages import render_report
 from common.support.errors import UserError
 from report import read_sources
+from reporting.figures.svg import CSS_VARIABLES
+from reporting.pages import render_report
 from tests.conftest import REPO, read, run
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"

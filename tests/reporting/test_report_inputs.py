@@ -13,13 +13,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from common.grading.document import GrowingEvaluation
-from common.reporting.figures.curves import learning_rates
-from common.reporting.figures.dot_plots import accuracies
 from common.support.errors import UserError
 from common.support.files import read_json
 from common.support.validation import check_evaluation, check_metrics
+from grading.document import GrowingEvaluation
 from report import read_sources, render
+from reporting.figures.curves import learning_rates
+from reporting.figures.dot_plots import accuracies
 from tests.conftest import read, run
 from tests.reporting.states import STATES
 

@@ -2,7 +2,7 @@
 
 import csv
 
-from common.grading.gradebooks.gradebook import Gradebook
+from grading.gradebooks.gradebook import Gradebook
 
 CANVAS_HEADER = (
     "Student,ID,SIS User ID,SIS Login ID,Section,Essay (11),MNIST lab (4567),Current Score"

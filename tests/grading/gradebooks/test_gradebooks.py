@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from common.grading.gradebooks.gradebook import Gradebook, grades_csv
-from common.reporting.github import markdown, summarise
 from common.support.errors import UserError
+from grading.gradebooks.gradebook import Gradebook, grades_csv
+from reporting.github import markdown, summarise
 from tests.conftest import read, run
 from tests.grading.gradebooks.examples import (
     CANVAS_HEADER,

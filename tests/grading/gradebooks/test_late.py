@@ -6,11 +6,11 @@ import os
 import pytest
 import torch
 
-from common.grading.gradebooks.history import History
-from common.grading.gradebooks.late import mark_late, parse_due, worksheet_times
-from common.grading.gradebooks.rosters import Roster
-from common.grading.intake.platform_names import lateness_on_canvas, read_gradescope_metadata
 from common.support.errors import UserError
+from grading.gradebooks.history import History
+from grading.gradebooks.late import mark_late, parse_due, worksheet_times
+from grading.gradebooks.rosters import Roster
+from grading.intake.platform_names import lateness_on_canvas, read_gradescope_metadata
 from tests.conftest import read, run
 from tests.grading.gradebooks.examples import WORKSHEET
 

@@ -5,8 +5,8 @@ import unicodedata
 
 import pytest
 
-from common.grading.gradebooks.gradebook import COLUMNS, Gradebook
-from common.reporting import terminal
+from grading.gradebooks.gradebook import COLUMNS, Gradebook
+from reporting import terminal
 from tests.grading.gradebooks.examples import (
     CANVAS_HEADER,
     CANVAS_ROWS,

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from common.grading.gradebooks.gradebook import Gradebook, grades_csv
-from common.grading.gradebooks.rosters import read_roster
 from common.support.errors import UserError
 from common.support.text import preprocessing_text
+from grading.gradebooks.gradebook import Gradebook, grades_csv
+from grading.gradebooks.rosters import read_roster
 from tests.grading.gradebooks.examples import WORKSHEET, document, graded, written
 
 HEADER = ["Student", "ID", "SIS User ID", "Section", "Lab; 1, x (7)"]

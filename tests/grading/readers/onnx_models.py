@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from common.grading.readers.onnx import session
-from common.grading.readers.onnx.model import open_onnx
 from common.support.errors import SubmissionError
+from grading.readers.onnx import session
+from grading.readers.onnx.model import open_onnx
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 

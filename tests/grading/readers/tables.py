@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from common.grading.readers.predictions import parse_predictions
 from common.support.errors import SubmissionError
+from grading.readers.predictions import parse_predictions
 
 N, C = 120, 10
 

@@ -5,10 +5,10 @@ import os
 import pytest
 from onnx import AttributeProto, TensorProto, helper
 
-from common.grading.readers.onnx.contents import read_onnx_file
-from common.grading.readers.onnx.session import supported_versions
-from common.grading.sandbox import limits
 from common.support.errors import SubmissionError
+from grading.readers.onnx.contents import read_onnx_file
+from grading.readers.onnx.session import supported_versions
+from grading.sandbox import limits
 from tests.grading.readers.onnx_models import (
     IMAGES,
     SOFTMAX,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import AttributeProto, TensorProto, helper
 
-from common.grading.readers.onnx import contents, model, session
+from grading.readers.onnx import contents, model, session
 from tests.grading.readers.onnx_models import (
     FLOAT,
     IMAGES,

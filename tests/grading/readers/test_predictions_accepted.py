@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common.grading.readers.predictions import looks_like_predictions
+from grading.readers.predictions import looks_like_predictions
 from tests.grading.readers.tables import (
     AS_LABELS,
     AS_PROBABILITIES,

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from common.grading.readers.predictions import looks_like_predictions
+from grading.readers.predictions import looks_like_predictions
 from tests.conftest import REPO
 from tests.grading.readers.tables import (
     ALONE,
@@ -122,7 +122,7 @@ def test_nothing_is_opened_or_imported_while_parsing():
     refused = [b"\xe9\n\xe9", b"PK\x03\x04", b'Id\t"a"b\t\n', b"Id,\x1b\n", b"\x93NUMPY"]
     script = f"""
 import pickle, resource, sys
-from common.grading.readers.predictions import looks_like_predictions, parse_predictions
+from grading.readers.predictions import looks_like_predictions, parse_predictions
 from common.support.errors import SubmissionError
 parse_predictions(b"ImageId,Label\\n1,1\\n", 1, {C})
 forms = pickle.load(sys.stdin.buffer)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from common.grading.readers.predictions import looks_like_predictions
+from grading.readers.predictions import looks_like_predictions
 from tests.grading.readers.tables import (
     ALONE,
     CLASS_NAMES,

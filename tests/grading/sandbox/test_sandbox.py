@@ -14,11 +14,12 @@ import pytest
 
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
-from common.grading.preprocessing import Preprocessing
-from common.grading.sandbox.client import REPOSITORY, Sandbox
-from common.grading.sandbox.task import Task
-from common.grading.sandbox.wire import ClassAnswers, OpenFile
+from common.measuring import ClassAnswers
 from common.support.errors import SubmissionError, UserError
+from grading.preprocessing import Preprocessing
+from grading.sandbox.client import CODE, REPOSITORY, Sandbox
+from grading.sandbox.task import Task
+from grading.sandbox.wire import OpenFile
 
 NUM_IMAGES = 50
 MEMORY = 512 * 2**20
@@ -42,7 +43,7 @@ def start(isolation, jobs=2):
         jobs=jobs,
         preprocessing=Preprocessing(MNIST.normalization),
         reader="tests.grading.sandbox.abusive_reader",
-        folders=[REPOSITORY / "common", REPOSITORY / "tests"],
+        folders=[*CODE, REPOSITORY / "tests"],
     )
 
 

@@ -1,0 +1,171 @@
+"""From a network's answers to a row of an evaluation: counted, pictured and compared; no torch."""
+
+import hashlib
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common import metrics
+from common.data.arrays import LabelledImages
+from common.data.catalog import Dataset
+from common.data.pixels import encode_pixels
+from common.metrics import confidence_and_correct
+from common.support.errors import SubmissionError
+from common.support.text import json_text
+
+# Images in the gallery of one's own run; a student sees fewer of them.
+GALLERY_SIZE = 24
+_ERRORS_SHOWN = 12
+_CONFUSED_PAIRS = 6
+
+# A claim further from the measured accuracy than this many percentage points is marked.
+_CLAIM_TOLERANCE = 0.5
+
+Row = dict[str, Any]
+
+
+class FileInfo(NamedTuple):
+    """What a network's file says of itself, and what was done to read it."""
+
+    kind: str = ""  # checkpoint, safetensors, onnx, predictions
+    architecture: str | None = None
+    parameters: int | None = None
+    epoch: int | None = None
+    claimed_accuracy: float | None = None  # percent
+    notes: str = ""
+    file: int = 0  # which of a submission's files counted
+    is_guess: bool = False  # a network rebuilt by shapes, whose activations nobody said
+    chosen: int = 0  # how the normalisation of its inputs was chosen (grading.sandbox.wire)
+    mean: float = math.nan
+    std: float = math.nan
+
+
+class LogitAnswers(NamedTuple):
+    """A network's answers."""
+
+    logits: np.ndarray  # float32 [N, C]
+    info: FileInfo = FileInfo()
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The predicted classes, int64 [N]."""
+        return self.logits.argmax(axis=1)
+
+
+class ClassAnswers(NamedTuple):
+    """The answers of a prediction file."""
+
+    classes: np.ndarray  # uint8 [N]
+    info: FileInfo = FileInfo()
+
+
+Answers = LogitAnswers | ClassAnswers
+
+
+def ungraded_row(name: str, source: Path, kind: str, own: bool) -> Row:
+    """Return the row of something that has not been measured."""
+    return {
+        "name": name,
+        "source": json_text(source),
+        "kind": kind,
+        "own": own,
+        "status": "error",
+        "reason": None,
+    }
+
+
+def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: Fraction) -> Row:
+    """Return ``row`` with what the answers are worth, and what the file says of itself.
+
+    ``threshold`` is in percent.
+    """
+    dataset, info = test_set.dataset, answers.info
+    matrix = metrics.count_confusions(test_set.targets, answers.classes, len(dataset.classes))
+    correct, total = int(matrix.trace()), int(matrix.sum())
+    accuracy, claim = metrics.accuracy_percent(correct, total), info.claimed_accuracy
+    loss = None
+    if isinstance(answers, LogitAnswers):
+        loss = metrics.cross_entropy(answers.logits, test_set.targets)
+    predicted = answers.classes.astype(np.uint8).tobytes()
+    return {
+        **row,
+        "status": "pass" if metrics.passes(correct, total, threshold) else "fail",
+        "correct": correct,
+        "total": total,
+        "accuracy": accuracy,
+        "accuracy_ci95": metrics.wilson_ci95(correct, total),
+        "loss": loss,
+        "per_class": metrics.per_class(matrix),
+        "confusion_matrix": matrix.tolist(),
+        "most_confused": metrics.most_confused(matrix, _CONFUSED_PAIRS),
+        "named_confusions": metrics.named_confusions(matrix, dataset.named_pairs),
+        "predictions_sha256": hashlib.sha256(predicted).hexdigest(),
+        "architecture": info.architecture,
+        "parameters": info.parameters,
+        "epoch": info.epoch,
+        "claimed_accuracy": claim,
+        "suspicious": _is_suspicious(accuracy, total, dataset),
+        "claim_differs": claim is not None and abs(claim - accuracy) > _CLAIM_TOLERANCE,
+        "notes": info.notes,
+        # What a student may see: of a private test set no image, and no answer to one.
+        "misclassified": most_confident_errors(answers, test_set, _ERRORS_SHOWN)
+        if test_set.is_public
+        else [],
+    }
+
+
+def _is_suspicious(accuracy: float, total: int, dataset: Dataset) -> bool:
+    # On few images chance can do what no network does on many.
+    return dataset.suspicious is not None and total >= 10_000 and accuracy > dataset.suspicious
+
+
+def most_confident_errors(
+    answers: Answers, test_set: LabelledImages, limit: int = GALLERY_SIZE
+) -> list[dict[str, Any]]:
+    """Return the wrong answers that were given with the most confidence, with the images."""
+    wrong = np.flatnonzero(answers.classes != test_set.targets)
+    return pictured(wrong, answers, test_set, limit)
+
+
+def pictured(
+    indices: np.ndarray, answers: Answers, test_set: LabelledImages, limit: int
+) -> list[dict[str, Any]]:
+    """Return those of ``indices`` whose answers are the most certain: images and answers.
+
+    Answers without probabilities come in the order of the images.
+    """
+    confidence = None
+    if isinstance(answers, LogitAnswers):
+        confidence, _ = confidence_and_correct(answers.logits, test_set.targets)
+        # A stable sort: equal confidences stay in the order of the images on every machine.
+        indices = indices[np.argsort(-confidence[indices], kind="stable")]
+    return [
+        {
+            "index": int(index),
+            "true": int(test_set.targets[index]),
+            "predicted": int(answers.classes[index]),
+            "probability": None if confidence is None else float(confidence[index]),
+            "pixels": encode_pixels(test_set.images[index]),
+        }
+        for index in indices[:limit]
+    ]
+
+
+def check_logits(logits: np.ndarray) -> None:
+    """Refuse logits [N, C] that name no class; argmax would silently call them all 0.
+
+    Raises SubmissionError if one is NaN or infinite, or if all values are equal for every image.
+    """
+    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(broken):
+        raise SubmissionError(
+            f"the answers to {len(broken):,} of {len(logits):,} images are NaN or infinite "
+            f"(first: image {broken[0] + 1}): see what the network computes there, and save it anew"
+        )
+    if (logits == logits[:, :1]).all():
+        raise SubmissionError(
+            "all values of the answer are equal, for every image: save the weights after training"
+        )

@@ -1,0 +1,180 @@
+"""One's own training runs: measured in this process, since they are trusted, and compared.
+
+Their answers are counted as any submission's are. Only here can a run be chosen as the better
+model.
+"""
+
+import hashlib
+import itertools
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from common import metrics
+from common.checkpoints import describe_model, load_checkpoint, save_checkpoint
+from common.data.arrays import LabelledImages
+from common.data.catalog import Dataset
+from common.loops import Batches, predict_logits
+from common.measuring import (
+    FileInfo,
+    LogitAnswers,
+    Row,
+    check_logits,
+    graded_row,
+    most_confident_errors,
+    pictured,
+    ungraded_row,
+)
+from common.metrics import confidence_and_correct, describe_confidence
+from common.models import count_parameters
+from common.support.errors import SubmissionError, UserError
+from common.support.files import read_json
+from common.support.text import json_text, quoted
+from common.support.validation import check_metrics
+
+_COMPARED_SIZE = 12
+
+
+class Measured(NamedTuple):
+    """A run that was measured: its row, and what later steps need."""
+
+    row: Row
+    answers: LogitAnswers
+    model: nn.Module
+
+
+class Unmeasured(NamedTuple):
+    """A run that could not be measured: its row has the reason."""
+
+    row: Row
+
+
+def find_own_runs(folders: list[Path]) -> list[Path]:
+    """Return those of ``folders`` that hold a training run.
+
+    Raises UserError if none does.
+    """
+    runs = [folder for folder in folders if (folder / "metrics.json").exists()]
+    if not runs:
+        raise UserError(
+            f"no training run in {' or '.join(map(str, folders))}: run train_base.py or "
+            "train_improved.py first, or name the files to grade"
+        )
+    return runs
+
+
+def measure_run(
+    folder: Path, test_set: LabelledImages, batches: Batches, threshold: Fraction
+) -> Measured | Unmeasured:
+    """Measure a run on the test images.
+
+    ``batches`` are those of the test images, in order; ``threshold`` is in percent.
+    """
+    row = ungraded_row(json_text(folder.name), folder, "run", own=True)
+    path = folder / "checkpoint.pth"
+    try:
+        if not path.exists():
+            raise SubmissionError("the folder has no checkpoint.pth")
+        row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        metrics_path = folder / "metrics.json"
+        row["metrics_sha256"] = hashlib.sha256(metrics_path.read_bytes()).hexdigest()
+        document = _metrics_of(row["sha256"], metrics_path)
+        _require_same_data(document["data"], test_set.dataset)
+        model = load_checkpoint(path).model
+        logits = predict_logits(model.to(batches.targets.device), batches).numpy()
+        check_logits(logits)
+    except (SubmissionError, UserError) as error:
+        return Unmeasured({**row, "reason": str(error)})
+    except OSError as error:
+        return Unmeasured({**row, "reason": f"cannot be read: {error.strerror}"})
+    info = FileInfo(
+        architecture=type(model).__name__,
+        parameters=count_parameters(model),
+        epoch=document["history"][-1]["epoch"],
+    )
+    answers = LogitAnswers(logits, info)
+    row = graded_row(row, answers, test_set, threshold)
+    row["validation"] = _validation(document["history"][-1])
+    row["confidence"] = describe_confidence(logits, test_set.targets, document["temperature"])
+    row["misclassified"] = most_confident_errors(answers, test_set)
+    return Measured(row, answers, model)
+
+
+def choose_best(measured: list[Measured]) -> Measured | None:
+    """Return the run of one's own with the highest validation accuracy; the first of equals.
+
+    The test images have no say in the choice, so the accuracy on them stays an honest estimate.
+    """
+    candidates = [run for run in measured if run.row["validation"]]
+    return max(candidates, key=lambda run: run.row["validation"]["accuracy"], default=None)
+
+
+def save_best(best: Measured, dataset: Dataset, path: Path) -> None:
+    """Save the better model with the accuracy that was measured on the test images."""
+    checkpoint = {
+        **describe_model(best.model, dataset.normalization, dataset.classes),
+        "accuracy": best.row["accuracy"],
+        "epoch": best.row["epoch"],
+    }
+    save_checkpoint(path, checkpoint)
+
+
+def compare_runs(measured: list[Measured], test_set: LabelledImages) -> list[dict[str, Any]]:
+    """Return McNemar's exact test for each pair of one's own runs, and the images that decide it.
+
+    ``indices_only_a`` are the images that ``a`` alone recognises, and ``missed_by_b`` shows those
+    of them on which ``b`` was the most certain of its wrong answer; likewise the other way round.
+    """
+    return [_compare(a, b, test_set) for a, b in itertools.combinations(measured, 2)]
+
+
+def _compare(a: Measured, b: Measured, test_set: LabelledImages) -> dict[str, Any]:
+    _, correct_a = confidence_and_correct(a.answers.logits, test_set.targets)
+    _, correct_b = confidence_and_correct(b.answers.logits, test_set.targets)
+    only_a, only_b = np.flatnonzero(correct_a & ~correct_b), np.flatnonzero(correct_b & ~correct_a)
+    return {
+        "a": a.row["name"],
+        "b": b.row["name"],
+        **metrics.mcnemar_exact(correct_a, correct_b),
+        "indices_only_a": only_a.tolist(),
+        "indices_only_b": only_b.tolist(),
+        "missed_by_a": pictured(only_b, a.answers, test_set, _COMPARED_SIZE),
+        "missed_by_b": pictured(only_a, b.answers, test_set, _COMPARED_SIZE),
+    }
+
+
+def _metrics_of(checkpoint_sha256: str, path: Path) -> dict[str, Any]:
+    """Return metrics.json, if it describes this very checkpoint."""
+    document = read_json(path)
+    check_metrics(document, path)
+    if document["checkpoint_sha256"] != checkpoint_sha256:
+        raise UserError(
+            f"{path} describes another checkpoint.pth: a write was cut short, or a file replaced; "
+            "continue with --resume, or train again"
+        )
+    return document
+
+
+def _require_same_data(data: dict[str, Any], dataset: Dataset) -> None:
+    """Refuse a run that was trained on another data set than the one it would be measured on."""
+    if data["key"] != dataset.key or data["normalization"] != list(dataset.normalization):
+        raise UserError(
+            f"trained on {quoted(data['name'])}, whose images are not those of {dataset.title}: "
+            "give the --dataset and --data-dir that it was trained with"
+        )
+
+
+def _validation(last_epoch: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the validation accuracy of a run's last epoch; null if it held nothing out."""
+    correct, total = last_epoch["val_correct"], last_epoch["val_total"]
+    if total is None:
+        return None
+    return {
+        "accuracy": metrics.accuracy_percent(correct, total),
+        "accuracy_ci95": metrics.wilson_ci95(correct, total),
+        "correct": correct,
+        "total": total,
+    }

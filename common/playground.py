@@ -1,0 +1,195 @@
+"""playground.json: the better model made small enough for a page, and digits to try it on."""
+
+import base64
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.data.arrays import LabelledImages
+from common.data.pixels import encode_pixels
+from common.loops import Batches, predict_logits
+from common.measuring import LogitAnswers, most_confident_errors
+from common.metrics import accuracy_percent, confidence_and_correct, wilson_ci95
+from common.models import MNISTClassifier
+from common.own_runs import Measured
+from common.support.cli import command_line
+from common.support.errors import UserError
+
+# Training images of each digit to look for neighbours among, at 1.1 MB of page for each 100. The
+# nearest of them has the test image's own digit in 88.7 % of cases with 100, in 91.7 % with 200
+# (python -m bench.checks.playground).
+PER_DIGIT = 100
+SEED = 42
+
+_RECOGNISED_PER_DIGIT = 2
+
+# The greatest weight of a row becomes 127 or -127. -128 is not used, so that the range is symmetric
+# and no offset has to be stored.
+_LEVELS = 127
+
+
+def describe_playground(
+    best: Measured, test_set: LabelledImages, batches: Batches, training_images: LabelledImages
+) -> dict[str, Any]:
+    """Return what ``playground.json`` holds.
+
+    ``batches`` are those of the test images, in order; neighbours are drawn from the training
+    images.
+
+    Raises UserError if the run's network is not one of the two that the page can run.
+    """
+    model, row = best.model, best.row
+    if not isinstance(model, MNISTClassifier):
+        raise UserError(
+            f"the playground runs MNISTClassifier and ImprovedMNISTClassifier, and {row['name']} "
+            f"is a {type(model).__name__}: leave out --playground"
+        )
+    layers = quantize_network(model)
+    network = dequantized_network(layers).to(batches.targets.device)
+    logits = predict_logits(network, batches).numpy()
+    changed = int((logits.argmax(axis=1) != best.answers.logits.argmax(axis=1)).sum())
+    return {
+        "command": command_line(),
+        "run": {key: row[key] for key in ("name", "sha256", "architecture", "parameters")},
+        "test_set": {
+            "title": test_set.dataset.title,
+            "name": test_set.name,
+            "size": len(test_set),
+            "md5": test_set.md5,
+        },
+        "float_network": _measured(best.answers.logits, test_set),
+        "quantized_network": {**_measured(logits, test_set), "changed_answers": changed},
+        "network": {
+            "pixel_mean": test_set.dataset.normalization.mean,
+            "pixel_std": test_set.dataset.normalization.std,
+            "layers": [layer.as_json() for layer in layers],
+        },
+        "test_digits": {
+            "misclassified": most_confident_errors(LogitAnswers(logits), test_set),
+            "recognised": first_recognised(logits, test_set),
+        },
+        "training_digits": sample_training_digits(training_images),
+    }
+
+
+def sample_training_digits(
+    training_images: LabelledImages, per_digit: int = PER_DIGIT
+) -> dict[str, Any]:
+    """Draw ``per_digit`` of the training images of each digit at random, always the same ones."""
+    targets = training_images.targets
+    per_digit = min(per_digit, *np.bincount(targets).tolist())
+    generator = np.random.default_rng(SEED)
+    chosen = [
+        np.sort(generator.choice(np.flatnonzero(targets == digit), per_digit, replace=False))
+        for digit in range(len(training_images.dataset.classes))
+    ]
+    return {
+        "name": training_images.name,
+        "size": len(targets),
+        "per_digit": per_digit,
+        "seed": SEED,
+        "images": [
+            {"index": int(i), "digit": digit, "pixels": encode_pixels(training_images.images[i])}
+            for digit, indices in enumerate(chosen)
+            for i in indices
+        ],
+    }
+
+
+def first_recognised(logits: np.ndarray, test_set: LabelledImages) -> list[dict[str, Any]]:
+    """Return the first test images of each digit that the network recognises."""
+    confidence, correct = confidence_and_correct(logits, test_set.targets)
+    return [
+        {
+            "index": int(i),
+            "true": digit,
+            "predicted": digit,
+            "probability": float(confidence[i]),
+            "pixels": encode_pixels(test_set.images[i]),
+        }
+        for digit in range(len(test_set.dataset.classes))
+        for i in np.flatnonzero(correct & (test_set.targets == digit))[:_RECOGNISED_PER_DIGIT]
+    ]
+
+
+def _measured(logits: np.ndarray, test_set: LabelledImages) -> dict[str, Any]:
+    correct = int((logits.argmax(axis=1) == test_set.targets).sum())
+    return {
+        "correct": correct,
+        "total": len(test_set),
+        "accuracy": accuracy_percent(correct, len(test_set)),
+        "accuracy_ci95": wilson_ci95(correct, len(test_set)),
+    }
+
+
+class QuantizedLayer(NamedTuple):
+    """A linear layer whose weights are ``levels * scales[:, None]``, up to rounding."""
+
+    levels: np.ndarray  # int8 [outputs, inputs]
+    scales: np.ndarray  # float32 [outputs]
+    biases: np.ndarray  # float32 [outputs]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the layer as JSON values: arrays in base64, row by row, little-endian."""
+        outputs, inputs = self.levels.shape
+        return {
+            "inputs": inputs,
+            "outputs": outputs,
+            "levels": _encode(self.levels),
+            "scales": _encode(self.scales.astype("<f4")),
+            "biases": _encode(self.biases.astype("<f4")),
+        }
+
+
+def quantize_network(model: MNISTClassifier) -> list[QuantizedLayer]:
+    """Return the layers of one of the two networks, between which the page puts ReLU.
+
+    Each row of weights, those of one unit, gets a scale of its own (Krishnamoorthi 2018,
+    arXiv:1806.08342, section 2: symmetric, per channel). Biases and activations stay float32.
+    """
+    return [_quantize(*_folded(model, layer)) for layer in range(1, model.num_hidden + 2)]
+
+
+def dequantized_network(layers: list[QuantizedLayer]) -> nn.Sequential:
+    """Return the network of ``layers`` in float32: images [N, 1, 28, 28] to logits [N, 10]."""
+    modules: list[nn.Module] = [nn.Flatten()]
+    for levels, scales, biases in layers:
+        linear = nn.Linear(levels.shape[1], levels.shape[0])
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(levels * scales[:, None]))
+            linear.bias.copy_(torch.from_numpy(biases))
+        modules += [linear, nn.ReLU()]
+    return nn.Sequential(*modules[:-1])
+
+
+def _folded(model: MNISTClassifier, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and biases (float64) of a layer together with what normalises its outputs.
+
+    In evaluation BatchNorm1d is gamma * (x - mean) / sqrt(var + eps) + beta, a linear function of
+    what the Linear layer before it puts out, so the two are one Linear layer.
+    """
+    linear = getattr(model, f"fc{layer}")
+    weights, biases = _float64(linear.weight), _float64(linear.bias)
+    norm = getattr(model, f"bn{layer}", None)
+    if norm is None:
+        return weights, biases
+    factors = _float64(norm.weight) / np.sqrt(_float64(norm.running_var) + norm.eps)
+    shifted = (biases - _float64(norm.running_mean)) * factors + _float64(norm.bias)
+    return weights * factors[:, None], shifted
+
+
+def _quantize(weights: np.ndarray, biases: np.ndarray) -> QuantizedLayer:
+    scales = (np.abs(weights).max(axis=1) / _LEVELS).astype(np.float32)
+    scales[scales == 0] = 1  # a unit without weights has levels of 0 on any scale
+    levels = np.clip(np.rint(weights / scales[:, None]), -_LEVELS, _LEVELS).astype(np.int8)
+    return QuantizedLayer(levels, scales, biases.astype(np.float32))
+
+
+def _float64(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().double().numpy()
+
+
+def _encode(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode()

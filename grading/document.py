@@ -1,0 +1,251 @@
+"""evaluation.json: what is in it, how it grows while a class is graded, and which rows still hold.
+
+Under torchrun each rank keeps its rows in a file of its own until rank 0 has collected them.
+"""
+
+import contextlib
+import glob
+import hashlib
+import platform
+import time
+from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import common
+from common.data.arrays import LabelledImages
+from common.support import distributed
+from common.support.cli import Stopped, command_line
+from common.support.errors import UserError
+from common.support.files import read_json, write_json
+from common.support.text import json_text
+from common.support.validation import row_problem
+from grading.grade import reuse_rows
+from grading.intake.submissions import Submission
+from grading.rows import Row, isolation_of
+
+# The share of the time that may go into writing all rows so far, again and again.
+_WRITING_SHARE = 0.05
+
+
+def header(
+    test_set: LabelledImages,
+    threshold: Fraction,
+    versions: dict[str, str],
+    output: Path,
+    **more: object,
+) -> dict[str, Any]:
+    """Return everything in an evaluation but its rows and what follows from them."""
+    dataset = test_set.dataset
+    return {
+        "command": command_line(),
+        "output": json_text(output),
+        "threshold": float(threshold),
+        "dataset": {
+            "name": test_set.name,
+            "size": len(test_set),
+            "md5": test_set.md5,
+            "key": dataset.key,
+            "title": dataset.title,
+            "classes": list(dataset.classes),
+            "noun": dataset.noun,
+            "normalization": list(dataset.normalization),
+            "public": test_set.is_public,
+        },
+        "best": None,
+        "comparisons": [],
+        "versions": versions,
+        **more,
+    }
+
+
+def grading_versions(preprocessing: str, models: Path | None) -> dict[str, str]:
+    """Return the versions of what decides whether a submission can be read, and how.
+
+    ``grader`` is a checksum of this package: rows of another version of it do not hold, nor do
+    those of another ``--preprocessing`` or of other ``--models``.
+    """
+    found = {
+        "python": platform.python_version(),
+        "grader": _checksum_of_package(),
+        "preprocessing": preprocessing,
+    }
+    if models is not None:
+        found["models"] = hashlib.sha256(models.read_bytes()).hexdigest()[:12]
+    for package in ("torch", "numpy", "safetensors", "onnxruntime"):
+        with contextlib.suppress(PackageNotFoundError):  # the last two are optional
+            found[package] = version(package)
+    return found
+
+
+def _checksum_of_package() -> str:
+    digest = hashlib.sha256()
+    for folder in common.__path__:
+        for path in sorted(Path(folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Row]:
+    """Return the rows of an evaluation at ``path`` that hold under the header ``current``.
+
+    Rows hold for the same images and versions; those in error also need the same limits. Where
+    ``isolation`` is "bubblewrap", rows measured without it do not hold.
+    """
+    keys = ("dataset", "versions", "limits", "threshold", "results")
+    try:
+        earlier = read_json(path, required=keys)
+    except UserError:
+        return []  # there is none, or none that this code wrote
+    if any(earlier[key] != current[key] for key in ("dataset", "versions")):
+        return []
+    threshold, rows = earlier["threshold"], earlier["results"]
+    if type(threshold) is not float or not isinstance(rows, list):
+        return []
+    size, num_classes = current["dataset"]["size"], len(current["dataset"]["classes"])
+    same_limits = earlier["limits"] == current["limits"]
+    return [
+        row
+        for row in rows
+        if row_problem(row, threshold, num_classes) is None
+        and not row["own"]
+        and row.keys() >= {"sha256", "isolation"}
+        and (same_limits if row["status"] == "error" else row["total"] == size)
+        and (isolation != "bubblewrap" or row["isolation"] == "bubblewrap")
+    ]
+
+
+class GrowingEvaluation:
+    """Writes an evaluation again and again as its rows come in, so that a killed run loses little.
+
+    Each file is whole, and says by ``complete`` whether it is the last one. Writing takes at most a
+    twentieth of the time, however many rows there are. Used as a context manager, it saves all rows
+    when a signal ends the script.
+
+    ``fields`` is what ``header`` returns; ``rows`` are those that are known already, by number.
+    """
+
+    def __init__(self, path: Path, fields: dict[str, Any], rows: dict[int, Row]) -> None:
+        self.path, self.fields, self.rows = path, fields, rows
+        self.next_time = 0.0
+
+    def __enter__(self) -> "GrowingEvaluation":
+        return self
+
+    def __exit__(self, kind: type | None, exception: BaseException | None, trace: object) -> None:
+        if isinstance(exception, Stopped):
+            self.save()
+            exception.advice = (
+                "the rows so far are saved, and the same command without --fresh goes on"
+            )
+
+    def add(self, index: int, row: Row) -> None:
+        """Add a row, and write all so far unless that was done a moment ago."""
+        self.rows[index] = row
+        started = time.monotonic()
+        if started >= self.next_time:
+            self.save()
+            ended = time.monotonic()
+            self.next_time = ended + (ended - started) / _WRITING_SHARE
+
+    def in_order(self) -> list[Row]:
+        """Return the rows by number."""
+        return [self.rows[index] for index in sorted(self.rows)]
+
+    def save(self, complete: bool = False) -> dict[str, Any]:
+        """Write all rows so far, and return the evaluation."""
+        rows = self.in_order()
+        isolation = isolation_of(rows)
+        document = {**self.fields, "complete": complete, "results": rows, "isolation": isolation}
+        write_json(self.path, document)
+        return document
+
+
+def path_of_this_rank(output: Path, fresh: bool) -> Path:
+    """Return where this process keeps its rows: rank 0 in the evaluation itself.
+
+    A ``fresh`` grading keeps them beside it: an interruption would lose an earlier evaluation.
+    """
+    if distributed.is_main_process() and not (fresh and output.exists()):
+        return output
+    return output.with_name(f"{output.stem}.rank-{distributed.rank()}{output.suffix}")
+
+
+def require_agreement(submissions: list[Submission], fields: dict[str, Any]) -> None:
+    """Refuse to grade if this process does not see what rank 0 sees.
+
+    Raises UserError if submissions, test images, limits or versions differ.
+    """
+    names = [submission.name for submission in submissions]
+    seen = names, [fields[key] for key in ("dataset", "limits", "versions")]
+    if distributed.broadcast_from_main(lambda: seen) != seen:
+        raise UserError(
+            "the submissions, the test images or the versions are not those of rank 0: all "
+            "machines need the same code, packages and files"
+        )
+
+
+def take_over(
+    growing: GrowingEvaluation,
+    output: Path,
+    submissions: list[Submission],
+    threshold: Fraction,
+    isolation: str,
+    fresh: bool,
+) -> dict[int, Row]:
+    """Return the rows of earlier runs that still hold, whatever number of ranks wrote them.
+
+    The other ranks are about to write their files anew, so the rows in those are saved in the
+    evaluation first. After a restart by torchrun, rows that count as ``fresh`` are there already.
+    """
+    others = _files_of_other_ranks(output)
+    paths = [output, *others]
+    if fresh:
+        paths = others if distributed.is_restarted() else []
+    earlier = [row for path in paths for row in earlier_rows(path, growing.fields, isolation)]
+    growing.rows |= reuse_rows(submissions, earlier, threshold)
+    if others:
+        growing.save()
+        remove_files_of_other_ranks(output, growing.path)
+    return growing.rows
+
+
+def left_for_this_rank(
+    submissions: list[Submission], known: dict[int, Row]
+) -> dict[int, Submission]:
+    """Return what this process has to grade, by number: its part of what has no row yet."""
+    left = [index for index in range(len(submissions)) if index not in known]
+    mine = left[distributed.rank() :: distributed.world_size()]
+    return {index: submissions[index] for index in mine}
+
+
+def collect(growing: GrowingEvaluation) -> None:
+    """Wait until all ranks have graded their parts; rank 0 then has all rows."""
+    if distributed.world_size() > 1:
+        growing.save()
+    for rows in distributed.gather_on_main(growing.rows):
+        growing.rows |= rows
+
+
+def remove_files_of_other_ranks(output: Path, kept: Path | None = None) -> None:
+    """Remove the files of the ranks, whose rows are in the evaluation, or in the one ``kept``."""
+    for path in _files_of_other_ranks(output):
+        if path != kept:
+            path.unlink(missing_ok=True)
+
+
+def no_longer_in(output: Path, submissions: list[Submission]) -> list[str]:
+    """Return the names in the evaluation at ``output`` of what is not graded this time."""
+    try:
+        rows = read_json(output, required=("results",))["results"]
+        names = [row["name"] for row in rows if not row["own"]]
+    except (UserError, TypeError, KeyError):
+        return []  # there is none, or none that this code wrote
+    graded = {submission.name for submission in submissions}
+    return [name for name in names if isinstance(name, str) and name not in graded]
+
+
+def _files_of_other_ranks(output: Path) -> list[Path]:
+    pattern = f"{glob.escape(output.stem)}.rank-*{glob.escape(output.suffix)}"
+    return sorted(output.parent.glob(pattern))

@@ -1,0 +1,148 @@
+"""From submissions to rows: open each, have it read in the sandbox, count, decide pass or fail."""
+
+import hashlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from common import metrics
+from common.data.arrays import LabelledImages
+from common.measuring import Row, graded_row, ungraded_row
+from common.support.errors import SubmissionError
+from common.support.text import json_text
+from grading.intake.opening import open_submission
+from grading.intake.submissions import Submission
+from grading.preprocessing import Preprocessing
+from grading.sandbox.client import Sandbox
+from grading.sandbox.wire import OpenFile, close_all
+
+# What a row says of whose a file is, and of when it came.
+_SAID_BY_PLATFORM = ("student", "submitted_at", "late_on_canvas", "owner", "upload", "late")
+
+
+def grade_all(
+    submissions: dict[int, Submission],
+    test_set: LabelledImages,
+    threshold: Fraction,
+    preprocessing: Preprocessing,
+    start_sandbox: Callable[[], Sandbox],
+) -> Iterator[tuple[int, Row]]:
+    """Yield the number and row of each submission, in the order they finish.
+
+    The labels of the test set stay in this process. ``threshold`` is in percent. The sandbox is
+    started only if there is a file to read.
+    """
+    rows = {index: _row_of(submission) for index, submission in submissions.items()}
+    refused: deque[int] = deque()
+
+    def open_files() -> Iterator[tuple[int, list[OpenFile]]]:
+        for index, submission in submissions.items():
+            try:
+                files = open_submission(submission)
+                rows[index] |= _fingerprints(files)
+            except SubmissionError as error:
+                rows[index]["reason"] = str(error)
+                refused.append(index)
+                continue
+            yield index, files
+
+    def refused_rows() -> Iterator[tuple[int, Row]]:
+        while refused:
+            index = refused.popleft()
+            yield index, rows[index]
+
+    waiting = open_files()
+    first = next(waiting, None)
+    if first is not None:
+        with start_sandbox() as sandbox:
+            for index, outcome in sandbox.measure(itertools.chain([first], waiting)):
+                yield from refused_rows()
+                row = {**rows[index], "isolation": sandbox.isolation}
+                if isinstance(outcome, SubmissionError):
+                    yield index, {**row, "reason": str(outcome)}
+                    continue
+                answers, trials = outcome
+                if row["kind"] != "run":
+                    row["kind"] = answers.info.kind
+                try:
+                    row["preprocessing"] = preprocessing.describe(answers.info, trials)
+                except SubmissionError as error:
+                    yield index, {**row, "reason": str(error)}
+                    continue
+                graded = graded_row(row, answers, test_set, threshold)
+                notes = filter(None, [submissions[index].note, graded["notes"]])
+                yield index, {**graded, "notes": "; ".join(notes)}
+    yield from refused_rows()
+
+
+def _row_of(submission: Submission) -> Row:
+    kind = "run" if submission.is_run else "unknown"
+    row = ungraded_row(submission.name, submission.source, kind, own=False)
+    return row | _owner_of(submission)
+
+
+def _owner_of(submission: Submission) -> Row:
+    """Return what the platform says of a submission, and whose it is."""
+    said: Row = {
+        "student": list(submission.handed.students),
+        "submitted_at": submission.handed.submitted_at,
+        "late_on_canvas": submission.handed.is_late,
+        "owner": json_text(submission.owner) if submission.owner != submission.name else "",
+        "upload": json_text(submission.upload),
+    }
+    return {key: value for key, value in said.items() if value not in ("", [], None)}
+
+
+def _fingerprints(files: list[OpenFile]) -> dict[str, str]:
+    """Return the checksum of the only file, and of all files with their names.
+
+    Of several files the first one's stands for the submission: others may have handed it in too.
+    """
+    sums = [_sha256(file, files) for file in files]
+    together = hashlib.sha256(
+        repr([(f.name, s) for f, s in zip(files, sums, strict=True)]).encode()
+    )
+    return {"sha256": sums[0], "files_sha256": together.hexdigest()}
+
+
+def reuse_rows(
+    submissions: list[Submission], earlier: list[Row], threshold: Fraction
+) -> dict[int, Row]:
+    """Return the rows of an earlier evaluation that still hold, by the submission's number.
+
+    A row holds for the same files under the same names; pass or fail is decided anew.
+    """
+    known = {row["files_sha256"]: row for row in earlier if row.get("files_sha256")}
+    reused: dict[int, Row] = {}
+    for index, submission in enumerate(submissions if known else []):
+        try:
+            files = open_submission(submission)
+            fingerprint = _fingerprints(files)["files_sha256"]
+        except SubmissionError:
+            continue  # it gets its reason anew
+        close_all(files)
+        row = known.get(fingerprint)
+        if row is not None and (row["kind"] == "run") == submission.is_run:
+            row.pop("rank", None)  # of the earlier set of submissions
+            source = json_text(submission.source)
+            for key in _SAID_BY_PLATFORM:  # of whoever handed the same file in then
+                row.pop(key, None)
+            reused[index] = row | {"name": submission.name, "source": source}
+            reused[index] |= _owner_of(submission)
+            if row["status"] != "error":
+                passed = metrics.passes(row["correct"], row["total"], threshold)
+                reused[index]["status"] = "pass" if passed else "fail"
+    return reused
+
+
+def _sha256(file: OpenFile, files: list[OpenFile]) -> str:
+    """Return the checksum of an open file; if it cannot be read, all files are closed."""
+    try:
+        os.lseek(file.descriptor, 0, os.SEEK_SET)
+        with os.fdopen(os.dup(file.descriptor), "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        close_all(files)
+        raise SubmissionError(f"cannot be read: {error.strerror}; upload it again") from error

@@ -1,0 +1,250 @@
+"""Which submissions a path holds: one a student, with the files that may count.
+
+Which of several files counts is decided by their content, in the submission's own process.
+"""
+
+import itertools
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from common.support.errors import UserError
+from common.support.text import json_text, quoted
+from grading.intake.class_zip import Member, unpack_class, without_outer_folder
+from grading.intake.platform_names import (
+    METADATA,
+    Handed,
+    are_of_canvas,
+    canvas_group,
+    canvas_order,
+    lateness_on_canvas,
+    moodle_group,
+    read_gradescope_metadata,
+)
+from grading.sandbox.members import is_passed_over
+
+# What operating systems and programs leave in folders, and nobody hands in.
+_LITTER = re.compile(
+    rf"__MACOSX|\._.*|\.DS_Store|Thumbs\.db|desktop\.ini|~\$.*|{re.escape(METADATA)}", re.I
+)
+
+# All that a training script leaves in its folder.
+_RUN_FILES = {"checkpoint.pth", "metrics.json", "training_state.pth"}
+
+
+class Submission(NamedTuple):
+    """What a student handed in, and gets one row."""
+
+    name: str  # of the row
+    source: Path  # as given; of several files side by side, the first; or the class's zip file
+    limit: Path | None  # no link may lead outside of this folder; None: the user named the file
+    files: tuple[tuple[str, Path], ...] = ()  # those not at source, by what they are called
+    handed: Handed = Handed()  # what the platform says of whose it is, and of when it came
+    owner: str = ""  # whose it is, by a name that a resubmission has too
+    upload: str = ""  # what the platform called the file or folder, or the first of several
+    note: str = ""  # what was done to find it
+
+    @property
+    def is_in_zip(self) -> bool:
+        """Whether it was unpacked from a class's zip file, which is the source then."""
+        return self.limit is not None and not self.source.is_relative_to(self.limit)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the source is a run's folder, in which ``checkpoint.pth`` counts."""
+        # Unlike Path's method, this is False for whatever the system refuses to look at.
+        return all(
+            os.path.isfile(self.source / name) for name in ("metrics.json", "checkpoint.pth")
+        )
+
+
+class _File(NamedTuple):
+    """One of a student's files."""
+
+    title: str  # what the student called it, or the folder or zip file around it
+    entry: str  # the same by the name that the platform gave it
+    inner: str  # its name in the folder, with a slash before it
+    place: Path
+
+
+class Found(NamedTuple):
+    """What is to be graded, and what was left out because nobody hands it in."""
+
+    submissions: list[Submission]
+    left_out: list[str]
+
+
+def require_outside(output: Path, paths: list[Path]) -> None:
+    """Refuse to write among the submissions, which could overwrite one.
+
+    Raises UserError if ``output`` would be in a folder that is graded, or replace a graded file.
+    """
+    folder = output.parent.resolve()
+    for path in paths:
+        real = path.resolve()
+        if real in (output.resolve(), folder / "grades.csv") or (
+            os.path.isdir(path) and folder.is_relative_to(real)
+        ):
+            raise UserError(
+                f"{output} would be written among the submissions of {path}: "
+                "name another place with --output"
+            )
+
+
+def find_submissions(paths: list[Path], isolation: str, folder: Path) -> Found:
+    """Return what is to be graded under ``paths``, sorted within each.
+
+    A file or a run's folder is one submission; any other folder is a class's, without its hidden
+    files. A folder is a run's if it holds a run's files and nothing else: one student's
+    ``metrics.json`` must not make a run of everybody's folder. A zip file is a class's if its
+    members have the names that a course platform gives; it is unpacked into ``folder``, under
+    ``isolation``.
+
+    Raises UserError if a path does not exist, a folder is empty, or a class's zip file is encrypted
+    or too large.
+    """
+    found: dict[tuple[Path, str], Submission] = {}
+    left_out: list[str] = []
+    named: set[str] = set()  # absolute paths: a folder can be given in several spellings
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UserError(f"{path}: no such file or folder")
+        if os.path.abspath(path) in named:
+            continue
+        named.add(os.path.abspath(path))
+        if os.path.isdir(path) and not _is_run_and_nothing_else(path):
+            submissions, litter = _of_folder(path)
+        elif members := _of_class_zip(path, isolation, folder):
+            submissions, litter = _of_zip(path, members)
+        else:
+            submissions, litter = [Submission(path.name or str(path), path, None)], []
+        left_out += litter
+        if not submissions:
+            raise UserError(f"{path}: nothing to grade in this folder")
+        for submission in submissions:
+            key = submission.name if submission.source == path else ""
+            found.setdefault((submission.source, key), submission)
+    return Found(_with_distinct_names(list(found.values())), left_out)
+
+
+def _is_run_and_nothing_else(folder: Path) -> bool:
+    inside = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+    return "metrics.json" in inside and inside <= _RUN_FILES
+
+
+def _of_folder(folder: Path) -> tuple[list[Submission], list[str]]:
+    """Return the submissions in a class's folder, and the names of what nobody hands in."""
+    entries = {entry.name: [("", entry)] for entry in sorted(folder.iterdir())}
+    found, litter = _of_class(entries, folder / METADATA)
+    submissions = [
+        s._replace(limit=folder, files=s.files if len(s.files) > 1 else ()) for s in found
+    ]
+    return submissions, litter
+
+
+def _of_class_zip(path: Path, isolation: str, folder: Path) -> list[Member] | None:
+    if path.suffix.lower() != ".zip" or not os.path.isfile(path):
+        return None
+    return unpack_class(path, folder, isolation)
+
+
+def _of_zip(path: Path, members: list[Member]) -> tuple[list[Submission], list[str]]:
+    """Return the submissions in a class's zip file, as in the folder that it holds."""
+    entries: dict[str, list[tuple[str, Path]]] = {}
+    names = without_outer_folder([name for name, _ in members])
+    # Of two members of one name the last counts, as in a folder that they are unpacked to.
+    places = {tuple(parts): place for parts, (_, place) in zip(names, members, strict=True)}
+    for parts, place in sorted(places.items()):
+        if parts and not any(map(is_passed_over, parts[1:])):
+            inner = "".join(f"/{part}" for part in parts[1:])
+            entries.setdefault(parts[0], []).append((inner, place))
+    for files in entries.values():
+        if {"/metrics.json", "/checkpoint.pth"} <= {inner for inner, _ in files}:  # a run's folder
+            files[:] = [(inner, place) for inner, place in files if inner == "/checkpoint.pth"]
+    metadata = entries.get(METADATA, [("", Path(os.devnull))])[0][1]
+    submissions, litter = _of_class(entries, metadata)
+    limit = members[0][1].parent
+    return [s._replace(source=path, limit=limit) for s in submissions], litter
+
+
+def _of_class(
+    entries: dict[str, list[tuple[str, Path]]], metadata: Path
+) -> tuple[list[Submission], list[str]]:
+    """Return the submissions of a class, and the names of what nobody hands in.
+
+    ``entries`` are the files and folders by name, in order; each file with what follows the name
+    and where it is. ``metadata`` is Gradescope's file, if there is one.
+    """
+    metadata_of = read_gradescope_metadata(metadata)
+    litter = [name for name in entries if _LITTER.fullmatch(name)]
+    names = [n for n in entries if not n.startswith(".") and n not in litter]
+    group_of = moodle_group
+    # One name of this form may be a coincidence, and one of another may have been put beside them.
+    if are_of_canvas(names):
+        group_of = canvas_group
+        names.sort(key=canvas_order)
+    groups: dict[str, list[_File]] = {}
+    for name in names:
+        group = group_of(name)
+        if group is not None and group.is_text:
+            litter.append(name)
+            continue
+        owner = group.owner if group else name.removesuffix(".data")
+        key = owner if group or owner in entries else name
+        title = group.title if group else name
+        files = [_File(title, name, inner, place) for inner, place in entries[name]]
+        groups.setdefault(key, []).extend(files)
+    is_late = lateness_on_canvas(names)
+    submissions = []
+    for owner, files in groups.items():
+        handed = metadata_of.get(files[0].entry, Handed())
+        handed = handed._replace(is_late=is_late.get(files[0].entry))
+        submissions.append(_of_student(owner, files, handed))
+    return submissions, litter
+
+
+def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
+    """Return the submission of a student's files."""
+    # Of versions of a title the last one, which is the highest.
+    newest = {(file.title, file.inner): file for file in files}
+    entries = list(dict.fromkeys(file.entry for file in newest.values()))
+    note = ""
+    if len(newest) < len(files):
+        counted = ", ".join(quoted(entry) for entry in entries[:3])
+        note = f"of several versions of a file the highest was taken: {counted}"
+    is_one = len(entries) == 1
+    places = tuple(
+        ((is_one and file.inner[1:]) or f"{file.title}{file.inner}", file.place)
+        for file in newest.values()
+    )
+    name = entries[0] if is_one else owner
+    whose = ", ".join(handed.students) or owner
+    return Submission(name, places[0][1], None, places, handed, whose, entries[0], note)
+
+
+def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:
+    times_named = Counter(json_text(submission.name) for submission in submissions)
+    names = [
+        json_text(s.name if times_named[json_text(s.name)] == 1 else _full_name(s))
+        for s in submissions
+    ]
+    return [s._replace(name=n) for s, n in zip(submissions, _distinct(names), strict=True)]
+
+
+def _full_name(submission: Submission) -> str:
+    inside = f"/{submission.name}" if submission.is_in_zip else ""
+    return f"{json_text(submission.source)}{inside}"
+
+
+def _distinct(names: list[str]) -> list[str]:
+    r"""Number equal names, such as the byte FF and the four characters ``\xff``."""
+    taken = Counter(names)
+    for index, name in enumerate(names):
+        if taken[name] > 1:
+            numbered = (f"{name} ({number})" for number in itertools.count(2))
+            names[index] = next(other for other in numbered if other not in taken)
+            taken[name] -= 1
+            taken[names[index]] = 1
+    return names

@@ -1,0 +1,246 @@
+"""An untrusted checkpoint: loaded without running code, rebuilt by names and shapes alone."""
+
+import argparse
+import io
+import math
+import pathlib
+import pickle
+import sys
+import warnings
+import zipfile
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.data.catalog import MNIST, Normalization, Sizes
+from common.support.errors import SubmissionError
+from common.support.files import is_undamaged_zip
+from common.support.text import quoted
+from grading.readers.state_dicts import rebuild
+
+# What an archive may expand to: bytes (the improved network takes 6 MB), and members.
+MAX_EXPANDED = 256 * 2**20
+_MAX_ARCHIVE_MEMBERS = 4096
+
+_HINT = (
+    "save tensors and plain values only, as in "
+    "torch.save({'model_state_dict': model.state_dict()}, path)"
+)
+
+# torch's format before its zip archives begins so: a pickle of this number.
+_OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+# Plain data that people keep beside weights, and that cannot run code. Paths become pure ones,
+# which name a file and cannot touch it.
+_PLAIN: list[Any] = [
+    argparse.Namespace,
+    *((np.dtype, "numpy.dtype"), (np.ndarray, "numpy.ndarray")),
+    *((pathlib.PurePosixPath, f"pathlib{m}.PosixPath") for m in ("", "._local")),
+    *((pathlib.PureWindowsPath, f"pathlib{m}.WindowsPath") for m in ("", "._local")),
+    *((pathlib.PurePosixPath, f"pathlib{m}.PurePosixPath") for m in ("", "._local")),
+    *((pathlib.PureWindowsPath, f"pathlib{m}.PureWindowsPath") for m in ("", "._local")),
+    *((np.float64(0).__reduce__()[0], f"numpy.{m}.multiarray.scalar") for m in ("core", "_core")),
+    *(type(np.dtype(code)) for code in "?bBhHiIlLqQefdgU"),
+]
+
+
+class Checkpoint(NamedTuple):
+    """A network rebuilt from a file, in evaluation mode, and what the file says of it."""
+
+    model: nn.Module
+    architecture: str
+    epoch: int | None
+    claimed_accuracy: float | None  # percent; only shown, never believed
+    notes: list[str]  # what was done to the weights to make them fit
+    normalization: Normalization | None = None  # of pixels in [0, 1], as the file declares it
+    is_guess: bool = False  # nobody said what stands between its layers
+
+
+def is_checkpoint(content: bytes) -> bool:
+    """Tell by a file's content whether it is one of torch's, in either format."""
+    if content.startswith(_OLD_FORMAT):
+        return True
+    if not content.startswith(b"PK\x03\x04"):
+        return False
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+    except Exception:  # a broken directory: its message says so better than "no checkpoint"
+        return True
+    inside = {name.partition("/")[2] for name in names[:10_000]}
+    return bool(inside & {"data.pkl", "archive_format", ".data/version"})
+
+
+def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
+    """Rebuild the network from the bytes of a file, loaded with ``weights_only=True``, no fallback.
+
+    The weights are the only dictionary of tensors in it, at the top or one level down; ``rebuild``
+    says what they must be. The network has to fit ``sizes``.
+
+    Raises SubmissionError if there is no such network. The text is ours: torch's own recommends
+    unsafe loading.
+    """
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        _check_archive(content)
+    loaded = _load_plain(content)
+    if not isinstance(loaded, dict):
+        raise SubmissionError(f"what the file holds is {quoted(loaded)}, not a state_dict: {_HINT}")
+    state_dict, said = _weights_in(loaded)
+    rebuilt = rebuild(state_dict, said.get("model_architecture"), said.get("model_args"), sizes)
+    epoch = said.get("epoch")
+    return Checkpoint(
+        model=rebuilt.model,
+        architecture=rebuilt.architecture,
+        epoch=epoch if type(epoch) is int and 0 <= epoch < 2**31 else None,
+        claimed_accuracy=_percent(said.get("accuracy")),
+        notes=rebuilt.notes,
+        normalization=parse_declared(said.get("normalization")),
+        is_guess=rebuilt.is_guess,
+    )
+
+
+def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Return the only dictionary of tensors, and what stands beside it."""
+    if not loaded or _is_of_tensors(loaded):
+        return loaded, {}
+    found = [key for key, value in loaded.items() if _is_of_tensors(value)]
+    at_top = any(
+        isinstance(value, torch.Tensor) and value.ndim
+        for key, value in loaded.items()
+        if key != "normalization"
+    )
+    places = [*(["the top"] if at_top and found else []), *map(quoted, found)]
+    if len(places) > 1:
+        raise SubmissionError(
+            f"the file has two sets of weights, under {places[0]} and {places[1]}: "
+            "keep the one that counts"
+        )
+    if found:
+        return loaded[found[0]], loaded
+    for key in ("model_state_dict", "state_dict"):
+        if key in loaded:
+            value = loaded[key]
+            if isinstance(value, dict):
+                return value, loaded
+            raise SubmissionError(f"{key} is {quoted(value)}, not a dictionary of tensors: {_HINT}")
+    if any(isinstance(value, torch.Tensor) for value in loaded.values()):
+        # A name without a dot is that of no weight: 'epoch' beside them is data.
+        beside = {
+            key: value
+            for key, value in loaded.items()
+            if not isinstance(value, torch.Tensor) and "." not in str(key)
+        }
+        return {key: loaded[key] for key in loaded if key not in beside}, beside
+    raise SubmissionError(f"no weights in it: {_HINT}")
+
+
+def _is_of_tensors(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
+        and any(tensor.ndim for tensor in value.values())
+    )
+
+
+def _check_archive(content: bytes) -> None:
+    """Check a zip file's directory before anything in it is expanded."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+    except Exception as error:  # a directory can be broken in more ways than zipfile names
+        raise SubmissionError("the archive is damaged: save and upload it again") from error
+    if len(members) > _MAX_ARCHIVE_MEMBERS:
+        raise SubmissionError(
+            f"the archive has {len(members):,} members; at most {_MAX_ARCHIVE_MEMBERS:,} are "
+            "allowed: save the weights alone"
+        )
+    expanded = sum(member.file_size for member in members)
+    if expanded > MAX_EXPANDED:
+        raise SubmissionError(
+            f"the archive expands to {expanded / 2**20:,.0f} MiB; at most "
+            f"{MAX_EXPANDED // 2**20} MiB are allowed: hand in a smaller network"
+        )
+    if not is_undamaged_zip(content):
+        raise SubmissionError("the archive is damaged: save and upload it again")
+    names = [member.filename for member in members]
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+        raise SubmissionError(f"a TorchScript program, which is code: {_HINT}")
+    if any(name.endswith("archive_format") for name in names):
+        raise SubmissionError(f"a torch.export program, which can run code when opened: {_HINT}")
+
+
+def _load_plain(content: bytes) -> object:
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_PLAIN):
+            warnings.simplefilter("ignore")
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise SubmissionError(f"{_unsafe_part(content)}: {_HINT}") from error
+    except Exception as error:  # whatever a broken file provokes in torch costs one row
+        raise SubmissionError(
+            "not a PyTorch checkpoint, or a damaged one: save it with torch.save and upload it "
+            "again"
+        ) from error
+
+
+def _unsafe_part(content: bytes) -> str:
+    """Return why a safe load failed, naming the first object that would need code to load."""
+    try:
+        with torch.serialization.safe_globals(_PLAIN):
+            stream = io.BytesIO(content)
+            names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(stream))
+    except Exception:  # only a zip file can be asked, and only an undamaged one
+        names = []
+    if not names:
+        return "not a checkpoint that loads safely, or a damaged one"
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"holds Python objects that only code could load (first: {quoted(names[0])}{more})"
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, int | float) or type(value) is bool or abs(value) > sys.float_info.max:
+        return None
+    return None if math.isnan(value) else float(value)
+
+
+def _percent(value: object) -> float | None:
+    """Return a claimed accuracy in percent; one of at most 1 is a fraction."""
+    claim = _number(value)
+    return 100 * claim if claim is not None and 0 <= claim <= 1 else claim
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _unpacked(value: object) -> object:
+    """Return the one number of a channel, which ``transforms.Normalize`` takes as (0.1307,)."""
+    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+
+
+def parse_declared(value: object) -> Normalization | None:
+    """Return mean and standard deviation of pixels in [0, 1], if that is what the file says."""
+    if value is None:
+        return None
+    if isinstance(value, str):  # as in the metadata of safetensors, which is text
+        value = [_float(part) for part in value.strip("()[] ").split(",")]
+    elif isinstance(value, dict) and value.keys() == {"mean", "std"}:
+        value = [value["mean"], value["std"]]
+    elif isinstance(value, torch.Tensor) and value.shape == (2,):
+        value = value.tolist()
+    pair = [_number(_unpacked(x)) for x in value] if isinstance(value, list | tuple) else []
+    known = [number for number in pair if number is not None]
+    if len(pair) == len(known) == 2 and abs(known[0]) <= 2 and 0 < known[1] <= 2:
+        return Normalization(*known)
+    raise SubmissionError(
+        "normalization is not mean and standard deviation of pixels in [0, 1]: save it as in "
+        "'normalization': (0.1307, 0.3081)"
+    )

@@ -1,0 +1,190 @@
+"""Reads one file of a submission, as what its content says it is."""
+
+import json
+from pathlib import PurePosixPath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.data.catalog import Normalization, Sizes
+from common.measuring import ClassAnswers, FileInfo, LogitAnswers
+from common.models import count_parameters
+from common.support.errors import SubmissionError
+from grading.readers.checkpoint import (
+    Checkpoint,
+    is_checkpoint,
+    parse_checkpoint,
+    parse_declared,
+)
+from grading.readers.onnx.model import open_onnx
+from grading.readers.predictions import looks_like_predictions, parse_predictions
+from grading.readers.state_dicts import rebuild
+from grading.sandbox.members import DATA, TABLES
+from grading.sandbox.reading import Network, Reading, Table
+
+try:
+    import safetensors.torch
+
+    HAS_SAFETENSORS = True
+except ImportError:  # optional: requirements-grading.txt
+    HAS_SAFETENSORS = False
+
+INSTEAD = {
+    ".pt2": "a .pt2 file is a program that can run code when it is opened",
+    ".keras": "a Keras model can run code when it is opened",
+    ".h5": "an HDF5 file of Keras can run code when it is opened",
+    ".hdf5": "an HDF5 file of Keras can run code when it is opened",
+    ".pkl": "a pickle can run code when it is opened",
+    ".pickle": "a pickle can run code when it is opened",
+    ".joblib": "a joblib file can run code when it is opened",
+    ".npz": "an .npz file holds several arrays",
+    ".rar": "a .rar archive is not opened",
+    ".7z": "a .7z archive is not opened",
+}
+# Their pickles are read, to say what is in the way.
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
+_BATCH_SIZE = 1000
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
+ADVICE = (
+    "hand in the weights (.pth, .safetensors), an .onnx model, or predictions (.csv with "
+    "ImageId,Label)"
+)
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix in small letters, with its dot; empty without one."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def is_spreadsheet(name: str, content: bytes) -> bool:
+    """Tell a workbook of Excel or LibreOffice, by its name or its content."""
+    if suffix_of(name) in _SPREADSHEETS:
+        return True
+    return b"xl/workbook" in content[: 2**16] or b"opendocument.spreadsheet" in content[:200]
+
+
+def may_count(name: str, content: bytes) -> bool:
+    """Tell whether a file of an archive can be meant to be graded, as one of a folder can."""
+    known = (*_CHECKPOINTS, *TABLES, *DATA, *_SPREADSHEETS, *INSTEAD)
+    if suffix_of(name) in (*known, ".onnx", ".safetensors", ".zip"):
+        return True
+    return not suffix_of(name) and content.startswith((b"PK\x03\x04", b"\x80", b"\x93NUMPY"))
+
+
+def read_file(
+    name: str,
+    content: bytes,
+    beside: dict[str, bytes],
+    expected: tuple[Sizes, int],
+    is_alone: bool,
+) -> Reading | None:
+    """Return what a file is; None if it is not meant to be graded."""
+    sizes, num_images = expected
+    suffix = suffix_of(name)
+    if suffix == ".onnx":
+        return _read_onnx(content, beside, sizes)
+    if suffix == ".safetensors":
+        return _network("safetensors", parse_safetensors(content, sizes), sizes.num_classes)
+    if suffix == ".pt2":  # an archive as torch.save writes it, of another content
+        raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
+    if is_checkpoint(content) or (suffix in _CHECKPOINTS and content.startswith(b"\x80")):
+        return _network("checkpoint", parse_checkpoint(content, sizes), sizes.num_classes)
+    if suffix in _SPREADSHEETS or is_spreadsheet(name, content):
+        raise SubmissionError("a spreadsheet file: save the table as CSV, and hand that in")
+    if suffix in INSTEAD:
+        raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
+    if suffix in TABLES or content.startswith(b"\x93NUMPY"):
+        if not is_alone and not looks_like_predictions(content):
+            return None
+        return _read_table(content, sizes, num_images)
+    if suffix in DATA and not is_alone:
+        return None
+    if suffix == ".zip":
+        raise SubmissionError("a zip file within a zip file: hand in the files themselves")
+    raise SubmissionError(
+        "not a PyTorch checkpoint, or a damaged one: save it with torch.save and upload it again"
+    )
+
+
+def _read_table(content: bytes, sizes: Sizes, num_images: int) -> Table:
+    found = parse_predictions(content, num_images, sizes.num_classes)
+    info = FileInfo(kind="predictions", notes="; ".join(found.notes))
+    if found.values.ndim == 1:
+        return Table(ClassAnswers(found.values, info))
+    with np.errstate(divide="ignore"):
+        logits = np.maximum(np.log(found.values), -100).astype(np.float32)
+    return Table(LogitAnswers(logits, info))
+
+
+def _read_onnx(content: bytes, beside: dict[str, bytes], sizes: Sizes) -> Network:
+    model = open_onnx(content, beside, sizes.side, sizes.num_classes)
+    declared = Normalization(*model.normalization) if model.normalization else None
+
+    def predict(inputs: Tensor) -> np.ndarray:
+        return model.predict(inputs.numpy())
+
+    info = FileInfo(kind="onnx", notes="; ".join(model.notes))
+    return Network(info, predict, declared, model.takes_pixels)
+
+
+def _network(kind: str, checkpoint: Checkpoint, num_classes: int) -> Network:
+    model = checkpoint.model
+
+    @torch.inference_mode()
+    def predict(inputs: Tensor) -> np.ndarray:
+        return np.concatenate([ask(batch) for batch in inputs.split(_BATCH_SIZE)])
+
+    def ask(inputs: Tensor) -> np.ndarray:
+        try:
+            logits = model(inputs)
+        except (RuntimeError, ValueError):
+            logits = model(inputs.flatten(start_dim=1))  # the same numbers, for who wants them flat
+        if not isinstance(logits, Tensor) or logits.shape != (len(inputs), num_classes):
+            answer = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise SubmissionError(
+                f"the network answers {len(inputs)} images with {answer}, expected "
+                f"[{len(inputs)}, {num_classes}]: give it an output for each class"
+            )
+        return logits.float().numpy()
+
+    return Network(describe_file(checkpoint)._replace(kind=kind), predict, checkpoint.normalization)
+
+
+def describe_file(checkpoint: Checkpoint) -> FileInfo:
+    """Return what goes into the row of a checkpoint."""
+    return FileInfo(
+        architecture=checkpoint.architecture,
+        parameters=count_parameters(checkpoint.model),
+        epoch=checkpoint.epoch,
+        claimed_accuracy=checkpoint.claimed_accuracy,
+        notes="; ".join(checkpoint.notes),
+        is_guess=checkpoint.is_guess,
+    )
+
+
+def parse_safetensors(content: bytes, sizes: Sizes) -> Checkpoint:
+    """Rebuild the network in a .safetensors file. Raises what ``parse_checkpoint`` raises."""
+    if not HAS_SAFETENSORS:
+        raise SubmissionError(
+            "this machine cannot read safetensors yet: ask who grades to run "
+            "pip install -r requirements-grading.txt"
+        )
+    try:
+        state_dict = safetensors.torch.load(content)
+        metadata = _safetensors_metadata(content)
+    except Exception as error:  # the package's own type says no more than this
+        raise SubmissionError(
+            "not a safetensors file, or a damaged one: save and upload it again"
+        ) from error
+    found = rebuild(state_dict, sizes=sizes)
+    declared = parse_declared(metadata.get("normalization"))
+    return Checkpoint(
+        *(found.model, found.architecture, None, None, found.notes, declared, found.is_guess)
+    )
+
+
+def _safetensors_metadata(content: bytes) -> dict[str, str]:
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    return header.get("__metadata__", {})

@@ -1,0 +1,275 @@
+"""The parent's side of the sandbox: submissions go to processes of their own, answers come back.
+
+The parent opens files and passes their descriptors on, but never parses one. What comes back is a
+block of memory of fixed size (``wire``); the server reports how a process ended.
+"""
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+import common
+from common.data.arrays import LabelledImages
+from common.support.errors import SubmissionError, UserError
+from common.support.text import terminal_safe
+from grading.sandbox import bubblewrap, wire
+from grading.sandbox.task import ANEW, Advisor, Numbered, Outcome, Task
+from grading.sandbox.wire import READY, REPORT, close_all
+
+REPOSITORY = Path(common.__path__[0]).resolve().parent
+# What a submission's process runs.
+CODE = (REPOSITORY / "common", REPOSITORY / "grading")
+
+# Seconds that the server has to load torch, to report after a child's time is over, and to end.
+_START_TIMEOUT = 120
+_GRACE = 20
+_SECONDS_TO_END = 2
+
+# All that a submission's process could read from the environment. One thread: a child forked from
+# a process whose thread pool has run would hang.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/nonexistent",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+def require_linux() -> None:
+    """Refuse to grade where a process cannot be confined. Raises UserError."""
+    if not all(hasattr(os, name) for name in ("fork", "memfd_create", "pidfd_open")):
+        raise UserError(
+            "grading needs Linux, whose limits keep submissions apart: run it there, in WSL or in "
+            "a container"
+        )
+
+
+class Sandbox:
+    """A warm server, in bubblewrap if that works, and the submissions it is reading.
+
+    Use it as a context manager: leaving it ends the server.
+
+    Parameters
+    ----------
+    test_set : LabelledImages
+        Its labels stay in this process.
+    isolation : "auto", "bubblewrap" or "process"
+        "auto" takes bubblewrap if it works.
+    memory : int
+        Bytes for each submission, beyond what the server holds.
+    timeout : float
+        Seconds for each.
+    jobs : int
+        Submissions read at a time.
+    preprocessing : Advisor
+        Chooses the normalisation of each.
+    models : Path, optional
+        Python file of whoever grades, with the classes of the assignment.
+    reader : str
+        The module that reads submissions.
+    folders : paths
+        The folders of this repository that the server may see in bubblewrap.
+
+    Attributes
+    ----------
+    isolation : str
+        The one in force: "bubblewrap" or "process".
+    fallback_reason : str or None
+        Why "auto" did not take bubblewrap.
+    """
+
+    def __init__(
+        self,
+        test_set: LabelledImages,
+        isolation: str,
+        memory: int,
+        timeout: float,
+        jobs: int,
+        preprocessing: Advisor,
+        models: Path | None = None,
+        reader: str = "grading.readers.reader",
+        folders: Iterable[Path] = CODE,
+    ) -> None:
+        self.images, self.timeout, self.jobs = test_set.images, timeout, jobs
+        self.folders, self.preprocessing = list(folders), preprocessing
+        sample, tried = preprocessing.sample, len(preprocessing.names)
+        sampled = 0 if sample is None else len(sample)
+        classes = len(test_set.dataset.classes)
+        self.shape = wire.Shape(len(self.images), sampled, tried, classes)
+        self.settings = json.dumps(
+            {
+                "reader": reader,
+                "models": str(models.resolve()) if models else None,
+                "memory": memory,
+                "timeout": timeout,
+                "shape": self.shape,
+                "side": self.images.shape[1],
+                "normalizations": preprocessing.normalizations,
+                "is_given": preprocessing.is_given,
+            }
+        )
+        if models:
+            self.folders.append(models.resolve())
+        self.fallback_reason: str | None = None
+        self.isolation = "process" if isolation == "process" else "bubblewrap"
+        # Imported here: Windows lacks what it needs, and can still measure one's own runs.
+        from grading.sandbox import limits
+
+        limits.hide_from_debuggers()
+        if self.isolation == "bubblewrap" and bubblewrap.find() is None:
+            self._fall_back(isolation, "the package bubblewrap is not installed")
+        try:
+            self._start()
+        except UserError as error:
+            if self.isolation == "process":
+                raise
+            self._fall_back(isolation, str(error))
+            self._start()
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop()
+
+    def measure(self, submissions: Iterable[Numbered]) -> Iterator[tuple[int, Outcome]]:
+        """Yield each submission's number with its answers or its error, in the order they finish.
+
+        Takes from ``submissions`` as slots become free, and closes their files. If the server
+        itself is brought down, the submissions that it was reading are tried again one by one, so
+        that only the culprit pays for it.
+        """
+        waiting = iter(submissions)
+        while victims := (yield from self._run(waiting, self.jobs)):
+            for victim in victims:
+                if (yield from self._run(iter([victim]), 1)):
+                    close_all(victim[1])
+                    reason = f"brought down the process that reads submissions, twice: {ANEW}"
+                    yield victim[0], SubmissionError(reason)
+
+    def _run(
+        self, waiting: Iterator[Numbered], jobs: int
+    ) -> Generator[tuple[int, Outcome], None, list[Numbered]]:
+        """Yield outcomes until all are done and return nothing; or return those that the server was
+        reading when it died. A new server is up by then.
+        """
+        running: dict[int, Task] = {}  # by slot
+        survivors: list[Numbered] = []
+        finished: tuple[int, Outcome] | None = None
+        try:
+            while True:
+                # Slots are filled before an outcome is handed over, so that the next submission is
+                # read while the caller works on this row.
+                while len(running) < jobs and (item := next(waiting, None)):
+                    slot = next(slot for slot in range(jobs) if slot not in running)
+                    running[slot] = Task(item, self.shape)
+                    running[slot].send(self.control, slot)
+                if finished:
+                    yield finished
+                if not running:
+                    return []
+                report = self._wait(running)
+                finished = None
+                if report is None:
+                    survivors = [task.item for task in running.values()]
+                    self._stop()
+                    self._start()
+                    return survivors
+                slot, ending, detail = report
+                task = running.pop(slot)
+                finished = task.item[0], task.outcome(ending, detail, self.timeout)
+                task.close()
+        finally:
+            for task in running.values():
+                task.close(with_files=task.item not in survivors)
+
+    def _wait(self, running: dict[int, Task]) -> tuple[int, int, int] | None:
+        """Return slot, ending and detail of the next report; nothing if the server is gone.
+
+        Meanwhile answers what submissions ask.
+        """
+        deadline = time.monotonic() + self.timeout + _GRACE
+        while (left := deadline - time.monotonic()) > 0:
+            asking = {t.channel: t for t in running.values() if t.stages_left}
+            ready, _, _ = select.select([self.control, *asking], [], [], left)
+            for channel in ready:
+                if channel in asking:
+                    asking[channel].answer(self.preprocessing)
+            if self.control in ready:
+                return self._receive()
+        return None  # a silent server counts as gone
+
+    def _receive(self) -> tuple[int, int, int] | None:
+        try:
+            report = self.control.recv(REPORT.size)
+        except OSError:  # among them the time-out
+            return None
+        return REPORT.unpack(report) if len(report) == REPORT.size else None
+
+    def _start(self) -> None:
+        """Start the server and wait until it is up. Raises UserError with its last word if not."""
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-m", "grading.sandbox.server", self.settings]
+        if self.isolation == "bubblewrap":
+            program = bubblewrap.find() or "bwrap"
+            command = bubblewrap.wrapped(program, command, self.folders, REPOSITORY)
+        with tempfile.TemporaryFile() as complaints, theirs:
+            self.process = subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                env=ENVIRONMENT,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+                start_new_session=True,  # Ctrl-C is for the parent, which then ends the server
+            )
+            theirs.close()
+            self._send_images()
+            self.control.settimeout(_START_TIMEOUT)
+            report = self._receive()
+            if report is None or report[0] != READY:
+                self._stop()
+                complaints.seek(0)
+                lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
+                raise UserError(
+                    f"{self.isolation}: {terminal_safe(lines[-1] if lines else 'no word')}"
+                )
+        self.control.settimeout(self.timeout + _GRACE)
+
+    def _send_images(self) -> None:
+        descriptor = os.memfd_create("images")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(np.ascontiguousarray(self.images).data)
+            if self.preprocessing.sample is not None:
+                file.write(np.ascontiguousarray(self.preprocessing.sample.images).data)
+            file.flush()
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            with contextlib.suppress(OSError):  # a server that could not start: see _start
+                socket.send_fds(self.control, [b"i"], [descriptor])
+
+    def _stop(self) -> None:
+        self.control.close()  # the server then ends, if it still can
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_SECONDS_TO_END)
+        self.process.kill()
+        self.process.wait()
+
+    def _fall_back(self, wanted: str, reason: str) -> None:
+        if wanted == "bubblewrap":
+            raise UserError(
+                f"--isolation bubblewrap does not work here ({reason}): mend that, or take "
+                "--isolation process"
+            )
+        self.isolation, self.fallback_reason = "process", reason

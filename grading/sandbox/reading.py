@@ -1,0 +1,30 @@
+"""What a reader makes of a submission: a table of answers, or a network to be asked."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from common.data.catalog import Normalization
+from common.measuring import Answers, FileInfo
+
+
+class Table(NamedTuple):
+    """A file of predictions."""
+
+    answers: Answers
+
+
+class Network(NamedTuple):
+    """A network, by the function that asks it."""
+
+    info: FileInfo
+    # From float32 [N, 1, side, side], normalised, or uint8 if it takes pixels, to logits float32
+    # [N, C] or classes uint8 [N].
+    predict: Callable[[Tensor], np.ndarray]
+    normalization: Normalization | None = None  # if the file declares one
+    takes_pixels: bool = False
+
+
+Reading = Table | Network

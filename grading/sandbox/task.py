@@ -1,0 +1,139 @@
+"""A submission on its way through the sandbox, as the parent sees it.
+
+Its process answers in a block of memory, and may ask on a channel how its inputs are normalised.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from common.data.arrays import LabelledImages
+from common.data.catalog import Normalization
+from common.support.errors import SubmissionError
+from grading.sandbox import wire
+from grading.sandbox.wire import (
+    ADVICE,
+    EXITED,
+    STAGES,
+    TIMED_OUT,
+    TRIED,
+    Answers,
+    OpenFile,
+    Shape,
+    Trials,
+    close_all,
+)
+
+ANEW = "save it anew, or hand in predictions"
+_LESS = "hand in a smaller network, or ask who grades for more time"
+
+_MAX_NAME = 200  # characters of a file's name that its process is told
+
+Numbered = tuple[int, list[OpenFile]]  # with the caller's own number
+Outcome = tuple[Answers, Trials] | SubmissionError
+
+
+class Advisor(Protocol):
+    """Chooses the normalisation of each submission (``grading.preprocessing``)."""
+
+    sample: LabelledImages | None
+    is_given: bool
+    names: Sequence[str]
+    normalizations: Sequence[Normalization]
+
+    def advise(self, logits: dict[int, np.ndarray], is_last: bool) -> set[int]:
+        """Return the numbers of the normalisations to go on with; a single one is taken."""
+
+
+class Task:
+    """A submission that is being read: its files, its block of answers and its channel."""
+
+    def __init__(self, item: Numbered, shape: Shape) -> None:
+        self.item, self.shape = item, shape
+        self.block = os.memfd_create("answers")
+        os.ftruncate(self.block, shape.block_size)
+        self.channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.channel.setblocking(False)
+        self.stages_left = list(STAGES)
+        self._asked = {0}
+        self._trials = Trials({})
+
+    def send(self, control: socket.socket, slot: int) -> None:
+        """Hand the submission to the server."""
+        files = self.item[1]
+        for file in files:
+            os.lseek(file.descriptor, 0, os.SEEK_SET)
+        named = [(file.name[-_MAX_NAME:], file.size) for file in files]
+        request = json.dumps({"slot": slot, "files": named}, ensure_ascii=False).encode()
+        descriptors = [self.block, self._theirs.fileno(), *(file.descriptor for file in files)]
+        with self._theirs, contextlib.suppress(OSError):  # a server that is gone: see its report
+            socket.send_fds(control, [request], descriptors)
+
+    def close(self, with_files: bool = True) -> None:
+        """Close everything; the files stay open for another attempt if asked to."""
+        os.close(self.block)
+        self.channel.close()
+        if with_files:
+            close_all(self.item[1])
+
+    def answer(self, advisor: Advisor) -> None:
+        """Answer what was tried on the sample with what to try next, or to take."""
+        with contextlib.suppress(OSError):
+            if self.channel.recv(1) != TRIED or not self.shape.num_sampled:
+                self.stages_left = []  # its process has ended, or does not keep to the rules
+                return
+            num_images = self.stages_left.pop(0)
+            logits = {number: self._tried(number, num_images) for number in self._asked}
+            self._asked = advisor.advise(logits, is_last=not self.stages_left)
+            for number, answers in logits.items():
+                if len(answers) > len(self._trials.predicted.get(number, ())):
+                    self._trials.predicted[number] = answers.argmax(axis=1)
+            if len(self._asked) == 1:
+                self._trials = self._trials._replace(taken=min(self._asked))
+                self.stages_left = []
+            self.channel.send(ADVICE.pack(sum(1 << number for number in self._asked)))
+
+    def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:
+        """Return the answers, or why there are none, once its process has ended."""
+        if ending == TIMED_OUT:
+            return SubmissionError(
+                f"took longer than the {timeout:g} s allowed (--timeout): {_LESS}"
+            )
+        if ending == EXITED and detail == 0:
+            return self._decoded()
+        if ending == EXITED:
+            return SubmissionError(f"ended the process that read it (exit status {detail}): {ANEW}")
+        if detail == signal.SIGXCPU:
+            return SubmissionError(
+                f"used more than the {timeout:g} s of processor time allowed (--timeout): {_LESS}"
+            )
+        return SubmissionError(f"crashed the process that read it ({_signal_name(detail)}): {ANEW}")
+
+    def _decoded(self) -> Outcome:
+        try:
+            answers = wire.decode(os.pread(self.block, self.shape.sample_start(0), 0), self.shape)
+        except SubmissionError as error:
+            return error
+        if answers.info.is_guess and not self._trials.predicted and self.shape.num_sampled:
+            # Nothing had to be chosen, but a guess has answered images of the sample all the same.
+            return answers, Trials({0: self._tried(0, STAGES[0]).argmax(axis=1)})
+        return answers, self._trials
+
+    def _tried(self, number: int, num_images: int) -> np.ndarray:
+        """Return what it answered to the first images of the sample: logits, [num_images, C]."""
+        size = 4 * min(num_images, self.shape.num_sampled) * self.shape.num_classes
+        content = os.pread(self.block, size, self.shape.sample_start(number))
+        return wire.decode_sample(content, self.shape.num_classes)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

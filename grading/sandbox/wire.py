@@ -1,0 +1,191 @@
+"""A submission's answers on their way to the parent: fields of fixed size at fixed places.
+
+The process that read the submission may be under its control by now. So nothing here is parsed in a
+way that could run code, grow or fail: the parent makes a block of memory of ``block_size`` bytes,
+the process fills it in, and ``decode`` takes numbers and one short text from it, or refuses.
+"""
+
+import math
+import os
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from common.measuring import (
+    Answers,
+    ClassAnswers,
+    FileInfo,
+    LogitAnswers,
+    check_logits,
+)
+from common.support.errors import SubmissionError
+
+MAX_TEXT = 600  # characters
+_TEXT_BYTES = 4 * MAX_TEXT
+# state, kind, architecture, parameters, epoch, claimed accuracy, number of the file that counted,
+# is the network a guess, how the inputs were chosen, their mean and deviation, text and its length
+_HEADER = struct.Struct(f"<B16s96sqqdHBBddI{_TEXT_BYTES}s")
+
+# A request to the server is JSON, with the descriptors of the block of answers, of the channel to
+# the parent, and of the files. A report from the server: slot, how it ended, exit status or signal.
+MAX_REQUEST = 2**17  # bytes
+MAX_FILES = 64
+MAX_BYTES = 256 * 2**20  # of a file; the improved network takes 6 MB
+REPORT = struct.Struct("<IBi")
+EXITED, KILLED, TIMED_OUT = range(3)
+READY = 2**32 - 1  # the slot of the report that says the server is up
+
+# On how many images of the sample normalisations are compared in each stage: at first the recipe's
+# alone, then those that the parent asks for. After each stage the child writes a byte to the
+# channel, and the parent answers with those to go on with, a bit each. A single one is to be taken.
+STAGES = (200, 100, 1000, 5000, 20_000)
+TRIED = b"t"
+ADVICE = struct.Struct("<B")
+
+# How the inputs of a network were chosen: as its file declares, as the parent advised, or not at
+# all, since its input is pixels or it is a table of predictions.
+NONE, DECLARED, ADVISED = range(3)
+
+# The first byte of the block. It is written last.
+_NOTHING, _LOGITS, _CLASSES, _REFUSED = range(4)
+
+
+class OpenFile(NamedTuple):
+    """A file of a submission, opened by the parent."""
+
+    name: str  # within the submission
+    descriptor: int
+    size: int  # bytes
+
+
+def close_all(files: list[OpenFile]) -> None:
+    """Close the files of a submission."""
+    for file in files:
+        os.close(file.descriptor)
+
+
+class Trials(NamedTuple):
+    """What a submission answered to the sample under the normalisations that were tried."""
+
+    predicted: dict[int, np.ndarray]  # int64 [images tried], by the normalisation's number
+    taken: int = 0  # which of them was taken
+
+
+class Shape(NamedTuple):
+    """The sizes of a block of answers."""
+
+    num_images: int
+    num_sampled: int  # training images in the sample; 0 without one
+    num_tried: int  # normalisations that may be tried on it
+    num_classes: int
+
+    def sample_start(self, number: int) -> int:
+        """Where the answers to the sample under a normalisation begin."""
+        answers = self.num_images + number * self.num_sampled
+        return _HEADER.size + answers * self.num_classes * 4
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of the whole block."""
+        return self.sample_start(self.num_tried)
+
+
+def encode_sample(
+    block: memoryview, shape: Shape, number: int, first: int, logits: np.ndarray
+) -> None:
+    """Write the answers to images of the sample, from the ``first`` on, under a normalisation."""
+    body = np.ascontiguousarray(logits, dtype="<f4").tobytes()
+    start = shape.sample_start(number) + 4 * first * shape.num_classes
+    block[start : start + len(body)] = body
+
+
+def decode_sample(content: bytes, num_classes: int) -> np.ndarray:
+    """Read answers to images of the sample: logits, float32 [N, num_classes].
+
+    Whatever stands there is taken for numbers; NaN and infinite ones become finite.
+    """
+    logits = np.frombuffer(content, dtype="<f4").reshape(-1, num_classes)
+    return np.nan_to_num(logits.astype(np.float32))
+
+
+def encode(block: memoryview, answers: Answers) -> None:
+    """Write answers into ``block``; the first byte comes last, when the rest is complete."""
+    if isinstance(answers, LogitAnswers):
+        state, body = _LOGITS, np.ascontiguousarray(answers.logits, dtype="<f4").tobytes()
+    else:
+        state, body = _CLASSES, np.ascontiguousarray(answers.classes, dtype="u1").tobytes()
+    block[_HEADER.size : _HEADER.size + len(body)] = body
+    _write_header(block, state, answers.info)
+
+
+def encode_refusal(block: memoryview, reason: str) -> None:
+    """Write into ``block`` why the submission cannot be graded."""
+    _write_header(block, _REFUSED, FileInfo(notes=reason))
+
+
+def _write_header(block: memoryview, state: int, info: FileInfo) -> None:
+    text = info.notes[:MAX_TEXT].encode("utf-8", "replace")
+    block[1 : _HEADER.size] = _HEADER.pack(
+        state,
+        info.kind.encode(),
+        (info.architecture or "").encode(),
+        -1 if info.parameters is None else info.parameters,
+        -1 if info.epoch is None else info.epoch,
+        math.nan if info.claimed_accuracy is None else info.claimed_accuracy,
+        info.file,
+        info.is_guess,
+        info.chosen,
+        info.mean,
+        info.std,
+        len(text),
+        text,
+    )[1:]
+    block[0] = state
+
+
+def decode(block: bytes, shape: Shape) -> Answers:
+    """Read the answers from a block that an untrusted process filled in.
+
+    Raises SubmissionError with the process's reason, or if there is not one answer to every image:
+    logits must be finite, and not all the same for every image; classes must be known ones.
+    """
+    state, kind, architecture, parameters, epoch, claim, *rest = _HEADER.unpack_from(block)
+    file, is_guess, chosen, mean, std, length, text = rest
+    notes = text[: min(length, _TEXT_BYTES)].decode("utf-8", "replace")[:MAX_TEXT]
+    if state == _REFUSED:
+        raise SubmissionError(notes or "refused without a reason: save it anew and upload it again")
+    if state not in (_LOGITS, _CLASSES):
+        raise SubmissionError(
+            "the process that read it ended without an answer: save it anew and upload it again"
+        )
+    is_known = math.isfinite(mean) and 0 < std < math.inf
+    info = FileInfo(
+        kind=_word(kind),
+        architecture=_word(architecture) or None,
+        parameters=parameters if parameters >= 0 else None,
+        epoch=epoch if epoch >= 0 else None,
+        claimed_accuracy=claim if math.isfinite(claim) else None,
+        notes=notes,
+        file=file,
+        is_guess=bool(is_guess),
+        chosen=chosen if chosen in (DECLARED, ADVISED) and is_known else NONE,
+        mean=mean,
+        std=std,
+    )
+    if state == _CLASSES:
+        classes = np.frombuffer(block, dtype="u1", count=shape.num_images, offset=_HEADER.size)
+        if classes.max() >= shape.num_classes:
+            raise SubmissionError(
+                f"a predicted class is not 0 to {shape.num_classes - 1}: save the classes as such"
+            )
+        return ClassAnswers(classes, info)
+    count = shape.num_images * shape.num_classes
+    logits = np.frombuffer(block, dtype="<f4", count=count, offset=_HEADER.size)
+    logits = logits.reshape(-1, shape.num_classes).astype(np.float32)
+    check_logits(logits)
+    return LogitAnswers(logits, info)
+
+
+def _word(text: bytes) -> str:
+    return text.rstrip(b"\0").decode("utf-8", "replace")

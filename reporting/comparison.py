@@ -1,0 +1,73 @@
+"""Several evaluations on one page: what each of them says of one's own runs and of submissions."""
+
+from collections import Counter
+from typing import Any
+
+from reporting.figures import dot_plots
+from reporting.pages import Section, flatten_recipe, jinja_environment, side_by_side
+
+_SECTIONS = (
+    Section("evaluations", "The evaluations", needs="evaluations"),
+    Section("compared_runs", "Runs", needs="runs"),
+    Section("compared_recipes", "Recipes", needs="recipes"),
+    Section("compared_submissions", "Submissions", needs="submissions"),
+)
+
+Row = dict[str, Any]
+
+
+def render_comparison(
+    evaluations: dict[str, Row], runs: dict[str, dict[str, Row]], sources: dict[str, str]
+) -> str:
+    """Return the page that compares evaluations.
+
+    ``evaluations`` and, for each of them, the ``metrics.json`` of its ``runs`` by name are keyed by
+    the label to show; ``sources`` has the SHA-256 sum of each file that was read.
+    """
+    measured = {
+        f"{label}: {row['name']}": row | {"threshold": evaluation["threshold"]}
+        for label, evaluation in evaluations.items()
+        for row in evaluation["results"]
+        if row["own"] and row["status"] != "error"
+    }
+    trained = {f"{label}: {name}": run for label, own in runs.items() for name, run in own.items()}
+    page: Row = {
+        "evaluations": evaluations,
+        "counts": {
+            label: Counter(row["status"] for row in evaluation["results"])
+            for label, evaluation in evaluations.items()
+        },
+        "same_images": len({str(e["dataset"]["md5"]) for e in evaluations.values()}) == 1,
+        "titles": list(dict.fromkeys(e["dataset"]["title"] for e in evaluations.values())),
+        "runs": measured,
+        "trained": trained,
+        "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in trained.values()]),
+        "submissions": _submissions(evaluations),
+        "sources": sources,
+        "figures": {"accuracies": dot_plots.accuracies(measured)} if measured else {},
+    }
+    page["sections"] = [section for section in _SECTIONS if page[section.needs]]
+    return jinja_environment().get_template("comparison.html").render(page)
+
+
+def _submissions(evaluations: dict[str, Row]) -> list[Row]:
+    """Return a row for each name that is a submission in any evaluation, with its row in each."""
+    by_label = {
+        label: {
+            row["name"]: row | {"threshold": evaluation["threshold"]}
+            for row in evaluation["results"]
+            if not row["own"]
+        }
+        for label, evaluation in evaluations.items()
+    }
+    names = sorted({name for rows in by_label.values() for name in rows})
+    found = [(name, [rows.get(name) for rows in by_label.values()]) for name in names]
+    return [
+        {
+            "name": name,
+            "rows": rows,
+            "differs": len({(row["status"], row.get("correct")) if row else None for row in rows})
+            > 1,
+        }
+        for name, rows in found
+    ]

@@ -1,0 +1,170 @@
+"""Figures of dots with their intervals, one below the other. Data in, SVG text out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
+
+from common.support.text import accuracy_text
+from reporting.figures.svg import (
+    ERROR,
+    INK,
+    MUTED,
+    SERIES,
+    Style,
+    legend_above,
+    name_ticks,
+    new_axes,
+    render,
+    short,
+    with_styles,
+)
+from reporting.published import PublishedResult
+
+Row = dict[str, Any]
+
+
+def accuracies(rows: dict[str, Row], threshold: float | None = None) -> Markup:
+    """Draw accuracies as dots with their 95 % intervals, one below the other.
+
+    ``rows`` of evaluations are keyed by the label to show; ``threshold`` is in percent. Where rows
+    have a threshold of their own each, none is drawn.
+    """
+    places = range(len(rows), 0, -1)
+    alt_text = [f"{name} {row['accuracy']:.2f} %" for name, row in rows.items()]
+    with new_axes(height=0.8 + 0.44 * len(rows)) as axes:
+        for place, (_, row, style) in zip(places, with_styles(rows), strict=True):
+            _with_interval(axes, row["accuracy"], place, row["accuracy_ci95"], style)
+            written = accuracy_text(row["accuracy"], row.get("threshold", threshold))
+            _write_above(axes, f"{written} %", row["accuracy"], place)
+        if threshold is not None:
+            label = f"threshold {threshold:.12g} %"
+            axes.axvline(threshold, color=ERROR, linestyle="--")
+            _write_above(axes, label, threshold, len(rows) + 0.7)
+            alt_text.append(label)
+        axes.set_yticks(places, map(short, rows))
+        axes.set_ylim(0.5, len(rows) + 0.7)
+        axes.set_xlabel("test accuracy, %")
+        return render(axes, f"Test accuracies with 95 % intervals: {', '.join(alt_text)}.")
+
+
+def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: str) -> Markup:
+    """Draw each class's accuracy as a dot with its 95 % interval, one colour and mark a run.
+
+    ``rows`` has ``per_class`` of the evaluation by run. Classes without images are left out.
+    """
+    alt_text = []
+    step = min(0.26, 0.8 / len(rows))
+    with new_axes(height=2.8) as axes:
+        for position, (name, per_class, style) in enumerate(with_styles(rows)):
+            known = [row for row in per_class if row["accuracy"] is not None]
+            accuracy = np.array([row["accuracy"] for row in known])
+            ends = np.array([row["accuracy_ci95"] for row in known])
+            axes.errorbar(
+                [row["class"] + step * (position - (len(rows) - 1) / 2) for row in known],
+                accuracy,
+                yerr=np.abs(ends.T - accuracy),
+                linestyle="none",
+                elinewidth=1,
+                label=short(name),
+                **style,
+            )
+            worst, best = known[accuracy.argmin()], known[accuracy.argmax()]
+            alt_text.append(
+                f"{name} from {worst['accuracy']:.2f} % for the {noun} {labels[worst['class']]} to "
+                f"{best['accuracy']:.2f} % for the {noun} {labels[best['class']]}"
+            )
+        name_ticks(axes, labels)
+        axes.grid(axis="x", visible=False)
+        axes.set_xlabel(noun)
+        axes.set_ylabel("accuracy, %")
+        legend_above(axes)
+        return render(axes, f"Accuracy and 95 % interval of each {noun}: {'; '.join(alt_text)}.")
+
+
+def compare_with_published(published: Sequence[PublishedResult], own: dict[str, Row]) -> Markup:
+    """Draw test errors on a logarithmic axis: published ones, and one's own with 95 % intervals.
+
+    ``own`` has the rows of the evaluation by run.
+    """
+    labels = [f"{result.label}, {result.year}".replace(", ", ",\n", 1) for result in published]
+    labels += map(short, own)
+    places = range(len(labels), 0, -1)
+    alt_text = [f"{result.label}, {result.year}, {result.error:g} %" for result in published]
+    with new_axes(height=0.9 + 0.42 * len(labels)) as axes:
+        errors = [result.error for result in published]
+        axes.plot(errors, places[: len(published)], "D", color=MUTED)
+        for place, (name, row, style) in zip(
+            places[len(published) :], with_styles(own), strict=True
+        ):
+            low, high = (100 - end for end in reversed(row["accuracy_ci95"]))
+            if row["accuracy"] < 100:
+                _with_interval(axes, 100 - row["accuracy"], place, [low, high], style)
+            else:  # 0 has no place on a logarithmic axis: the interval comes in from its left
+                axes.annotate(
+                    "",
+                    (high / 30, place),
+                    (high, place),
+                    arrowprops={"arrowstyle": "->", "color": style["color"]},
+                )
+                axes.plot(high, place, "|", color=style["color"])
+            alt_text.append(f"{name} {100 - row['accuracy']:.2f} %")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high < 1000 * low else (1,)))
+        axes.minorticks_off()
+        axes.set_yticks(places, labels)
+        axes.set_ylim(0.4, len(labels) + 0.6)
+        axes.set_xlabel("test error, % (left is better)")
+        return render(axes, f"Test errors on a logarithmic axis: {'; '.join(alt_text)}.")
+
+
+# How the verdicts on claims style: one does not need the colours to tell them apart.
+VERDICT_STYLES: dict[str, Style] = {
+    "supported": {"color": SERIES[2], "marker": "o"},
+    "contradicted": {"color": ERROR, "marker": "X"},
+    "equivalent": {"color": INK, "marker": "s", "markerfacecolor": "none"},
+    "undecided": {"color": MUTED, "marker": "o", "markerfacecolor": "none"},
+}
+
+
+def forest(claims: Sequence[Row], measure: str) -> Markup:
+    """Draw the mean difference of each claim with its 95 % interval: right of 0 the claim holds.
+
+    Where differences go beyond 1, the axis is logarithmic beyond 0.1 on either side.
+
+    ``claims`` have a ``number`` each, and all have this measure.
+    """
+    with new_axes(height=1.3 + 0.24 * len(claims)) as axes:
+        axes.axvline(0, color=INK, linewidth=0.8)
+        for place, claim in enumerate(claims):
+            style = VERDICT_STYLES[claim["verdict"]]
+            _with_interval(axes, claim["mean_difference"], -place, claim["interval"], style)
+        for verdict, style in VERDICT_STYLES.items():
+            axes.plot([], [], linestyle="none", label=verdict, **style)
+        if max(abs(end) for claim in claims for end in claim["interval"]) > 1:
+            axes.set_xscale("symlog", linthresh=0.1)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.minorticks_off()
+        axes.set_yticks(
+            [-place for place in range(len(claims))], [claim["number"] for claim in claims]
+        )
+        axes.set_ylim(0.6 - len(claims), 0.6)
+        axes.set_xlabel(f"{measure}: right of 0 the claim holds")
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=2)
+        alt_text = [f"claim {claim['number']} {claim['verdict']}" for claim in claims]
+        return render(axes, f"Mean differences with intervals: {', '.join(alt_text)}.")
+
+
+def _with_interval(
+    axes: Axes, value: float, place: float, ends: Sequence[float], style: Style
+) -> None:
+    axes.errorbar(value, place, xerr=[[value - ends[0]], [ends[1] - value]], **style)
+
+
+def _write_above(axes: Axes, text: str, x: float, y: float) -> None:
+    axes.annotate(text, (x, y), (0, 5), textcoords="offset points", ha="center", va="bottom")

@@ -1,0 +1,281 @@
+"""The report as a page: figures and numbers go into the templates, one HTML text comes out."""
+
+import base64
+import math
+import shlex
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import common
+from common.data.catalog import MNIST_SPEC
+from common.data.pixels import decode_pixels
+from common.support.text import accuracy_text, label_text, terminal_safe
+from reporting.figures import curves, dot_plots, plots
+from reporting.figures.svg import MAX_NAMED, with_styles
+from reporting.published import PUBLISHED_RESULTS
+from reporting.terminal import remarks
+
+TEMPLATES = Path(common.__path__[0]).parent / "templates"
+
+_CONFUSED_PAIRS = 6
+
+
+class Section(NamedTuple):
+    """A part of the page: ``templates/sections/<name>.html`` under a heading."""
+
+    name: str
+    title: str
+    needs: str  # the variable of the page that has to hold something for it to be shown
+
+
+# In their order. A new one is a partial and a line here.
+_SECTIONS = (
+    Section("learning", "How they learned", needs="histories"),
+    Section("models", "Models", needs="own"),
+    Section("errors", "Errors", needs="measured"),
+    Section("confidence", "Confidence", needs="measured"),
+    Section("history", "Published results", needs="published"),
+    Section("data", "Data", needs="data"),
+    Section("recipes", "Recipes and environment", needs="runs"),
+    Section("ungraded", "Could not be graded", needs="ungraded"),
+    Section("graded", "Graded", needs="graded"),
+    Section("grading", "How it was graded", needs="submissions"),
+)
+
+Row = dict[str, Any]
+
+
+def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]) -> str:
+    """Return the whole page.
+
+    ``runs`` has the ``metrics.json`` of runs by name; a run without one has no curves and no
+    recipe. ``sources`` has the SHA-256 sum of each file that was read: the page holds them, so that
+    ``bench.checks.verify`` can tell what it was made of.
+    """
+    rows = evaluation["results"]
+    own = [row for row in rows if row["own"]]
+    measured = {row["name"]: row for row in own if row["status"] != "error"}
+    submissions = [row for row in rows if not row["own"]]
+    graded = [row for row in submissions if row["status"] != "error"]
+    page = {
+        "evaluation": evaluation,
+        "rows": rows,
+        "own": own,
+        "measured": measured,
+        "broken": [row for row in own if row["status"] == "error"],
+        "best": measured.get(evaluation["best"]),
+        "pairs": _confused_pairs(measured, len(evaluation["dataset"]["classes"])),
+        "submissions": submissions,
+        "graded": sorted(graded, key=_by_verdict),
+        "ungraded": _by_reason([row for row in submissions if row["status"] == "error"]),
+        "runs": runs,
+        "histories": {name: run["history"] for name, run in runs.items() if name in measured},
+        "sources": sources,
+        "data": next((run["data"] for run in runs.values()), None),
+        "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in runs.values()]),
+        "environments": side_by_side([_environment_of(run) for run in runs.values()]),
+        "commands": _commands(evaluation, runs),
+        # On other images they would compare what cannot be compared.
+        "published": PUBLISHED_RESULTS if measured and _is_mnist(evaluation["dataset"]) else (),
+        "min_drawn": plots.MIN_DRAWN,
+        "max_named": MAX_NAMED,
+        "classes": evaluation["dataset"]["classes"],
+        "noun": evaluation["dataset"]["noun"],
+    }
+    page["figures"] = _figures(page)
+    page["sections"] = [section for section in _SECTIONS if page[section.needs]]
+    return jinja_environment().get_template("report.html").render(page)
+
+
+def jinja_environment() -> Environment:
+    """Return what renders templates, with the filters that they use."""
+    # Every string of a file is a stranger's: autoescape is on, and only our own SVG is Markup.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": _percent,
+        "accuracy": _accuracy,
+        "points": _points,
+        "signed": _signed,
+        "interval": _interval,
+        "image_uri": _image_uri,
+        "plural": _plural,
+        "duration": _duration,
+        "sure": _sure,
+        "label": lambda value: label_text(str(value)),
+        "remarks": remarks,
+    }
+    return environment
+
+
+def command_text(words: list[str]) -> str:
+    """Return a script's name and arguments as a line to put into a shell."""
+    return terminal_safe(shlex.join(["python", *words]))
+
+
+def side_by_side(columns: list[dict[str, str]]) -> list[Row]:
+    """Return a row for each key of any column: ``name``, ``cells``, and whether they differ."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    rows = [(name, [column.get(name, "–") for column in columns]) for name in names]
+    return [
+        {"name": name.replace("_", " "), "cells": cells, "differs": len(set(cells)) > 1}
+        for name, cells in rows
+    ]
+
+
+def _is_mnist(dataset: Row) -> bool:
+    return dataset["md5"] == {name: MNIST_SPEC.md5[name] for name in MNIST_SPEC.files["test"]}
+
+
+def _by_verdict(row: Row) -> tuple[int, int, str]:
+    return ("pass", "fail").index(row["status"]), row.get("rank") or 0, row["name"]
+
+
+def _by_reason(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    """Return the rows of each reason, the most frequent reason first, and rows by name."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["name"]):
+        groups[row["reason"]].append(row)
+    return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+
+
+def _figures(page: Row) -> dict[str, Any]:
+    """Return the figures whose data the page has, by name; those of each run by its name too."""
+    measured, histories = page["measured"], page["histories"]
+    threshold, dataset = page["evaluation"]["threshold"], page["evaluation"]["dataset"]
+    classes, noun = dataset["classes"], dataset["noun"]
+    figures: dict[str, Any] = {}
+    if page["graded"]:
+        accuracies = [row["accuracy"] for row in page["graded"]]
+        figures["distribution"] = plots.accuracy_distribution(accuracies, threshold)
+    if histories:
+        figures["loss"] = curves.loss_curves(histories)
+        figures["accuracy"] = curves.accuracy_curves(histories)
+        figures["learning_rate"] = curves.learning_rates(histories)
+    if measured:
+        per_class = {name: row["per_class"] for name, row in measured.items()}
+        coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
+        figures["accuracies"] = dot_plots.accuracies(measured, threshold)
+        figures["per_class"] = dot_plots.per_class_accuracy(per_class, classes, noun)
+        figures["coverage"] = plots.accuracy_against_coverage(coverage)
+    if page["published"]:
+        published = dot_plots.compare_with_published(page["published"], measured)
+        figures["published"] = published
+    figures["reliability"] = {
+        name: plots.reliability_diagram(
+            row["confidence"]["before"], row["confidence"]["after"], name, style
+        )
+        for name, row, style in with_styles(measured)
+    }
+    return figures
+
+
+def _confused_pairs(measured: dict[str, Row], num_classes: int) -> list[Row]:
+    """Return the pairs of classes that are confused most, and those that people expect."""
+    matrices = [row["confusion_matrix"] for row in measured.values()]
+    expected = {
+        (error["true"], error["predicted"])
+        for row in measured.values()
+        for error in row["named_confusions"]
+    }
+    pairs = [
+        {
+            "a": a,
+            "b": b,
+            "expected": (a, b) in expected,
+            "counts": [(matrix[a][b], matrix[b][a]) for matrix in matrices],
+        }
+        for b in range(num_classes)
+        for a in range(b)
+    ]
+    pairs.sort(key=_times, reverse=True)
+    frequent = [pair for pair in pairs[:_CONFUSED_PAIRS] if _times(pair) > 0]
+    return [pair for pair in pairs if pair in frequent or pair["expected"]]
+
+
+def _times(pair: Row) -> int:
+    return sum(map(sum, pair["counts"]))
+
+
+def _commands(evaluation: Row, runs: dict[str, Row]) -> list[str]:
+    trainings = [run["environment"]["command"] for run in runs.values()]
+    own = [[word for word in words if word != "--resume"] for words in trainings]
+    rendering = ["report.py", evaluation["output"]]
+    return [command_text(words) for words in [*own, evaluation["command"], rendering]]
+
+
+def _environment_of(run: Row) -> dict[str, str]:
+    """Return where a run was made, as text; its command stands elsewhere on the page."""
+    return {k: _setting(v) for k, v in run["environment"].items() if k != "command"}
+
+
+def flatten_recipe(recipe: Row) -> dict[str, str]:
+    """Return a recipe's nested settings as one level of text: ``optimizer lr`` -> ``0.001``."""
+    flat = {}
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            flat[key] = str(value.get("name"))
+            flat |= {f"{key} {k}": _setting(v) for k, v in value.items() if k != "name"}
+        else:
+            flat[key] = _setting(value)
+    return flat
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_setting, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _percent(value: float) -> str:
+    # A no-break space keeps the number and its unit on one line.
+    return f"{value:.2f}\N{NO-BREAK SPACE}%"
+
+
+def _accuracy(row: Row, threshold: float) -> str:
+    return f"{accuracy_text(row['accuracy'], threshold)}\N{NO-BREAK SPACE}%"
+
+
+def _points(value: float) -> str:
+    # What is not 0 is not shown as 0.00.
+    shown = f"{value:.2f}" if value == 0 or abs(value) >= 0.005 else f"{value:.1g}"
+    return f"{shown}\N{NO-BREAK SPACE}points"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _interval(ends: list[float]) -> str:
+    return f"{ends[0]:.2f}\N{EN DASH}{ends[1]:.2f}"
+
+
+def _sure(probability: float) -> str:
+    # Rounded down, so that only certainty is called 100 %.
+    return _percent(math.floor(10_000 * probability) / 100)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        f"{minutes}\N{NO-BREAK SPACE}min {rest:02d}\N{NO-BREAK SPACE}s"
+        if minutes
+        else f"{seconds:.1f}\N{NO-BREAK SPACE}s"
+    )
+
+
+def _plural(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def _image_uri(pixels: str) -> str:
+    png = plots.image_png(decode_pixels(pixels))
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

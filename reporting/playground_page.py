@@ -1,0 +1,99 @@
+"""The playground as a page: a network that runs in the browser, and digits to give it."""
+
+import base64
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from common.data.catalog import MNIST
+from reporting.pages import TEMPLATES, jinja_environment
+
+# The form that the script gives to a drawing is that of MNIST's images.
+_INPUT_SIZE = MNIST.sizes.input_size
+_LABELS = ("true", "predicted")
+
+Row = dict[str, Any]
+
+
+def render_playground(document: Row, checksum: str) -> str:
+    """Return the page.
+
+    ``checksum`` is the SHA-256 sum of the file; ``playground_problem`` finds nothing wrong with the
+    document.
+    """
+    script = page_script()
+    page = {
+        "playground": document,
+        "data": data_of(document),
+        "script": Markup(script),
+        "script_hash": _csp_hash(script),
+        "sources": {"the playground": checksum},
+        "sections": (),
+    }
+    return jinja_environment().get_template("playground/playground.html").render(page)
+
+
+def page_script() -> str:
+    """Return the JavaScript of the page: the network, photos, and what shows them."""
+    folder = TEMPLATES / "playground"
+    return "".join(_read(folder / name) for name in ("network.js", "photos.js", "page.js"))
+
+
+def playground_problem(document: Row) -> str | None:
+    """Return what keeps the page from working on a document; None if nothing does."""
+    layers = document["network"]["layers"]
+    sizes = [(layer["inputs"], layer["outputs"]) for layer in layers]
+    joined = all(before[1] == after[0] for before, after in pairwise(sizes))
+    if not joined or (sizes[0][0], sizes[-1][1]) != (_INPUT_SIZE, len(MNIST.classes)):
+        return f"layers of sizes {sizes} are no network"
+    for layer in layers:
+        for key, itemsize in (("levels", layer["inputs"]), ("scales", 4), ("biases", 4)):
+            content = base64.b64decode(layer[key])
+            if len(content) != layer["outputs"] * itemsize:
+                return f"{key} of a layer have {len(content)} bytes"
+            if key != "levels" and not np.isfinite(np.frombuffer(content, "<f4")).all():
+                return f"{key} of a layer are no numbers"
+    tests, training = document["test_digits"], document["training_digits"]["images"]
+    digits = [d[key] for d in tests["misclassified"] + tests["recognised"] for key in _LABELS]
+    digits += [image["digit"] for image in training]
+    images = [*tests["misclassified"], *tests["recognised"], *training]
+    if max(digits, default=0) >= len(MNIST.classes):
+        return "a digit is not 0 to 9"
+    if any(len(base64.b64decode(image["pixels"])) != _INPUT_SIZE for image in images):
+        return f"an image has other than {_INPUT_SIZE} pixels"
+    return None
+
+
+def data_of(document: Row) -> Row:
+    """Return what the script works on, and nothing else of the file."""
+    network, tests = document["network"], document["test_digits"]
+    keys = ("inputs", "outputs", "levels", "scales", "biases")
+    return {
+        "network": {
+            "pixel_mean": network["pixel_mean"],
+            "pixel_std": network["pixel_std"],
+            "layers": [{key: layer[key] for key in keys} for layer in network["layers"]],
+        },
+        "test_digits": [
+            {key: digit[key] for key in ("index", "true", "pixels")}
+            for digit in tests["misclassified"] + tests["recognised"]
+        ],
+        "training_digits": [
+            {key: digit[key] for key in ("index", "digit", "pixels")}
+            for digit in document["training_digits"]["images"]
+        ],
+    }
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _csp_hash(script: str) -> str:
+    """Return what a Content-Security-Policy calls a script that it lets run, and no other."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

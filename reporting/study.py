@@ -1,0 +1,42 @@
+"""The study of the tutorial's claims as a page; the study itself is ``bench/study/claims.py``."""
+
+from collections import Counter
+from typing import Any
+
+from reporting.figures import dot_plots
+from reporting.pages import Section, command_text, jinja_environment
+
+_SECTIONS = (
+    Section("claims", "What was found", needs="claims"),
+    Section("claims_forest", "The differences", needs="claims"),
+    Section("claims_method", "How it was measured", needs="runs"),
+)
+
+Row = dict[str, Any]
+
+
+def render_study(document: Row, checksum: str) -> str:
+    """Return the page of the study.
+
+    ``document`` is ``bench/results/claims.json``, and ``checksum`` its SHA-256 sum.
+    """
+    script, *flags = document["command"]
+    claims = [{**claim, "number": i} for i, claim in enumerate(document["claims"], start=1)]
+    by_measure: dict[str, list[Row]] = {}
+    for claim in claims:
+        by_measure.setdefault(claim["measure"], []).append(claim)
+    page: Row = {
+        "claims": claims,
+        "counts": Counter(claim["verdict"] for claim in claims),
+        "marks": {"supported": "✓", "contradicted": "✗", "equivalent": "=", "undecided": "○"},
+        "forests": {
+            measure: dot_plots.forest(some, measure) for measure, some in by_measure.items()
+        },
+        "runs": document["runs"],
+        "images": document["images"],
+        "environment": document["environment"],
+        "command": command_text(["-m", f"bench.study.{script.removesuffix('.py')}", *flags]),
+        "sources": {"the study": checksum},
+    }
+    page["sections"] = [section for section in _SECTIONS if page[section.needs]]
+    return jinja_environment().get_template("claims.html").render(page)
