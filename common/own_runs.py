@@ -112,8 +112,14 @@ def choose_best(measured: list[Measured]) -> Measured | None:
     return max(candidates, key=lambda run: run.row["validation"]["accuracy"], default=None)
 
 
-def save_best(best: Measured, dataset: Dataset, path: Path) -> None:
-    """Save the better model with the accuracy that was measured on the test images."""
+def save_best(best: Measured | None, dataset: Dataset, path: Path) -> None:
+    """Save the better model with the accuracy that was measured on the test images.
+
+    Without one an earlier file is removed: it would contradict the evaluation beside it.
+    """
+    if best is None:
+        path.unlink(missing_ok=True)
+        return
     checkpoint = {
         **describe_model(best.model, dataset.normalization, dataset.classes),
         "accuracy": best.row["accuracy"],

@@ -1,6 +1,7 @@
 """playground.json: the better model made small enough for a page, and digits to try it on."""
 
 import base64
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from common.models import MNISTClassifier
 from common.own_runs import Measured
 from common.support.cli import command_line
 from common.support.errors import UserError
+from common.support.files import write_json
 
 # Training images of each digit to look for neighbours among, at 1.1 MB of page for each 100. The
 # nearest of them has the test image's own digit in 88.7 % of cases with 100, in 91.7 % with 200
@@ -28,6 +30,26 @@ _RECOGNISED_PER_DIGIT = 2
 # The greatest weight of a row becomes 127 or -127. -128 is not used, so that the range is symmetric
 # and no offset has to be stored.
 _LEVELS = 127
+
+
+def write_playground(
+    path: Path,
+    best: Measured | None,
+    test_set: LabelledImages,
+    batches: Batches,
+    training_images: LabelledImages,
+) -> str:
+    """Write what the page to draw on is made from, and return where it is and what it is worth.
+
+    Raises UserError if there is no better model; an earlier file is removed then.
+    """
+    if best is None:
+        path.unlink(missing_ok=True)
+        raise UserError("no playground: no run that held out validation images could be measured")
+    content = describe_playground(best, test_set, batches, training_images)
+    write_json(path, content)
+    accuracy = content["quantized_network"]["accuracy"]
+    return f"{path}, {accuracy:.2f} % with weights of 8 bits"
 
 
 def describe_playground(

@@ -207,7 +207,7 @@ def take_over(
     growing.rows |= reuse_rows(submissions, earlier, threshold)
     if others:
         growing.save()
-        remove_files_of_other_ranks(output, growing.path)
+        _remove_files_of_other_ranks(output, growing.path)
     return growing.rows
 
 
@@ -228,7 +228,15 @@ def collect(growing: GrowingEvaluation) -> None:
         growing.rows |= rows
 
 
-def remove_files_of_other_ranks(output: Path, kept: Path | None = None) -> None:
+def finish(growing: GrowingEvaluation, output: Path) -> dict[str, Any]:
+    """Write the whole evaluation to ``output``, and return it; files of the ranks go."""
+    growing.path = output
+    evaluation = growing.save(complete=True)
+    _remove_files_of_other_ranks(output)
+    return evaluation
+
+
+def _remove_files_of_other_ranks(output: Path, kept: Path | None = None) -> None:
     """Remove the files of the ranks, whose rows are in the evaluation, or in the one ``kept``."""
     for path in _files_of_other_ranks(output):
         if path != kept:

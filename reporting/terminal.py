@@ -3,6 +3,7 @@
 import sys
 import unicodedata
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,11 +100,14 @@ def evaluation(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def choice(row: dict[str, Any]) -> str:
-    """Return which run was chosen, and by what."""
-    name, validation = terminal_safe(row["name"]), row["validation"]
+def choice(document: dict[str, Any], path: Path) -> str:
+    """Return which run was chosen, by what, and where it is saved; nothing if none was."""
+    best = next((row for row in document["results"] if row["name"] == document["best"]), None)
+    if best is None:
+        return ""
+    name, validation = terminal_safe(best["name"]), best["validation"]
     accuracy = f"{validation['accuracy']:.2f} % of {validation['total']:,}"
-    return f"Best by validation accuracy: {name} ({accuracy})"
+    return f"Best by validation accuracy: {name} ({accuracy}), saved as {path}\n"
 
 
 def verdict(document: dict[str, Any], lost: int = 0, gradebook: str = "canvas.csv") -> str:
@@ -181,6 +185,16 @@ def remarks(row: dict[str, Any]) -> list[str]:
     if row.get("notes"):
         found.append(terminal_safe(row["notes"]))
     return found
+
+
+def left_out(litter: list[str], dropped: list[str]) -> str:
+    """Return lines that name what has no row: nobody's files, and rows of an earlier command."""
+    lines = []
+    if litter:
+        lines.append(named("Left out, since nobody hands it in", litter))
+    if dropped:
+        lines.append(named("Graded by an earlier command and no longer here", dropped))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def named(what: str, names: list[str]) -> str:

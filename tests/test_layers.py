@@ -26,6 +26,8 @@ ALLOWED = {
 # Likewise within grading.
 ALLOWED_IN_GRADING = {
     "rows": set(),
+    "flags": {"gradebooks", "preprocessing"},
+    "grade_class": {"document", "grade", "intake", "preprocessing", "sandbox"},
     "gradebooks": set(),
     "sandbox": set(),
     "intake": {"sandbox"},

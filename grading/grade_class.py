@@ -1,0 +1,66 @@
+"""A whole class: rows of earlier evaluations that still hold, and the sandbox for the rest.
+
+Under torchrun each rank grades its part, and rank 0 collects the rows.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from common.data.arrays import LabelledImages
+from common.support import distributed
+from grading import document
+from grading.grade import grade_all
+from grading.intake.submissions import Submission
+from grading.preprocessing import Preprocessing
+from grading.sandbox.client import Sandbox
+
+
+def grade_class(
+    submissions: list[Submission],
+    test_set: LabelledImages,
+    threshold: Fraction,
+    preprocessing: Preprocessing,
+    start_sandbox: Callable[[], Sandbox],
+    fields: dict[str, Any],
+    output: Path,
+    isolation: str,
+    fresh: bool,
+) -> document.GrowingEvaluation:
+    """Grade what has no row yet; return an evaluation in which rank 0 has a row for each.
+
+    ``threshold`` is in percent; ``fields`` are those of ``document.header``. Rows of an evaluation
+    at ``output`` are taken over where they hold, unless all is to be graded ``fresh``.
+    """
+    document.require_agreement(submissions, fields)
+    path = document.path_of_this_rank(output, fresh)
+    growing = document.GrowingEvaluation(path, fields, {})
+    known = distributed.broadcast_from_main(
+        lambda: document.take_over(growing, output, submissions, threshold, isolation, fresh)
+    )
+    left = document.left_for_this_rank(submissions, known)
+
+    def start() -> Sandbox:
+        sandbox = start_sandbox()
+        if sandbox.fallback_reason:
+            reason = sandbox.fallback_reason
+            print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
+        return sandbox
+
+    if preprocessing.warning and distributed.is_main_process():
+        print(preprocessing.warning, file=sys.stderr)
+    initial = len(growing.rows)
+    with growing:
+        with tqdm(total=initial + len(left), initial=initial, unit="file", disable=None) as bar:
+            for index, row in grade_all(left, test_set, threshold, preprocessing, start):
+                growing.add(index, row)
+                counts = Counter(row["status"] for row in growing.rows.values())
+                bar.set_postfix({s: counts[s] for s in ("pass", "fail", "error")}, refresh=False)
+                bar.update()
+        document.collect(growing)
+    return growing
