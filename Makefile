@@ -4,19 +4,19 @@
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 
-# What trained weights depend on. How results are graded and shown does not change them.
-TRAINING := $(wildcard common/*.py common/data/*.py common/support/*.py)
 # What reads submissions needs Linux: mypy checks it for that system alone.
 LINUX_ALONE := grading/(sandbox/|intake/)
 WORKFLOWS := .github/workflows/ci.yml platforms/github/grade.yml
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
+
+.SECONDEXPANSION:
 
 .PHONY: report test bubblewrap fashion-mnist test-browser autograder grader verify reproduce lint \
 	format bench screenshot
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
-report: runs/base/.trained runs/improved/.trained
+report: $$(call trained,base) $$(call trained,improved)
 	@status=0; $(VENV_PYTHON) evaluate.py || status=$$?; \
 	[ $$status -gt 1 ] || $(VENV_PYTHON) report.py || status=$$?; \
 	exit $$status
@@ -72,9 +72,13 @@ screenshot: .venv/.installed-browser
 	$(VENV_PYTHON) -m bench.checks.screenshot runs/report.html docs/report.png
 
 # A stamp, and not metrics.json, tells that a training came to its end: that file is there, and
-# worth keeping, from the first epoch on.
-runs/%/.trained: train_%.py $(TRAINING) | .venv/.installed $(DATA)
-	$(VENV_PYTHON) $<
+# worth keeping, from the first epoch on. The stamp's name tells of which code: a change of a text,
+# a page, a metric or another network trains nothing again.
+trained = runs/$(1)/.trained-$(shell $(PYTHON) -m bench.checks.training_code train_$(1))
+
+runs/base/.trained-% runs/improved/.trained-%: | .venv/.installed $(DATA)
+	$(VENV_PYTHON) train_$(notdir $(@D)).py
+	@rm -f $(@D)/.trained*
 	@touch $@
 
 $(DATA): | .venv/.installed

@@ -1,0 +1,129 @@
+"""Print a checksum of the code that decides what a training script learns: make trains by it.
+
+Run as ``python -m bench.checks.training_code train_base.py``. It needs no package, since make calls
+it before anything is installed. Covered is what the script reaches by name: its recipe, the loop,
+the networks that it builds, the data that it reads. Not covered is what no weight depends on:
+texts (docstrings, help, what is printed or raised), metrics, the writing of files, other networks.
+"""
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# They count, write or print what was learned, or find files that are known by their checksums.
+WITHOUT_EFFECT = {
+    *("common.metrics", "common.data.download", "common.data.search"),
+    *("common.support.cli", "common.support.errors", "common.support.files", "common.support.text"),
+}
+_PRINTING = {"print", "_say"}
+_WORDS = {"help", "description", "epilog", "metavar"}
+
+
+class Module(NamedTuple):
+    """The top of a file: definitions by name, imports, and what runs when it is imported."""
+
+    definitions: dict[str, list[ast.stmt]]
+    imports: dict[str, str]  # the dotted name of what each name stands for
+    effects: list[ast.stmt]
+
+
+class WithoutWords(ast.NodeTransformer):
+    """Takes away what a person reads and no computation needs."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        """Drop docstrings, and calls that only print."""
+        value = node.value
+        called = value.func if isinstance(value, ast.Call) else None
+        is_print = isinstance(called, ast.Name) and called.id in _PRINTING
+        return None if isinstance(value, ast.Constant) or is_print else self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.Raise:
+        """Keep that an error is raised, and drop what it says."""
+        return ast.Raise()
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Drop the texts of a command line."""
+        node.keywords = [keyword for keyword in node.keywords if keyword.arg not in _WORDS]
+        return self.generic_visit(node)
+
+
+@cache
+def read_module(name: str) -> Module | None:
+    """Return what a module of this repository consists of; None for any other."""
+    path = REPOSITORY / f"{name.replace('.', '/')}.py"
+    if name in WITHOUT_EFFECT or not path.is_file():
+        return None
+    module = Module({}, {}, [])
+    for node in WithoutWords().visit(ast.parse(path.read_bytes())).body:
+        if isinstance(node, ast.Import):
+            module.imports.update({alias.asname or alias.name: alias.name for alias in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            named = {alias.asname or alias.name: alias.name for alias in node.names}
+            module.imports.update({here: f"{node.module}.{there}" for here, there in named.items()})
+        elif names := list(_defined_by(node)):
+            for defined in names:
+                module.definitions.setdefault(defined, []).append(node)
+        else:
+            module.effects.append(node)
+    return module
+
+
+def _defined_by(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    for target in filter(None, targets):
+        yield from (part.id for part in ast.walk(target) if isinstance(part, ast.Name))
+
+
+def reached_from(script: str) -> dict[tuple[str, str], list[ast.stmt]]:
+    """Return the definitions that a script reaches, by module and name."""
+    reached: dict[tuple[str, str], list[ast.stmt]] = {}
+    start = read_module(script)
+    if start is None:
+        raise SystemExit(f"{script}.py: no such script in {REPOSITORY}")
+    waiting = [(script, name) for name in start.definitions]
+    while waiting:
+        place = module_name, name = waiting.pop()
+        module = read_module(module_name)
+        if module is None or place in reached:
+            continue
+        if name in module.imports:
+            waiting.append(_split(module.imports[name]))
+            continue
+        reached[place] = module.definitions.get(name, [])
+        reached[module_name, ""] = module.effects
+        for node in reached[place] + module.effects:
+            waiting += _names_in(node, module_name, module)
+    return reached
+
+
+def _names_in(node: ast.stmt, module_name: str, module: Module) -> Iterator[tuple[str, str]]:
+    """Yield what a statement names: what stands in this file, or in a module that it imports."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and part.id in {*module.definitions, *module.imports}:
+            yield module_name, part.id
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
+            yield module.imports.get(part.value.id, ""), part.attr
+
+
+def _split(dotted: str) -> tuple[str, str]:
+    module, _, name = dotted.rpartition(".")
+    return module, name
+
+
+def checksum(script: str) -> str:
+    """Return the checksum of what ``script`` (a name without .py) reaches."""
+    reached = reached_from(script)
+    code = [(place, [ast.dump(node) for node in nodes]) for place, nodes in sorted(reached.items())]
+    return hashlib.sha256(repr(code).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    print(checksum(sys.argv[1].removesuffix(".py")))

@@ -1,0 +1,118 @@
+"""What make trains again: what changes a weight, and nothing else."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from bench.checks import training_code
+from tests.conftest import REPO
+
+SCRIPTS = ("train_base.py", "train_improved.py")
+NETWORK = """
+
+@register
+class Mine(nn.Module):
+    def forward(self, images):
+        return images.flatten(1)[:, :10]
+"""
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """A copy of the code, to change something in."""
+    for name in ("common", "grading", "reporting", "bench", "templates"):
+        shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in REPO.glob("*.py"):
+        shutil.copy(path, tmp_path)
+    shutil.copy(REPO / "Makefile", tmp_path)
+    monkeypatch.setattr(training_code, "REPOSITORY", tmp_path)
+    return tmp_path
+
+
+def checksums(code):
+    training_code.read_module.cache_clear()
+    return [training_code.checksum(script.removesuffix(".py")) for script in SCRIPTS]
+
+
+def replace(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path.name} no longer has {old!r}: change another place"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("common/models.py", "", NETWORK),
+        ("common/models.py", "Return logits [N, num_classes]", "Return the logits"),
+        ("common/metrics.py", "", "\n\ndef another(correct, total):\n    return correct / total\n"),
+        ("common/metrics.py", "100 * correct", "100.0 * correct"),
+        ("common/loops.py", "Return ", "Give "),
+        ("common/runs.py", "training diverged, try a lower --lr", "it diverged: try a lower --lr"),
+        ("common/measuring.py", "", "\nANOTHER = 1\n"),
+        ("common/own_runs.py", "", "\nANOTHER = 1\n"),
+        ("reporting/terminal.py", "", "\nANOTHER = 1\n"),
+        ("grading/grade.py", "", "\nANOTHER = 1\n"),
+        ("templates/layout.html", "<body", "<body "),
+        ("train_base.py", 'help="images per step"', 'help="images in a step"'),
+        ("train_base.py", "# Large steps first", "# At first large steps"),
+    ],
+)
+def test_what_no_weight_depends_on_trains_nothing_again(code, name, old, new):
+    before = checksums(code)
+    path = code / name
+    if old:
+        replace(path, old, new)
+    else:
+        path.write_text(path.read_text(encoding="utf-8") + new, encoding="utf-8")
+    assert checksums(code) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "changed"),
+    [
+        ("train_base.py", "gamma=0.7", "gamma=0.8", [True, False]),
+        ("train_base.py", "default=20", "default=21", [True, False]),
+        ("train_improved.py", "label_smoothing=0.1", "label_smoothing=0.2", [False, True]),
+        ("common/loops.py", "optimizer.step()", "optimizer.step() or None", [True, True]),
+        ("common/models.py", "F.relu(x)", "F.gelu(x)", [True, True]),
+        ("common/models.py", "xavier_uniform_", "xavier_normal_", [True, True]),
+        ("common/models.py", "batch_norm = True", "batch_norm = 1", [False, True]),
+        (
+            "common/transforms.py",
+            "def normalize(",
+            "@torch.no_grad()\ndef normalize(",
+            [True, True],
+        ),
+        ("common/support/environment.py", "torch.manual_seed(seed)", "pass", [True, True]),
+    ],
+)
+def test_what_changes_weights_trains_again(code, name, old, new, changed):
+    before = checksums(code)
+    replace(code / name, old, new)
+    assert [a != b for a, b in zip(before, checksums(code), strict=True)] == changed
+
+
+def test_make_trains_what_has_no_stamp_of_todays_code(code):
+    for name in ("base", "improved"):
+        (code / "runs" / name).mkdir(parents=True)
+    (code / ".venv").mkdir()
+    for name in (".venv/.installed", "requirements.txt"):
+        (code / name).touch()
+    (code / "data/MNIST/raw").mkdir(parents=True)
+    (code / "data/MNIST/raw/t10k-labels-idx1-ubyte").touch()
+
+    def trained_by_make():
+        command = ["make", "-n", "report", f"PYTHON={sys.executable}"]
+        done = subprocess.run(command, cwd=code, check=True, capture_output=True, text=True)
+        return [script for script in SCRIPTS if script in done.stdout]
+
+    assert trained_by_make() == list(SCRIPTS)
+    for script, checksum in zip(SCRIPTS, checksums(code), strict=True):
+        name = script.removeprefix("train_").removesuffix(".py")
+        (code / "runs" / name / f".trained-{checksum}").touch()
+    assert trained_by_make() == []
+    replace(code / "train_base.py", "gamma=0.7", "gamma=0.8")
+    assert trained_by_make() == ["train_base.py"]
