@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from grading.playground import describe_playground, sample_training_digits
 
 from bench.runs import measure
 from common.data.arrays import LabelledImages, load_split
@@ -17,6 +16,7 @@ from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
 from common.loops import Batches
 from common.own_runs import find_own_runs
+from common.playground import describe_playground, sample_training_digits
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED
 from reporting.playground_page import render_playground

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from grading.playground import sample_training_digits
 
 import report
 from common.checkpoints import load_checkpoint
 from common.data.pixels import decode_pixels
+from common.playground import sample_training_digits
 from common.support.errors import UserError
 from common.transforms import normalize
 from reporting.playground_page import page_script, render_playground
