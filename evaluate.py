@@ -22,7 +22,6 @@ from tqdm.auto import tqdm
 
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DATASET_HELP, DATASETS, threshold_of
-from common.data.private import load_test_set
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_positive
@@ -41,6 +40,7 @@ from grading.intake.submissions import (
 from grading.preprocessing import CHOICES, Preprocessing, choose_preprocessing
 from grading.rows import assign_ranks, mark_duplicates
 from grading.sandbox.client import Sandbox, require_linux
+from grading.test_sets import load_test_set
 from reporting import github, terminal
 
 if TYPE_CHECKING:

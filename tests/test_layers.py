@@ -26,6 +26,7 @@ ALLOWED = {
 # Likewise within grading.
 ALLOWED_IN_GRADING = {
     "rows": set(),
+    "test_sets": set(),
     "gradebooks": set(),
     "sandbox": set(),
     "intake": {"sandbox"},

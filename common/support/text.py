@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-# What a spreadsheet takes for the start of a formula (CWE-1236), full-width forms included.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-
 _MAX_FOLDER_NAME = 150  # bytes, of the 255 that file systems have room for
 
 # What a row's ``kind`` is called in a sentence.
@@ -92,19 +89,6 @@ def shorten_middle(text: str, limit: int) -> str:
 def name_key(text: str) -> str:
     """Return a person's name or identifier for comparisons: in NFC, without case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-
-
-def is_formula(text: str) -> bool:
-    """Tell whether a spreadsheet would run ``text`` instead of showing it."""
-    start = text.lstrip(" ")
-    return start.startswith(_FORMULA_STARTS) and start != "-"  # a dash alone means nothing
-
-
-def spreadsheet_cell(text: str) -> str:
-    """Return ``text`` escaped, with an apostrophe before what a spreadsheet would run."""
-    # Where a comma is the decimal mark, a semicolon ends a cell, quotes or no quotes.
-    safe = re.sub(r';(?=[\s"]*[=+\-@＝＋－＠])', ";'", terminal_safe(text))
-    return f"'{safe}" if is_formula(text) or is_formula(safe) else safe
 
 
 def markdown_cell(text: str) -> str:
