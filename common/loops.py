@@ -28,20 +28,11 @@ class Batches:
     small network. Here the images are normalised once, and a batch is one indexing operation.
     Images that are distorted stay uint8 until then: each batch of them is made anew.
 
-    Parameters
-    ----------
-    data : LabelledImages
-    batch_size : int
-        Images per batch, over all ranks; the last batch of a pass may be smaller.
-    device : torch.device
-    generator : torch.Generator, optional
-        Shuffles anew for each pass. Without it the order is that of the data.
-    distort : Distortions, optional
-        Distorts the images of each batch before they are normalised.
-    rank, world_size : int
-        Yield every ``world_size``-th image of each batch, from the one at ``rank``. All ranks get
-        equally many, so that the mean of their gradients is the gradient of the batch: up to
-        ``world_size - 1`` images of a pass, others each time, are left out for that.
+    A generator shuffles anew for each pass; without it the order is that of the data. The last
+    batch of a pass may be smaller than ``batch_size``, the images of a batch over all ranks. Each
+    rank gets every ``world_size``-th image of a batch, from the one at ``rank``. All get equally
+    many, so that the mean of their gradients is the gradient of the batch: up to ``world_size - 1``
+    images of a pass, others each time, are left out for that.
 
     Raises UserError if a batch cannot be divided equally over the ranks.
     """
@@ -217,16 +208,8 @@ def train_one_epoch(
     """Update the weights once per batch, for one pass over the training images.
 
     Losses and logits are read at the end of the pass, since reading one makes the processor wait
-    for a GPU. The progress bar reads them when it redraws, ten times a second.
-
-    Parameters
-    ----------
-    scheduler_per_batch : LRScheduler, optional
-        Stepped after each batch.
-    progress : Progress, optional
-        Of an interrupted pass; this one does the rest.
-    average : ExponentialMovingAverage, optional
-        Updated after each step.
+    for a GPU. The progress bar reads them when it redraws, ten times a second. If ``progress`` is
+    that of an interrupted pass, this one does the rest.
 
     Raises UserError if the loss of a step was not finite; the message names epoch and step.
     """
@@ -257,18 +240,14 @@ def train_one_epoch(
                 text = f"loss {loss.item():.4f}, accuracy {accuracy:.2f} %, lr {learning_rate:.2g}"
                 bar.set_postfix_str(text, refresh=False)
     loss_sums, correct, total = progress.totals()
-    _require_finite(loss_sums, epoch)
-    mean_loss, seconds = loss_sums.sum().item() / total, time.perf_counter() - started
-    return TrainingResult(mean_loss, correct, total, progress.learning_rate, seconds)
-
-
-def _require_finite(loss_sums: Tensor, epoch: int) -> None:
     if not loss_sums.isfinite().all():
         step = int((~loss_sums.isfinite()).nonzero()[0]) + 1
         raise UserError(
             f"the loss is {loss_sums[step - 1].item()} at epoch {epoch}, step {step} of "
             f"{len(loss_sums)}: training diverged, try a lower --lr (the epochs before are saved)"
         )
+    mean_loss, seconds = loss_sums.sum().item() / total, time.perf_counter() - started
+    return TrainingResult(mean_loss, correct, total, progress.learning_rate, seconds)
 
 
 @torch.inference_mode()

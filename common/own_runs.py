@@ -53,10 +53,7 @@ class Unmeasured(NamedTuple):
 
 
 def find_own_runs(folders: list[Path]) -> list[Path]:
-    """Return those of ``folders`` that hold a training run.
-
-    Raises UserError if none does.
-    """
+    """Return those of ``folders`` that hold a training run. Raises UserError if none does."""
     runs = [folder for folder in folders if (folder / "metrics.json").exists()]
     if not runs:
         raise UserError(
@@ -81,8 +78,9 @@ def measure_run(
         row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         metrics_path = folder / "metrics.json"
         row["metrics_sha256"] = hashlib.sha256(metrics_path.read_bytes()).hexdigest()
-        document = _metrics_of(row["sha256"], metrics_path)
-        _require_same_data(document["data"], test_set.dataset)
+        document = read_json(metrics_path)
+        check_metrics(document, metrics_path)
+        _require_match(document, metrics_path, row["sha256"], test_set.dataset)
         model = load_checkpoint(path).model
         logits = predict_logits(model.to(batches.targets.device), batches).numpy()
         check_logits(logits)
@@ -90,14 +88,17 @@ def measure_run(
         return Unmeasured({**row, "reason": str(error)})
     except OSError as error:
         return Unmeasured({**row, "reason": f"cannot be read: {error.strerror}"})
+    last_epoch = document["history"][-1]
     info = FileInfo(
         architecture=type(model).__name__,
         parameters=count_parameters(model),
-        epoch=document["history"][-1]["epoch"],
+        epoch=last_epoch["epoch"],
     )
     answers = LogitAnswers(logits, info)
     row = graded_row(row, answers, test_set, threshold)
-    row["validation"] = _validation(document["history"][-1])
+    val_correct, val_total = last_epoch["val_correct"], last_epoch["val_total"]
+    # Null if the run held nothing out.
+    row["validation"] = metrics.proportion(val_correct, val_total) if val_total else None
     row["confidence"] = describe_confidence(logits, test_set.targets, document["temperature"])
     row["misclassified"] = most_confident_errors(answers, test_set)
     return Measured(row, answers, model)
@@ -114,16 +115,13 @@ def choose_best(measured: list[Measured]) -> Measured | None:
 
 def save_best(best: Measured, dataset: Dataset, path: Path) -> None:
     """Save the better model with the accuracy that was measured on the test images."""
-    checkpoint = {
-        **describe_model(best.model, dataset.normalization, dataset.classes),
-        "accuracy": best.row["accuracy"],
-        "epoch": best.row["epoch"],
-    }
-    save_checkpoint(path, checkpoint)
+    more = {key: best.row[key] for key in ("accuracy", "epoch")}
+    described = describe_model(best.model, dataset.normalization, dataset.classes)
+    save_checkpoint(path, {**described, **more})
 
 
 def compare_runs(measured: list[Measured], test_set: LabelledImages) -> list[dict[str, Any]]:
-    """Return McNemar's exact test for each pair of one's own runs, and the images that decide it.
+    """Return McNemar's exact test for each pair of runs, and the images that decide it.
 
     ``indices_only_a`` are the images that ``a`` alone recognises, and ``missed_by_b`` shows those
     of them on which ``b`` was the most certain of its wrong answer; likewise the other way round.
@@ -146,35 +144,19 @@ def _compare(a: Measured, b: Measured, test_set: LabelledImages) -> dict[str, An
     }
 
 
-def _metrics_of(checkpoint_sha256: str, path: Path) -> dict[str, Any]:
-    """Return metrics.json, if it describes this very checkpoint."""
-    document = read_json(path)
-    check_metrics(document, path)
-    if document["checkpoint_sha256"] != checkpoint_sha256:
+def _require_match(document: dict[str, Any], path: Path, checksum: str, dataset: Dataset) -> None:
+    """Refuse a metrics.json of another checkpoint, or of another data set than the one measured on.
+
+    ``checksum`` is the checkpoint's.
+    """
+    if document["checkpoint_sha256"] != checksum:
         raise UserError(
             f"{path} describes another checkpoint.pth: a write was cut short, or a file replaced; "
             "continue with --resume, or train again"
         )
-    return document
-
-
-def _require_same_data(data: dict[str, Any], dataset: Dataset) -> None:
-    """Refuse a run that was trained on another data set than the one it would be measured on."""
+    data = document["data"]
     if data["key"] != dataset.key or data["normalization"] != list(dataset.normalization):
         raise UserError(
             f"trained on {quoted(data['name'])}, whose images are not those of {dataset.title}: "
             "give the --dataset and --data-dir that it was trained with"
         )
-
-
-def _validation(last_epoch: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the validation accuracy of a run's last epoch; null if it held nothing out."""
-    correct, total = last_epoch["val_correct"], last_epoch["val_total"]
-    if total is None:
-        return None
-    return {
-        "accuracy": metrics.accuracy_percent(correct, total),
-        "accuracy_ci95": metrics.wilson_ci95(correct, total),
-        "correct": correct,
-        "total": total,
-    }

@@ -11,7 +11,7 @@ from common.data.arrays import LabelledImages
 from common.data.pixels import encode_pixels
 from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers, most_confident_errors
-from common.metrics import accuracy_percent, confidence_and_correct, wilson_ci95
+from common.metrics import confidence_and_correct, proportion
 from common.models import MNISTClassifier
 from common.own_runs import Measured
 from common.support.cli import command_line
@@ -49,7 +49,9 @@ def describe_playground(
     layers = quantize_network(model)
     network = dequantized_network(layers).to(batches.targets.device)
     logits = predict_logits(network, batches).numpy()
-    changed = int((logits.argmax(axis=1) != best.answers.logits.argmax(axis=1)).sum())
+    predicted, predicted_before = logits.argmax(axis=1), best.answers.classes
+    correct = int((predicted == test_set.targets).sum())
+    correct_before = int((predicted_before == test_set.targets).sum())
     return {
         "command": command_line(),
         "run": {key: row[key] for key in ("name", "sha256", "architecture", "parameters")},
@@ -59,8 +61,11 @@ def describe_playground(
             "size": len(test_set),
             "md5": test_set.md5,
         },
-        "float_network": _measured(best.answers.logits, test_set),
-        "quantized_network": {**_measured(logits, test_set), "changed_answers": changed},
+        "float_network": proportion(correct_before, len(test_set)),
+        "quantized_network": {
+            **proportion(correct, len(test_set)),
+            "changed_answers": int((predicted != predicted_before).sum()),
+        },
         "network": {
             "pixel_mean": test_set.dataset.normalization.mean,
             "pixel_std": test_set.dataset.normalization.std,
@@ -112,16 +117,6 @@ def first_recognised(logits: np.ndarray, test_set: LabelledImages) -> list[dict[
         for digit in range(len(test_set.dataset.classes))
         for i in np.flatnonzero(correct & (test_set.targets == digit))[:_RECOGNISED_PER_DIGIT]
     ]
-
-
-def _measured(logits: np.ndarray, test_set: LabelledImages) -> dict[str, Any]:
-    correct = int((logits.argmax(axis=1) == test_set.targets).sum())
-    return {
-        "correct": correct,
-        "total": len(test_set),
-        "accuracy": accuracy_percent(correct, len(test_set)),
-        "accuracy_ci95": wilson_ci95(correct, len(test_set)),
-    }
 
 
 class QuantizedLayer(NamedTuple):

@@ -41,14 +41,9 @@ class LabelledImages:
 def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
     """Read the training or the test images, and fetch the files first if they are missing.
 
-    Parameters
-    ----------
-    spec : DatasetSpec
-    data_dir : Path
-        The folder that holds, or will hold, the data set's own folder.
-    split : "train" or "test"
-        The other split's files are not opened and need not exist, unless the data set is unknown:
-        what its classes are is read from its training images.
+    ``data_dir`` holds, or will hold, the data set's own folder; ``split`` is "train" or "test". The
+    other split's files are not opened and need not exist, unless the data set is unknown: what its
+    classes are is read from its training images.
 
     Raises UserError if a file is damaged, or is missing and cannot be fetched, or the images and
     labels do not fit each other or the data set.

@@ -84,14 +84,10 @@ def _begins_as_idx(path: Path) -> bool:
 
 def _files_nearby(spec: DatasetSpec, data_dir: Path) -> Iterator[Path]:
     own = data_dir / spec.folder
-    folders = [data_dir, own, *_folders_in(data_dir), *_folders_in(own), own.parent]
-    folders += [data_dir.resolve().parent]
+    inside = [path for folder in (data_dir, own) for path in _entries(folder) if path.is_dir()]
+    folders = [data_dir, own, *inside, own.parent, data_dir.resolve().parent]
     for folder in dict.fromkeys(folders):
         yield from (path for path in _entries(folder) if path.is_file())
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if path.is_dir()]
 
 
 def _entries(folder: Path) -> list[Path]:

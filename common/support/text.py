@@ -123,15 +123,3 @@ def preprocessing_text(preprocessing: dict[str, Any] | None) -> str:
     mean, std = preprocessing["mean"], preprocessing["std"]
     other = f"pixels with mean {mean:.4g} and standard deviation {std:.4g}"
     return f"{_PIXELS.get(preprocessing['name'], other)} ({preprocessing['source']})"
-
-
-def differences(then: object, now: object, name: str = "") -> list[str]:
-    """Return where two JSON documents differ, with the names of nested keys joined by dots."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        found = []
-        for key in sorted(then.keys() | now.keys()):
-            found += differences(then.get(key), now.get(key), f"{name}.{key}" if name else key)
-        return found
-    if then == now:
-        return []
-    return [f"{name} is {shorten(repr(now), 40)}, and was {shorten(repr(then), 40)}"]
