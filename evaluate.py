@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from common.data.arrays import LabelledImages, load_split
-from common.data.catalog import DATASET_HELP, DATASETS, threshold_of
+from common.data.catalog import DATASET_HELP, DATASETS
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_positive
@@ -40,7 +40,7 @@ from grading.intake.submissions import (
 from grading.preprocessing import CHOICES, Preprocessing, choose_preprocessing
 from grading.rows import assign_ranks, mark_duplicates
 from grading.sandbox.client import Sandbox, require_linux
-from grading.test_sets import load_test_set
+from grading.test_sets import load_test_set, threshold_of
 from reporting import github, terminal
 
 if TYPE_CHECKING:

@@ -20,6 +20,9 @@ from common.transforms import Distortions, normalize
 # (logits [N, C], targets [N]) -> mean loss, a scalar.
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
+# What an interrupted epoch continues from.
+_MEASURED = ("losses", "correct", "seen", "learning_rate", "seconds")
+
 
 class Batches:
     """Mini-batches of images that are held in memory, on the training device.
@@ -143,7 +146,7 @@ class Progress:
 
     def __init__(self, after_step: Callable[[], None] | None = None) -> None:
         self.after_step = after_step
-        self.loss_sums = torch.empty(0)  # of each counted step, over its images: float32, CPU
+        self.losses = torch.empty(0)  # of each counted step, summed over its images: float32, CPU
         self.correct = self.seen = 0
         self.learning_rate = self.seconds = 0.0
         # Steps that are not counted yet: loss, logits and targets of each.
@@ -163,7 +166,7 @@ class Progress:
         losses, logits, targets = zip(*self._waiting, strict=True)
         self._waiting = []
         sizes = torch.tensor([len(batch) for batch in targets])
-        self.loss_sums = torch.cat([self.loss_sums, torch.stack(losses).cpu() * sizes])
+        self.losses = torch.cat([self.losses, torch.stack(losses).cpu() * sizes])
         self.correct += int((torch.cat(logits).argmax(dim=1) == torch.cat(targets)).sum())
         self.seen += int(sizes.sum())
 
@@ -171,28 +174,21 @@ class Progress:
         """Return loss sums (float64 [steps]), correct answers and images, over all ranks."""
         self.count()
         counts = torch.tensor([self.correct, self.seen], dtype=torch.float64)
-        sums = sum_over_ranks(torch.cat([self.loss_sums.double(), counts]))
+        sums = sum_over_ranks(torch.cat([self.losses.double(), counts]))
         correct, seen = sums[-2:].tolist()
         return sums[:-2], int(correct), int(seen)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the measurements as tensors and plain values."""
         self.count()
-        return {
-            "losses": self.loss_sums,
-            "correct": self.correct,
-            "seen": self.seen,
-            "learning_rate": self.learning_rate,
-            "seconds": self.seconds,
-        }
+        return {name: getattr(self, name) for name in _MEASURED}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a saved state, which rank 0 counts for all ranks."""
-        self.loss_sums, self.seconds = state_dict["losses"], state_dict["seconds"]
-        self.correct, self.seen = state_dict["correct"], state_dict["seen"]
-        self.learning_rate = state_dict["learning_rate"]
+        for name in _MEASURED:
+            setattr(self, name, state_dict[name])
         if not is_main_process():
-            self.loss_sums, self.correct, self.seen = self.loss_sums * 0, 0, 0
+            self.losses, self.correct, self.seen = self.losses * 0, 0, 0
 
 
 def train_one_epoch(
@@ -216,7 +212,7 @@ def train_one_epoch(
     model.train()
     progress = progress or Progress()
     started = time.perf_counter() - progress.seconds
-    done = len(progress.loss_sums)
+    done = len(progress.losses)
     with tqdm(
         total=len(batches), initial=done, desc=f"epoch {epoch}", disable=None, leave=False
     ) as bar:

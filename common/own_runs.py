@@ -13,22 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from common import metrics
+from common import measuring, metrics
 from common.checkpoints import describe_model, load_checkpoint, save_checkpoint
 from common.data.arrays import LabelledImages
 from common.data.catalog import Dataset
 from common.loops import Batches, predict_logits
-from common.measuring import (
-    FileInfo,
-    LogitAnswers,
-    Row,
-    check_logits,
-    graded_row,
-    most_confident_errors,
-    pictured,
-    ungraded_row,
-)
-from common.metrics import confidence_and_correct, describe_confidence
 from common.models import count_parameters
 from common.support.errors import SubmissionError, UserError
 from common.support.files import read_json
@@ -41,15 +30,15 @@ _COMPARED_SIZE = 12
 class Measured(NamedTuple):
     """A run that was measured: its row, and what later steps need."""
 
-    row: Row
-    answers: LogitAnswers
+    row: measuring.Row
+    answers: measuring.LogitAnswers
     model: nn.Module
 
 
 class Unmeasured(NamedTuple):
     """A run that could not be measured: its row has the reason."""
 
-    row: Row
+    row: measuring.Row
 
 
 def find_own_runs(folders: list[Path]) -> list[Path]:
@@ -66,11 +55,8 @@ def find_own_runs(folders: list[Path]) -> list[Path]:
 def measure_run(
     folder: Path, test_set: LabelledImages, batches: Batches, threshold: Fraction
 ) -> Measured | Unmeasured:
-    """Measure a run on the test images.
-
-    ``batches`` are those of the test images, in order; ``threshold`` is in percent.
-    """
-    row = ungraded_row(json_text(folder.name), folder, "run", own=True)
+    """Measure a run on the test images: ``batches`` has them in order; threshold in percent."""
+    row = measuring.ungraded_row(json_text(folder.name), folder, "run", own=True)
     path = folder / "checkpoint.pth"
     try:
         if not path.exists():
@@ -83,24 +69,26 @@ def measure_run(
         _require_match(document, metrics_path, row["sha256"], test_set.dataset)
         model = load_checkpoint(path).model
         logits = predict_logits(model.to(batches.targets.device), batches).numpy()
-        check_logits(logits)
+        measuring.check_logits(logits)
     except (SubmissionError, UserError) as error:
         return Unmeasured({**row, "reason": str(error)})
     except OSError as error:
         return Unmeasured({**row, "reason": f"cannot be read: {error.strerror}"})
     last_epoch = document["history"][-1]
-    info = FileInfo(
+    info = measuring.FileInfo(
         architecture=type(model).__name__,
         parameters=count_parameters(model),
         epoch=last_epoch["epoch"],
     )
-    answers = LogitAnswers(logits, info)
-    row = graded_row(row, answers, test_set, threshold)
+    answers = measuring.LogitAnswers(logits, info)
+    row = measuring.graded_row(row, answers, test_set, threshold)
     val_correct, val_total = last_epoch["val_correct"], last_epoch["val_total"]
     # Null if the run held nothing out.
     row["validation"] = metrics.proportion(val_correct, val_total) if val_total else None
-    row["confidence"] = describe_confidence(logits, test_set.targets, document["temperature"])
-    row["misclassified"] = most_confident_errors(answers, test_set)
+    row["confidence"] = metrics.describe_confidence(
+        logits, test_set.targets, document["temperature"]
+    )
+    row["misclassified"] = measuring.most_confident_errors(answers, test_set)
     return Measured(row, answers, model)
 
 
@@ -126,22 +114,23 @@ def compare_runs(measured: list[Measured], test_set: LabelledImages) -> list[dic
     ``indices_only_a`` are the images that ``a`` alone recognises, and ``missed_by_b`` shows those
     of them on which ``b`` was the most certain of its wrong answer; likewise the other way round.
     """
-    return [_compare(a, b, test_set) for a, b in itertools.combinations(measured, 2)]
-
-
-def _compare(a: Measured, b: Measured, test_set: LabelledImages) -> dict[str, Any]:
-    _, correct_a = confidence_and_correct(a.answers.logits, test_set.targets)
-    _, correct_b = confidence_and_correct(b.answers.logits, test_set.targets)
-    only_a, only_b = np.flatnonzero(correct_a & ~correct_b), np.flatnonzero(correct_b & ~correct_a)
-    return {
-        "a": a.row["name"],
-        "b": b.row["name"],
-        **metrics.mcnemar_exact(correct_a, correct_b),
-        "indices_only_a": only_a.tolist(),
-        "indices_only_b": only_b.tolist(),
-        "missed_by_a": pictured(only_b, a.answers, test_set, _COMPARED_SIZE),
-        "missed_by_b": pictured(only_a, b.answers, test_set, _COMPARED_SIZE),
-    }
+    comparisons = []
+    for a, b in itertools.combinations(measured, 2):
+        correct_a, correct_b = (run.answers.classes == test_set.targets for run in (a, b))
+        only_a = np.flatnonzero(correct_a & ~correct_b)
+        only_b = np.flatnonzero(correct_b & ~correct_a)
+        comparisons.append(
+            {
+                "a": a.row["name"],
+                "b": b.row["name"],
+                **metrics.mcnemar_exact(correct_a, correct_b),
+                "indices_only_a": only_a.tolist(),
+                "indices_only_b": only_b.tolist(),
+                "missed_by_a": measuring.pictured(only_b, a.answers, test_set, _COMPARED_SIZE),
+                "missed_by_b": measuring.pictured(only_a, b.answers, test_set, _COMPARED_SIZE),
+            }
+        )
+    return comparisons
 
 
 def _require_match(document: dict[str, Any], path: Path, checksum: str, dataset: Dataset) -> None:

@@ -33,10 +33,7 @@ _LEVELS = 127
 def describe_playground(
     best: Measured, test_set: LabelledImages, batches: Batches, training_images: LabelledImages
 ) -> dict[str, Any]:
-    """Return what ``playground.json`` holds.
-
-    ``batches`` are those of the test images, in order; neighbours are drawn from the training
-    images.
+    """Return what ``playground.json`` holds; ``batches`` are those of the test images, in order.
 
     Raises UserError if the run's network is not one of the two that the page can run.
     """
@@ -129,13 +126,8 @@ class QuantizedLayer(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Return the layer as JSON values: arrays in base64, row by row, little-endian."""
         outputs, inputs = self.levels.shape
-        return {
-            "inputs": inputs,
-            "outputs": outputs,
-            "levels": _encode(self.levels),
-            "scales": _encode(self.scales.astype("<f4")),
-            "biases": _encode(self.biases.astype("<f4")),
-        }
+        encoded = {name: _encode(array) for name, array in self._asdict().items()}
+        return {"inputs": inputs, "outputs": outputs, **encoded}
 
 
 def quantize_network(model: MNISTClassifier) -> list[QuantizedLayer]:
@@ -187,4 +179,5 @@ def _float64(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _encode(array: np.ndarray) -> str:
-    return base64.b64encode(array.tobytes()).decode()
+    little_endian = array.astype(array.dtype.newbyteorder("<"))
+    return base64.b64encode(little_endian.tobytes()).decode()

@@ -125,8 +125,7 @@ class Run:
     def finish_epoch(self, training: TrainingResult, validation: ValidationResult | None) -> None:
         """Record an epoch, write all files, and print it as a line.
 
-        Raises UserError if a weight is not finite; the files are then still those of the epoch
-        before.
+        Raises UserError if a weight is not finite, and leaves the files of the epoch before.
         """
         epoch = len(self.history) + 1
         if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
@@ -177,7 +176,7 @@ class Run:
             self.progress.load_state_dict(saved["progress"])
             self.history = saved["history"]
             self.started -= saved["seconds"]
-            steps = len(self.progress.loss_sums)
+            steps = len(self.progress.losses)
             _say(f"Resumed after epoch {len(self.history)}, step {steps} of the next")
             changed = _differences(saved["conditions"], self.conditions)
             if distributed.world_size() > 2:
@@ -224,16 +223,15 @@ class Run:
             raise stopped
 
     def _save_state(self) -> None:
-        more = {
-            "recipe": self.recipe,
-            "data": self.data,
-            "conditions": self.conditions,
-            "history": self.history,
-            "progress": self.progress.state_dict(),
-            "seconds": time.perf_counter() - self.started,
-        }
+        progress = self.progress.state_dict()
+        more = {**self._so_far(), "conditions": self.conditions, "progress": progress}
         self.state.save(self.state_path, more)
         self.saved_epochs = len(self.history)
+
+    def _so_far(self) -> dict[str, Any]:
+        seconds = time.perf_counter() - self.started
+        recorded = {"recipe": self.recipe, "data": self.data, "history": self.history}
+        return {**recorded, "seconds": seconds}
 
     def _write_results(self) -> None:
         """Write the checkpoint, and the metrics that name it by its checksum."""
@@ -245,15 +243,12 @@ class Run:
             "versions": versions(),
         }
         metrics = {
+            **self._so_far(),
             "name": json_text(self.folder.name),
             "architecture": type(self.model).__name__,
             "parameters": count_parameters(self.model),
-            "recipe": self.recipe,
-            "data": self.data,
             "environment": self.environment,
-            "history": self.history,
             "temperature": self.temperature,
-            "seconds": time.perf_counter() - self.started,
             "complete": self.is_finished,
             "checkpoint_sha256": save_checkpoint(self.folder / "checkpoint.pth", checkpoint),
         }

@@ -36,7 +36,7 @@ def load_training_data(spec: DatasetSpec, data_dir: Path, val_size: int, seed: i
 
 
 def split_indices(targets: np.ndarray, val_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices (int64) of a stratified, seeded split: to train on, to validate on.
+    """Return the indices (int64) to train on and to validate on, stratified by class.
 
     Raises UserError if a part would lack a class.
     """
@@ -71,6 +71,16 @@ def describe(
     dataset = everything.dataset
     mean, std = pixel_moments(everything.images)
     num_classes = len(dataset.classes)
+    samples = []
+    for label in np.unique(everything.targets)[:MAX_SAMPLES].tolist():
+        indices = np.flatnonzero(everything.targets == label)
+        first = int(indices[0])
+        mean_image = np.rint(everything.images[indices].mean(axis=0)).astype(np.uint8)
+        shown = {
+            "pixels": encode_pixels(everything.images[first]),
+            "mean_pixels": encode_pixels(mean_image),
+        }
+        samples.append({"class": label, "index": first, **shown})
     return {
         "key": dataset.key,
         "name": dataset.title,
@@ -86,19 +96,5 @@ def describe(
         "pixel_mean": mean,
         "pixel_std": std,
         "normalization": list(dataset.normalization),
-        "samples": [
-            _sample_of_class(everything, int(label))
-            for label in np.unique(everything.targets)[:MAX_SAMPLES]
-        ],
-    }
-
-
-def _sample_of_class(everything: LabelledImages, label: int) -> dict[str, Any]:
-    indices = np.flatnonzero(everything.targets == label)
-    mean = np.rint(everything.images[indices].mean(axis=0)).astype(np.uint8)
-    return {
-        "class": label,
-        "index": int(indices[0]),
-        "pixels": encode_pixels(everything.images[indices[0]]),
-        "mean_pixels": encode_pixels(mean),
+        "samples": samples,
     }

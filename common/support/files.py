@@ -31,8 +31,8 @@ def atomic_write(path: Path, content: bytes) -> None:
     A temporary file in the same folder is written, flushed to the disk and renamed over ``path``;
     then the folder is flushed, since a new name is only as durable as its folder.
 
-    Raises UserError if ``path`` is no place for a file; OSError if it cannot be written to;
-    ``path`` is then as it was before.
+    Raises UserError if ``path`` is no place for a file, OSError if it cannot be written to. It is
+    then as it was before.
     """
     path = Path(path)
     require_target(path)
