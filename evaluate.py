@@ -19,8 +19,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from common.data.arrays import load_split
-from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec, threshold_of
-from common.data.private import load_test_set
+from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED
@@ -35,6 +34,7 @@ from grading.intake.submissions import find_submissions, require_outside
 from grading.preprocessing import choose_preprocessing
 from grading.rows import assign_ranks, mark_duplicates
 from grading.sandbox.client import Sandbox, require_linux
+from grading.test_sets import load_test_set, threshold_of
 from reporting import github, terminal
 
 OWN_RUNS = ("base", "improved", "augmented")

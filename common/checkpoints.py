@@ -59,8 +59,7 @@ def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> str:
 def load_checkpoint(path: str | Path) -> LoadedCheckpoint:
     """Load a network that one of the scripts has saved.
 
-    Raises UserError if the file is damaged or something else, or names a class that is not
-    registered.
+    Raises UserError if the file is none of theirs, or names a class that is not registered.
     """
     checkpoint = _load_plain(Path(path), "train and evaluate again")
     try:
@@ -95,7 +94,8 @@ class TrainingState(NamedTuple):
     def save(self, path: Path, more: dict[str, Any]) -> None:
         """Write the state, that of the random generators, and what the caller adds."""
         parts = {name: part.state_dict() for name, part in self._parts()}
-        save_checkpoint(path, {**more, **parts, "random": random_states(self._device)})
+        random = random_states(self.batches.targets.device)
+        save_checkpoint(path, {**more, **parts, "random": random})
 
     def restore(self, path: Path, saved: dict[str, Any]) -> None:
         """Restore what ``load_saved_state`` read from ``path``.
@@ -105,13 +105,9 @@ class TrainingState(NamedTuple):
         try:
             for name, part in self._parts():
                 part.load_state_dict(saved[name])
-            restore_random_states(saved["random"], self._device)
+            restore_random_states(saved["random"], self.batches.targets.device)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not fit this recipe: {_START_ANEW}") from error
-
-    @property
-    def _device(self) -> torch.device:
-        return self.batches.targets.device
 
     def _parts(self) -> list[tuple[str, Any]]:
         return [(name, part) for name, part in self._asdict().items() if part is not None]

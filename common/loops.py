@@ -20,6 +20,9 @@ from common.transforms import Distortions, normalize
 # (logits [N, C], targets [N]) -> mean loss, a scalar.
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
+# What an interrupted epoch continues from.
+_MEASURED = ("losses", "correct", "seen", "learning_rate", "seconds")
+
 
 class Batches:
     """Mini-batches of images that are held in memory, on the training device.
@@ -28,20 +31,11 @@ class Batches:
     small network. Here the images are normalised once, and a batch is one indexing operation.
     Images that are distorted stay uint8 until then: each batch of them is made anew.
 
-    Parameters
-    ----------
-    data : LabelledImages
-    batch_size : int
-        Images per batch, over all ranks; the last batch of a pass may be smaller.
-    device : torch.device
-    generator : torch.Generator, optional
-        Shuffles anew for each pass. Without it the order is that of the data.
-    distort : Distortions, optional
-        Distorts the images of each batch before they are normalised.
-    rank, world_size : int
-        Yield every ``world_size``-th image of each batch, from the one at ``rank``. All ranks get
-        equally many, so that the mean of their gradients is the gradient of the batch: up to
-        ``world_size - 1`` images of a pass, others each time, are left out for that.
+    A generator shuffles anew for each pass; without it the order is that of the data. The last
+    batch of a pass may be smaller than ``batch_size``, the images of a batch over all ranks. Each
+    rank gets every ``world_size``-th image of a batch, from the one at ``rank``. All get equally
+    many, so that the mean of their gradients is the gradient of the batch: up to ``world_size - 1``
+    images of a pass, others each time, are left out for that.
 
     Raises UserError if a batch cannot be divided equally over the ranks.
     """
@@ -152,7 +146,7 @@ class Progress:
 
     def __init__(self, after_step: Callable[[], None] | None = None) -> None:
         self.after_step = after_step
-        self.loss_sums = torch.empty(0)  # of each counted step, over its images: float32, CPU
+        self.losses = torch.empty(0)  # of each counted step, summed over its images: float32, CPU
         self.correct = self.seen = 0
         self.learning_rate = self.seconds = 0.0
         # Steps that are not counted yet: loss, logits and targets of each.
@@ -172,7 +166,7 @@ class Progress:
         losses, logits, targets = zip(*self._waiting, strict=True)
         self._waiting = []
         sizes = torch.tensor([len(batch) for batch in targets])
-        self.loss_sums = torch.cat([self.loss_sums, torch.stack(losses).cpu() * sizes])
+        self.losses = torch.cat([self.losses, torch.stack(losses).cpu() * sizes])
         self.correct += int((torch.cat(logits).argmax(dim=1) == torch.cat(targets)).sum())
         self.seen += int(sizes.sum())
 
@@ -180,28 +174,21 @@ class Progress:
         """Return loss sums (float64 [steps]), correct answers and images, over all ranks."""
         self.count()
         counts = torch.tensor([self.correct, self.seen], dtype=torch.float64)
-        sums = sum_over_ranks(torch.cat([self.loss_sums.double(), counts]))
+        sums = sum_over_ranks(torch.cat([self.losses.double(), counts]))
         correct, seen = sums[-2:].tolist()
         return sums[:-2], int(correct), int(seen)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the measurements as tensors and plain values."""
         self.count()
-        return {
-            "losses": self.loss_sums,
-            "correct": self.correct,
-            "seen": self.seen,
-            "learning_rate": self.learning_rate,
-            "seconds": self.seconds,
-        }
+        return {name: getattr(self, name) for name in _MEASURED}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a saved state, which rank 0 counts for all ranks."""
-        self.loss_sums, self.seconds = state_dict["losses"], state_dict["seconds"]
-        self.correct, self.seen = state_dict["correct"], state_dict["seen"]
-        self.learning_rate = state_dict["learning_rate"]
+        for name in _MEASURED:
+            setattr(self, name, state_dict[name])
         if not is_main_process():
-            self.loss_sums, self.correct, self.seen = self.loss_sums * 0, 0, 0
+            self.losses, self.correct, self.seen = self.losses * 0, 0, 0
 
 
 def train_one_epoch(
@@ -217,23 +204,15 @@ def train_one_epoch(
     """Update the weights once per batch, for one pass over the training images.
 
     Losses and logits are read at the end of the pass, since reading one makes the processor wait
-    for a GPU. The progress bar reads them when it redraws, ten times a second.
-
-    Parameters
-    ----------
-    scheduler_per_batch : LRScheduler, optional
-        Stepped after each batch.
-    progress : Progress, optional
-        Of an interrupted pass; this one does the rest.
-    average : ExponentialMovingAverage, optional
-        Updated after each step.
+    for a GPU. The progress bar reads them when it redraws, ten times a second. If ``progress`` is
+    that of an interrupted pass, this one does the rest.
 
     Raises UserError if the loss of a step was not finite; the message names epoch and step.
     """
     model.train()
     progress = progress or Progress()
     started = time.perf_counter() - progress.seconds
-    done = len(progress.loss_sums)
+    done = len(progress.losses)
     with tqdm(
         total=len(batches), initial=done, desc=f"epoch {epoch}", disable=None, leave=False
     ) as bar:
@@ -257,18 +236,14 @@ def train_one_epoch(
                 text = f"loss {loss.item():.4f}, accuracy {accuracy:.2f} %, lr {learning_rate:.2g}"
                 bar.set_postfix_str(text, refresh=False)
     loss_sums, correct, total = progress.totals()
-    _require_finite(loss_sums, epoch)
-    mean_loss, seconds = loss_sums.sum().item() / total, time.perf_counter() - started
-    return TrainingResult(mean_loss, correct, total, progress.learning_rate, seconds)
-
-
-def _require_finite(loss_sums: Tensor, epoch: int) -> None:
     if not loss_sums.isfinite().all():
         step = int((~loss_sums.isfinite()).nonzero()[0]) + 1
         raise UserError(
             f"the loss is {loss_sums[step - 1].item()} at epoch {epoch}, step {step} of "
             f"{len(loss_sums)}: training diverged, try a lower --lr (the epochs before are saved)"
         )
+    mean_loss, seconds = loss_sums.sum().item() / total, time.perf_counter() - started
+    return TrainingResult(mean_loss, correct, total, progress.learning_rate, seconds)
 
 
 @torch.inference_mode()

@@ -10,7 +10,6 @@ import numpy as np
 
 from common import metrics
 from common.data.arrays import LabelledImages
-from common.data.catalog import Dataset
 from common.data.pixels import encode_pixels
 from common.metrics import confidence_and_correct
 from common.support.errors import SubmissionError
@@ -85,18 +84,15 @@ def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: 
     dataset, info = test_set.dataset, answers.info
     matrix = metrics.count_confusions(test_set.targets, answers.classes, len(dataset.classes))
     correct, total = int(matrix.trace()), int(matrix.sum())
-    accuracy, claim = metrics.accuracy_percent(correct, total), info.claimed_accuracy
-    loss = None
+    measured, claim, loss = metrics.proportion(correct, total), info.claimed_accuracy, None
+    accuracy = measured["accuracy"]
     if isinstance(answers, LogitAnswers):
         loss = metrics.cross_entropy(answers.logits, test_set.targets)
     predicted = answers.classes.astype(np.uint8).tobytes()
     return {
         **row,
         "status": "pass" if metrics.passes(correct, total, threshold) else "fail",
-        "correct": correct,
-        "total": total,
-        "accuracy": accuracy,
-        "accuracy_ci95": metrics.wilson_ci95(correct, total),
+        **measured,
         "loss": loss,
         "per_class": metrics.per_class(matrix),
         "confusion_matrix": matrix.tolist(),
@@ -107,7 +103,10 @@ def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: 
         "parameters": info.parameters,
         "epoch": info.epoch,
         "claimed_accuracy": claim,
-        "suspicious": _is_suspicious(accuracy, total, dataset),
+        # On few images chance can do what no network does on many.
+        "suspicious": dataset.suspicious is not None
+        and total >= 10_000
+        and accuracy > dataset.suspicious,
         "claim_differs": claim is not None and abs(claim - accuracy) > _CLAIM_TOLERANCE,
         "notes": info.notes,
         # What a student may see: of a private test set no image, and no answer to one.
@@ -115,11 +114,6 @@ def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: 
         if test_set.is_public
         else [],
     }
-
-
-def _is_suspicious(accuracy: float, total: int, dataset: Dataset) -> bool:
-    # On few images chance can do what no network does on many.
-    return dataset.suspicious is not None and total >= 10_000 and accuracy > dataset.suspicious
 
 
 def most_confident_errors(

@@ -41,6 +41,16 @@ def wilson_ci95(correct: int, total: int) -> list[float]:
     return [low, 100.0 if correct == total else 100 * float(interval.high)]
 
 
+def proportion(correct: int, total: int) -> dict[str, Any]:
+    """Return both with the accuracy and its interval, in percent; these are null for no images."""
+    return {
+        "correct": correct,
+        "total": total,
+        "accuracy": accuracy_percent(correct, total) if total else None,
+        "accuracy_ci95": wilson_ci95(correct, total) if total else None,
+    }
+
+
 def passes(correct: int, total: int, threshold: Fraction) -> bool:
     """Tell whether ``correct`` of ``total`` reaches ``threshold`` percent, without any rounding."""
     return 100 * correct >= threshold * total
@@ -55,21 +65,9 @@ def count_confusions(targets: np.ndarray, predictions: np.ndarray, num_classes: 
 
 
 def per_class(matrix: np.ndarray) -> list[dict[str, Any]]:
-    """Return for each class the share of its images that was recognised (recall).
-
-    ``accuracy`` and ``accuracy_ci95`` are null for a class without images.
-    """
+    """Return for each class the share of its images that was recognised (recall)."""
     counts = zip(matrix.diagonal().tolist(), matrix.sum(axis=1).tolist(), strict=True)
-    return [
-        {
-            "class": label,
-            "correct": correct,
-            "total": total,
-            "accuracy": accuracy_percent(correct, total) if total else None,
-            "accuracy_ci95": wilson_ci95(correct, total) if total else None,
-        }
-        for label, (correct, total) in enumerate(counts)
-    ]
+    return [{"class": label, **proportion(*count)} for label, count in enumerate(counts)]
 
 
 def most_confused(matrix: np.ndarray, count: int) -> list[dict[str, int]]:
@@ -98,16 +96,12 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
 
 
 def mcnemar_exact(correct_a: np.ndarray, correct_b: np.ndarray) -> dict[str, Any]:
-    """Compare two classifiers on the same images by McNemar's exact test.
+    """Compare who is right (bool [N]) of two classifiers, on the same images, by McNemar's test.
 
     Only images that exactly one of them gets right tell them apart. If they were equally good,
     each such image would fall to either with probability 1/2; the p-value is the two-sided
     binomial probability of a split at least as uneven (McNemar 1947, Psychometrika 12; exact form
     as in Dietterich 1998, Neural Computation 10, recommended there for single runs).
-
-    Parameters
-    ----------
-    correct_a, correct_b : arrays of bool, shape [N]
     """
     only_a = int((correct_a & ~correct_b).sum())
     only_b = int((correct_b & ~correct_a).sum())
@@ -129,12 +123,7 @@ def describe_confidence(
 ) -> dict[str, Any]:
     """Return calibration before and after temperature scaling, and accuracy at each coverage.
 
-    Parameters
-    ----------
-    logits : array of float, shape [N, C]
-    targets : array of int, shape [N]
-    temperature : float or None
-        Fitted on other images than these; without it there is no ``after``.
+    The temperature was fitted on other images than these; without it there is no ``after``.
     """
     scaled = None if temperature is None else logits.astype(np.float64) / temperature
     return {
@@ -149,14 +138,10 @@ def describe_confidence(
 def calibration(logits: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
     """Compare confidence with accuracy in ``BINS`` bins of equal width over (0, 1].
 
-    Returns
-    -------
-    dict
-        ``expected_calibration_error``, in percentage points: the mean over the images of the
-        distance between accuracy and mean confidence of their bin (Naeini et al. 2015, AAAI; Guo et
-        al. 2017, equation 3). ``loss``, the cross entropy. ``reliability``, for each bin with an
-        image: ``low``, ``high`` (its ends), ``confidence``, ``accuracy``, ``accuracy_ci95``, in
-        percent, and ``total``.
+    ``expected_calibration_error``, in percentage points, is the mean over the images of the
+    distance between accuracy and mean confidence of their bin (Naeini et al. 2015, AAAI; Guo et al.
+    2017, equation 3); ``loss`` is the cross entropy. ``reliability`` has a row for each bin with an
+    image: its ends, mean confidence and accuracy, in percent.
     """
     confidence, correct = confidence_and_correct(logits, targets)
     # A bin includes its upper end, as in the paper: (0, 1/15], (1/15, 2/15], ...
@@ -208,12 +193,7 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
 
     Guo et al. 2017 (ICML, section 4.2). T above 1 says that the network was too confident, T below
     1 that it was too timid. It never changes which class is largest, so accuracy stays the same.
-
-    Parameters
-    ----------
-    logits : array of float, shape [N, C]
-        Of images that the network was not trained on.
-    targets : array of int, shape [N]
+    The logits (float [N, C]) are those of images that the network was not trained on.
     """
     logits = logits.astype(np.float64)
     # Over log T, T stays positive.

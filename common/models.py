@@ -77,18 +77,8 @@ class MNISTClassifier(nn.Module):
     """A multilayer perceptron whose hidden layers are Linear, ReLU, Dropout.
 
     The layers are called ``fc1``, ``dropout1``, ``fc2``, ...; the last ``fc`` is the output layer.
-
-    Parameters
-    ----------
-    input_size : int
-        Values per image; 28 x 28 = 784.
-    hidden_sizes : sequence of int
-        Units of each hidden layer. The default narrows step by step, so that each layer has to
-        summarise the one before it.
-    num_classes : int
-        Logits per image.
-    dropout_rate : float
-        Share of the hidden units that each training step sets to zero.
+    The default narrows step by step, so that each layer has to summarise the one before it.
+    ``dropout_rate`` is the share of the hidden units that each training step sets to zero.
     """
 
     batch_norm = False
@@ -134,7 +124,7 @@ class ImprovedMNISTClassifier(MNISTClassifier):
 
     Called as in ``MNISTClassifier``, with ``bn1``, ``bn2``, ... for the batch normalisation (Ioffe
     and Szegedy 2015). It keeps each layer's inputs at mean 0 and variance 1 over the batch, and so
-    allows ten times the learning rate of the base network. Parameters: as there.
+    allows ten times the learning rate of the base network.
     """
 
     batch_norm = True
@@ -153,14 +143,9 @@ class ExponentialMovingAverage(AveragedModel):
     """A copy of a network whose weights and batch statistics are a running average of its own.
 
     Polyak and Juditsky 1992 (SIAM Journal on Control and Optimization 30(4)) average the iterates
-    of stochastic approximation; the exponential form forgets the early ones.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Is copied; ``module`` is the averaged network.
-    decay : float
-        What each step leaves of the average; it looks back over about 1 / (1 - decay) steps.
+    of stochastic approximation; the exponential form forgets the early ones. Each step leaves
+    ``decay`` of the average, which so looks back over about 1 / (1 - decay) steps. ``module`` is
+    the averaged network.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

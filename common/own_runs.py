@@ -13,22 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from common import metrics
+from common import measuring, metrics
 from common.checkpoints import describe_model, load_checkpoint, save_checkpoint
 from common.data.arrays import LabelledImages
 from common.data.catalog import Dataset
 from common.loops import Batches, predict_logits
-from common.measuring import (
-    FileInfo,
-    LogitAnswers,
-    Row,
-    check_logits,
-    graded_row,
-    most_confident_errors,
-    pictured,
-    ungraded_row,
-)
-from common.metrics import confidence_and_correct, describe_confidence
 from common.models import count_parameters
 from common.support.errors import SubmissionError, UserError
 from common.support.files import read_json
@@ -41,22 +30,19 @@ _COMPARED_SIZE = 12
 class Measured(NamedTuple):
     """A run that was measured: its row, and what later steps need."""
 
-    row: Row
-    answers: LogitAnswers
+    row: measuring.Row
+    answers: measuring.LogitAnswers
     model: nn.Module
 
 
 class Unmeasured(NamedTuple):
     """A run that could not be measured: its row has the reason."""
 
-    row: Row
+    row: measuring.Row
 
 
 def find_own_runs(folders: list[Path]) -> list[Path]:
-    """Return those of ``folders`` that hold a training run.
-
-    Raises UserError if none does.
-    """
+    """Return those of ``folders`` that hold a training run. Raises UserError if none does."""
     runs = [folder for folder in folders if (folder / "metrics.json").exists()]
     if not runs:
         raise UserError(
@@ -69,11 +55,8 @@ def find_own_runs(folders: list[Path]) -> list[Path]:
 def measure_run(
     folder: Path, test_set: LabelledImages, batches: Batches, threshold: Fraction
 ) -> Measured | Unmeasured:
-    """Measure a run on the test images.
-
-    ``batches`` are those of the test images, in order; ``threshold`` is in percent.
-    """
-    row = ungraded_row(json_text(folder.name), folder, "run", own=True)
+    """Measure a run on the test images: ``batches`` has them in order; threshold in percent."""
+    row = measuring.ungraded_row(json_text(folder.name), folder, "run", own=True)
     path = folder / "checkpoint.pth"
     try:
         if not path.exists():
@@ -81,25 +64,31 @@ def measure_run(
         row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         metrics_path = folder / "metrics.json"
         row["metrics_sha256"] = hashlib.sha256(metrics_path.read_bytes()).hexdigest()
-        document = _metrics_of(row["sha256"], metrics_path)
-        _require_same_data(document["data"], test_set.dataset)
+        document = read_json(metrics_path)
+        check_metrics(document, metrics_path)
+        _require_match(document, metrics_path, row["sha256"], test_set.dataset)
         model = load_checkpoint(path).model
         logits = predict_logits(model.to(batches.targets.device), batches).numpy()
-        check_logits(logits)
+        measuring.check_logits(logits)
     except (SubmissionError, UserError) as error:
         return Unmeasured({**row, "reason": str(error)})
     except OSError as error:
         return Unmeasured({**row, "reason": f"cannot be read: {error.strerror}"})
-    info = FileInfo(
+    last_epoch = document["history"][-1]
+    info = measuring.FileInfo(
         architecture=type(model).__name__,
         parameters=count_parameters(model),
-        epoch=document["history"][-1]["epoch"],
+        epoch=last_epoch["epoch"],
     )
-    answers = LogitAnswers(logits, info)
-    row = graded_row(row, answers, test_set, threshold)
-    row["validation"] = _validation(document["history"][-1])
-    row["confidence"] = describe_confidence(logits, test_set.targets, document["temperature"])
-    row["misclassified"] = most_confident_errors(answers, test_set)
+    answers = measuring.LogitAnswers(logits, info)
+    row = measuring.graded_row(row, answers, test_set, threshold)
+    val_correct, val_total = last_epoch["val_correct"], last_epoch["val_total"]
+    # Null if the run held nothing out.
+    row["validation"] = metrics.proportion(val_correct, val_total) if val_total else None
+    row["confidence"] = metrics.describe_confidence(
+        logits, test_set.targets, document["temperature"]
+    )
+    row["misclassified"] = measuring.most_confident_errors(answers, test_set)
     return Measured(row, answers, model)
 
 
@@ -120,67 +109,49 @@ def save_best(best: Measured | None, dataset: Dataset, path: Path) -> None:
     if best is None:
         path.unlink(missing_ok=True)
         return
-    checkpoint = {
-        **describe_model(best.model, dataset.normalization, dataset.classes),
-        "accuracy": best.row["accuracy"],
-        "epoch": best.row["epoch"],
-    }
-    save_checkpoint(path, checkpoint)
+    more = {key: best.row[key] for key in ("accuracy", "epoch")}
+    described = describe_model(best.model, dataset.normalization, dataset.classes)
+    save_checkpoint(path, {**described, **more})
 
 
 def compare_runs(measured: list[Measured], test_set: LabelledImages) -> list[dict[str, Any]]:
-    """Return McNemar's exact test for each pair of one's own runs, and the images that decide it.
+    """Return McNemar's exact test for each pair of runs, and the images that decide it.
 
     ``indices_only_a`` are the images that ``a`` alone recognises, and ``missed_by_b`` shows those
     of them on which ``b`` was the most certain of its wrong answer; likewise the other way round.
     """
-    return [_compare(a, b, test_set) for a, b in itertools.combinations(measured, 2)]
+    comparisons = []
+    for a, b in itertools.combinations(measured, 2):
+        correct_a, correct_b = (run.answers.classes == test_set.targets for run in (a, b))
+        only_a = np.flatnonzero(correct_a & ~correct_b)
+        only_b = np.flatnonzero(correct_b & ~correct_a)
+        comparisons.append(
+            {
+                "a": a.row["name"],
+                "b": b.row["name"],
+                **metrics.mcnemar_exact(correct_a, correct_b),
+                "indices_only_a": only_a.tolist(),
+                "indices_only_b": only_b.tolist(),
+                "missed_by_a": measuring.pictured(only_b, a.answers, test_set, _COMPARED_SIZE),
+                "missed_by_b": measuring.pictured(only_a, b.answers, test_set, _COMPARED_SIZE),
+            }
+        )
+    return comparisons
 
 
-def _compare(a: Measured, b: Measured, test_set: LabelledImages) -> dict[str, Any]:
-    _, correct_a = confidence_and_correct(a.answers.logits, test_set.targets)
-    _, correct_b = confidence_and_correct(b.answers.logits, test_set.targets)
-    only_a, only_b = np.flatnonzero(correct_a & ~correct_b), np.flatnonzero(correct_b & ~correct_a)
-    return {
-        "a": a.row["name"],
-        "b": b.row["name"],
-        **metrics.mcnemar_exact(correct_a, correct_b),
-        "indices_only_a": only_a.tolist(),
-        "indices_only_b": only_b.tolist(),
-        "missed_by_a": pictured(only_b, a.answers, test_set, _COMPARED_SIZE),
-        "missed_by_b": pictured(only_a, b.answers, test_set, _COMPARED_SIZE),
-    }
+def _require_match(document: dict[str, Any], path: Path, checksum: str, dataset: Dataset) -> None:
+    """Refuse a metrics.json of another checkpoint, or of another data set than the one measured on.
 
-
-def _metrics_of(checkpoint_sha256: str, path: Path) -> dict[str, Any]:
-    """Return metrics.json, if it describes this very checkpoint."""
-    document = read_json(path)
-    check_metrics(document, path)
-    if document["checkpoint_sha256"] != checkpoint_sha256:
+    ``checksum`` is the checkpoint's.
+    """
+    if document["checkpoint_sha256"] != checksum:
         raise UserError(
             f"{path} describes another checkpoint.pth: a write was cut short, or a file replaced; "
             "continue with --resume, or train again"
         )
-    return document
-
-
-def _require_same_data(data: dict[str, Any], dataset: Dataset) -> None:
-    """Refuse a run that was trained on another data set than the one it would be measured on."""
+    data = document["data"]
     if data["key"] != dataset.key or data["normalization"] != list(dataset.normalization):
         raise UserError(
             f"trained on {quoted(data['name'])}, whose images are not those of {dataset.title}: "
             "give the --dataset and --data-dir that it was trained with"
         )
-
-
-def _validation(last_epoch: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the validation accuracy of a run's last epoch; null if it held nothing out."""
-    correct, total = last_epoch["val_correct"], last_epoch["val_total"]
-    if total is None:
-        return None
-    return {
-        "accuracy": metrics.accuracy_percent(correct, total),
-        "accuracy_ci95": metrics.wilson_ci95(correct, total),
-        "correct": correct,
-        "total": total,
-    }

@@ -12,7 +12,7 @@ from common.data.arrays import LabelledImages
 from common.data.pixels import encode_pixels
 from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers, most_confident_errors
-from common.metrics import accuracy_percent, confidence_and_correct, wilson_ci95
+from common.metrics import confidence_and_correct, proportion
 from common.models import MNISTClassifier
 from common.own_runs import Measured
 from common.support.cli import command_line
@@ -55,10 +55,7 @@ def write_playground(
 def describe_playground(
     best: Measured, test_set: LabelledImages, batches: Batches, training_images: LabelledImages
 ) -> dict[str, Any]:
-    """Return what ``playground.json`` holds.
-
-    ``batches`` are those of the test images, in order; neighbours are drawn from the training
-    images.
+    """Return what ``playground.json`` holds; ``batches`` are those of the test images, in order.
 
     Raises UserError if the run's network is not one of the two that the page can run.
     """
@@ -71,7 +68,9 @@ def describe_playground(
     layers = quantize_network(model)
     network = dequantized_network(layers).to(batches.targets.device)
     logits = predict_logits(network, batches).numpy()
-    changed = int((logits.argmax(axis=1) != best.answers.logits.argmax(axis=1)).sum())
+    predicted, predicted_before = logits.argmax(axis=1), best.answers.classes
+    correct = int((predicted == test_set.targets).sum())
+    correct_before = int((predicted_before == test_set.targets).sum())
     return {
         "command": command_line(),
         "run": {key: row[key] for key in ("name", "sha256", "architecture", "parameters")},
@@ -81,8 +80,11 @@ def describe_playground(
             "size": len(test_set),
             "md5": test_set.md5,
         },
-        "float_network": _measured(best.answers.logits, test_set),
-        "quantized_network": {**_measured(logits, test_set), "changed_answers": changed},
+        "float_network": proportion(correct_before, len(test_set)),
+        "quantized_network": {
+            **proportion(correct, len(test_set)),
+            "changed_answers": int((predicted != predicted_before).sum()),
+        },
         "network": {
             "pixel_mean": test_set.dataset.normalization.mean,
             "pixel_std": test_set.dataset.normalization.std,
@@ -136,16 +138,6 @@ def first_recognised(logits: np.ndarray, test_set: LabelledImages) -> list[dict[
     ]
 
 
-def _measured(logits: np.ndarray, test_set: LabelledImages) -> dict[str, Any]:
-    correct = int((logits.argmax(axis=1) == test_set.targets).sum())
-    return {
-        "correct": correct,
-        "total": len(test_set),
-        "accuracy": accuracy_percent(correct, len(test_set)),
-        "accuracy_ci95": wilson_ci95(correct, len(test_set)),
-    }
-
-
 class QuantizedLayer(NamedTuple):
     """A linear layer whose weights are ``levels * scales[:, None]``, up to rounding."""
 
@@ -156,13 +148,8 @@ class QuantizedLayer(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Return the layer as JSON values: arrays in base64, row by row, little-endian."""
         outputs, inputs = self.levels.shape
-        return {
-            "inputs": inputs,
-            "outputs": outputs,
-            "levels": _encode(self.levels),
-            "scales": _encode(self.scales.astype("<f4")),
-            "biases": _encode(self.biases.astype("<f4")),
-        }
+        encoded = {name: _encode(array) for name, array in self._asdict().items()}
+        return {"inputs": inputs, "outputs": outputs, **encoded}
 
 
 def quantize_network(model: MNISTClassifier) -> list[QuantizedLayer]:
@@ -214,4 +201,5 @@ def _float64(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _encode(array: np.ndarray) -> str:
-    return base64.b64encode(array.tobytes()).decode()
+    little_endian = array.astype(array.dtype.newbyteorder("<"))
+    return base64.b64encode(little_endian.tobytes()).decode()

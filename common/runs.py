@@ -31,7 +31,7 @@ from common.support.environment import describe_environment, seed_rank, versions
 from common.support.errors import UserError
 from common.support.files import folder_lock, read_json, require_target, write_json
 from common.support.processor import Threads, multiply_by_mkl, multiply_by_onednn
-from common.support.text import differences, json_text, terminal_safe
+from common.support.text import json_text, shorten, terminal_safe
 
 # Two runs that agree in these do the same arithmetic in the same order.
 _CONDITIONS = ("torch", "device", "device_name", "threads", "world_size")
@@ -46,27 +46,10 @@ class Run:
     files. Ranks are never all at the same step when a signal comes, so it ends them at once, and
     the saved state is that of the end of the last epoch.
 
-    Parameters
-    ----------
-    folder : Path
-        Gets ``metrics.json`` and ``checkpoint.pth``; made if it is not there.
-    state : TrainingState
-        Before the first step.
-    criterion : nn.Module
-        The loss.
-    data : dict
-        The summary of the data set, as ``common.data.summary`` describes it.
-    epochs, seed : int
-        Of the recipe.
-    resume : bool
-        Continue an interrupted run in the folder, if there is one.
-    threads : int, optional
-        How many compute on the CPU. By default as many as are fastest, if that changes no result.
-
-    Attributes
-    ----------
-    progress : Progress
-        Of the current epoch.
+    ``state`` is that before the first step, ``data`` what ``common.data.splits`` says of the data
+    set. ``resume`` continues an interrupted run in the folder, if there is one. By default as many
+    threads compute on the CPU as are fastest, if that changes no result. ``progress`` is that of
+    the current epoch.
     """
 
     def __init__(
@@ -142,8 +125,7 @@ class Run:
     def finish_epoch(self, training: TrainingResult, validation: ValidationResult | None) -> None:
         """Record an epoch, write all files, and print it as a line.
 
-        Raises UserError if a weight is not finite; the files are then still those of the epoch
-        before.
+        Raises UserError if a weight is not finite, and leaves the files of the epoch before.
         """
         epoch = len(self.history) + 1
         if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
@@ -156,10 +138,7 @@ class Run:
             "learning_rate": training.learning_rate,
             "train_loss": training.loss,
             "train_accuracy": accuracy_percent(training.correct, training.total),
-            "val_loss": None,
-            "val_accuracy": None,
-            "val_correct": None,
-            "val_total": None,
+            **dict.fromkeys(("val_loss", "val_accuracy", "val_correct", "val_total")),
             "seconds": training.seconds,
         }
         if validation:
@@ -197,9 +176,9 @@ class Run:
             self.progress.load_state_dict(saved["progress"])
             self.history = saved["history"]
             self.started -= saved["seconds"]
-            steps = len(self.progress.loss_sums)
+            steps = len(self.progress.losses)
             _say(f"Resumed after epoch {len(self.history)}, step {steps} of the next")
-            changed = differences(saved["conditions"], self.conditions)
+            changed = _differences(saved["conditions"], self.conditions)
             if distributed.world_size() > 2:
                 # DDP regroups the gradients after its first step, which changes a sum's order.
                 changed.append("more than two ranks add up their first gradients in another order")
@@ -210,19 +189,19 @@ class Run:
 
     def _read_earlier(self) -> tuple[dict[str, Any] | None, bool]:
         """Return the state that an earlier run saved, if any, and whether one is finished."""
-        metrics = self.folder / "metrics.json"
         if self.state_path.exists():
             saved = load_saved_state(self.state_path, required=_STATE_KEYS)
             self._require_same(saved)
             return saved, False
+        metrics = self.folder / "metrics.json"
         if metrics.exists() and (earlier := read_json(metrics)).get("complete"):
             self._require_same(earlier)
             return None, True
         return None, False
 
     def _require_same(self, earlier: dict[str, Any]) -> None:
-        found = differences(earlier.get("recipe"), self.recipe, "recipe")
-        found += differences(earlier.get("data"), self.data, "data")
+        found = _differences(earlier.get("recipe"), self.recipe, "recipe")
+        found += _differences(earlier.get("data"), self.data, "data")
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise UserError(
@@ -244,16 +223,15 @@ class Run:
             raise stopped
 
     def _save_state(self) -> None:
-        more = {
-            "recipe": self.recipe,
-            "data": self.data,
-            "conditions": self.conditions,
-            "history": self.history,
-            "progress": self.progress.state_dict(),
-            "seconds": time.perf_counter() - self.started,
-        }
+        progress = self.progress.state_dict()
+        more = {**self._so_far(), "conditions": self.conditions, "progress": progress}
         self.state.save(self.state_path, more)
         self.saved_epochs = len(self.history)
+
+    def _so_far(self) -> dict[str, Any]:
+        seconds = time.perf_counter() - self.started
+        recorded = {"recipe": self.recipe, "data": self.data, "history": self.history}
+        return {**recorded, "seconds": seconds}
 
     def _write_results(self) -> None:
         """Write the checkpoint, and the metrics that name it by its checksum."""
@@ -265,19 +243,28 @@ class Run:
             "versions": versions(),
         }
         metrics = {
+            **self._so_far(),
             "name": json_text(self.folder.name),
             "architecture": type(self.model).__name__,
             "parameters": count_parameters(self.model),
-            "recipe": self.recipe,
-            "data": self.data,
             "environment": self.environment,
-            "history": self.history,
             "temperature": self.temperature,
-            "seconds": time.perf_counter() - self.started,
             "complete": self.is_finished,
             "checkpoint_sha256": save_checkpoint(self.folder / "checkpoint.pth", checkpoint),
         }
         write_json(self.folder / "metrics.json", metrics)
+
+
+def _differences(then: object, now: object, name: str = "") -> list[str]:
+    """Return where two JSON documents differ, with the names of nested keys joined by dots."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        found = []
+        for key in sorted(then.keys() | now.keys()):
+            found += _differences(then.get(key), now.get(key), f"{name}.{key}" if name else key)
+        return found
+    if then == now:
+        return []
+    return [f"{name} is {shorten(repr(now), 40)}, and was {shorten(repr(then), 40)}"]
 
 
 def _say(line: str) -> None:

@@ -26,16 +26,9 @@ def train_transform(image: Any, normalization: Normalization = MNIST.normalizati
 
     >>> logits = model(train_transform(image).unsqueeze(0))
 
-    Parameters
-    ----------
-    image : PIL.Image.Image or array of uint8, shape [side, side]
-        Greys, light ink on a dark background.
-    normalization : Normalization
-        That of the network's checkpoint, if it was not trained on MNIST.
-
-    Returns
-    -------
-    Tensor of float32, shape [1, side, side]
+    The image is PIL's, or an array (uint8 [side, side]): greys, light ink on a dark background. If
+    the network was not trained on MNIST, its checkpoint has the normalisation. Returns float32
+    [1, side, side].
     """
     # Imported here: torchvision takes a second to load, and training has no use for it.
     from torchvision.transforms import functional
@@ -54,15 +47,8 @@ def viz_transform(image: Any) -> Tensor:  # noqa: ANN401
 def normalize(images: Tensor, normalization: Normalization = MNIST.normalization) -> Tensor:
     """Turn a batch into a network's input, to the bit as ``train_transform`` does each image.
 
-    Parameters
-    ----------
-    images : Tensor of uint8 or float32, shape [N, side, side]
-        Greys from 0 to 255. A float32 tensor is overwritten.
-    normalization : Normalization
-
-    Returns
-    -------
-    Tensor of float32, shape [N, 1, side, side], on the same device
+    The images are uint8 or float32 [N, side, side], from 0 to 255; a float32 tensor is overwritten.
+    Returns float32 [N, 1, side, side] on the same device.
     """
     scaled = images.unsqueeze(1).to(torch.float32).div_(255)
     return scaled.sub_(normalization.mean).div_(normalization.std)
@@ -72,45 +58,22 @@ def normalize(images: Tensor, normalization: Normalization = MNIST.normalization
 class Distortions:
     """Affine and elastic distortions of each image, in one resampling.
 
-    Random numbers come from torch's global generator of the images' device, unless one is given.
-
-    Parameters
-    ----------
-    rotation : float
-        Standard deviation of the angle, degrees.
-    shift : float
-        Standard deviation of the displacement along each axis, pixels.
-    scale : float
-        Standard deviation of the logarithm of the factor along each axis.
-    shear : float
-        Standard deviation of the horizontal shear (the tangent of the slant).
-    elasticity : float
-        Standard deviation of the displacements at the points of the elastic grid, pixels.
-    grid_size : int
-        Points of that grid along each side; the fewer there are, the smoother it is.
+    All but ``grid_size`` are standard deviations. Random numbers come from torch's global generator
+    of the images' device, unless one is given.
     """
 
-    rotation: float = 7.0
-    shift: float = 0.7
-    scale: float = 0.07
-    shear: float = 0.1
-    elasticity: float = 0.8
-    grid_size: int = 5
+    rotation: float = 7.0  # of the angle, degrees
+    shift: float = 0.7  # of the displacement along each axis, pixels
+    scale: float = 0.07  # of the logarithm of the factor along each axis
+    shear: float = 0.1  # of the horizontal shear (the tangent of the slant)
+    elasticity: float = 0.8  # of the displacements at the points of the elastic grid, pixels
+    grid_size: int = 5  # points of that grid along each side: the fewer, the smoother
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return distorted copies of ``images``.
+        """Return distorted copies of ``images`` (uint8 [N, H, W], 0 is background).
 
-        Parameters
-        ----------
-        images : Tensor of uint8, shape [N, H, W]
-            0 is background.
-        generator : torch.Generator, optional
-            Of the images' device.
-
-        Returns
-        -------
-        Tensor of float32, shape [N, H, W]
-            Greys from 0 to 255, interpolated. What comes in from outside the frame is background.
+        They are float32 [N, H, W], greys from 0 to 255, interpolated. What comes in from outside
+        the frame is background.
         """
         count, height, width = images.shape
 

@@ -28,6 +28,7 @@ ALLOWED_IN_GRADING = {
     "rows": set(),
     "flags": {"gradebooks", "preprocessing"},
     "grade_class": {"document", "grade", "intake", "preprocessing", "sandbox"},
+    "test_sets": set(),
     "gradebooks": set(),
     "sandbox": set(),
     "intake": {"sandbox"},

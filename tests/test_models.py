@@ -12,7 +12,7 @@ from torch import nn
 
 from common import models
 from common.checkpoints import TrainingState, load_checkpoint
-from common.data.summary import describe
+from common.data.splits import describe
 from common.loops import Batches, evaluate, predict_logits, train_one_epoch
 from common.models import (
     ARCHITECTURES,

@@ -15,9 +15,6 @@ from common.support.text import json_text
 
 MAX_CLASSES = 256
 
-# Pixels of MNIST's training images as float64 would take 376 MB, so they are summed in pieces.
-_PIECES = 100
-
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -41,14 +38,9 @@ class LabelledImages:
 def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
     """Read the training or the test images, and fetch the files first if they are missing.
 
-    Parameters
-    ----------
-    spec : DatasetSpec
-    data_dir : Path
-        The folder that holds, or will hold, the data set's own folder.
-    split : "train" or "test"
-        The other split's files are not opened and need not exist, unless the data set is unknown:
-        what its classes are is read from its training images.
+    ``data_dir`` holds, or will hold, the data set's own folder; ``split`` is "train" or "test". The
+    other split's files are not opened and need not exist, unless the data set is unknown: what its
+    classes are is read from its training images.
 
     Raises UserError if a file is damaged, or is missing and cannot be fetched, or the images and
     labels do not fit each other or the data set.
@@ -67,13 +59,8 @@ def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
 
 def pixel_moments(images: np.ndarray) -> tuple[float, float]:
     """Return mean and standard deviation of all pixels (uint8) on the scale [0, 1]."""
-    # Sums of whole numbers below 2**53 are exact in float64.
-    total = squares = 0.0
-    for piece in np.array_split(images.reshape(-1), _PIECES):
-        pixels = piece.astype(np.float64)
-        total += float(pixels.sum())
-        squares += float(pixels @ pixels)
-    mean = total / images.size
+    mean = int(images.sum(dtype=np.int64)) / images.size
+    squares = int(np.square(images, dtype=np.uint16).sum(dtype=np.int64))
     return mean / 255, math.sqrt(squares / images.size - mean**2) / 255
 
 

@@ -4,12 +4,8 @@ All that differs from one data set to the next is in the tables below: where the
 checksums, the names of the classes, the normalisation, and the accuracy that passes.
 """
 
-import re
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from common.support.errors import UserError
 
 
 class Normalization(NamedTuple):
@@ -129,19 +125,9 @@ FASHION_MNIST_SPEC = DatasetSpec(
     known=Dataset(
         key="fashion-mnist",
         title="Fashion-MNIST",
-        classes=tuple(
-            [
-                "T-shirt/top",
-                "Trouser",
-                "Pullover",
-                "Dress",
-                "Coat",
-                "Sandal",
-                "Shirt",
-                "Sneaker",
-                "Bag",
-                "Ankle boot",
-            ]
+        classes=(
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
         # Measured on the 60,000 training images; tests/data/test_datasets.py measures them again.
         normalization=Normalization(0.2860405969887955, 0.3530242445149226),
@@ -239,31 +225,8 @@ EMNIST_DIGITS_SPEC = DatasetSpec(
 # 256 classes.
 IDX_SPEC = DatasetSpec(key="idx", known=None, folder=".", files=_MNIST_FILES)
 
-DATASETS = {
-    spec.key: spec
-    for spec in (
-        MNIST_SPEC,
-        FASHION_MNIST_SPEC,
-        KMNIST_SPEC,
-        QMNIST_SPEC,
-        EMNIST_DIGITS_SPEC,
-        IDX_SPEC,
-    )
-}
+_SPECS = (MNIST_SPEC, FASHION_MNIST_SPEC, KMNIST_SPEC, QMNIST_SPEC, EMNIST_DIGITS_SPEC, IDX_SPEC)
+DATASETS = {spec.key: spec for spec in _SPECS}
 
 # What the scripts' --help says of the flag.
 DATASET_HELP = f"{', '.join(DATASETS)} (the files in --data-dir)"
-
-
-def threshold_of(spec: DatasetSpec, percent: str | None) -> Fraction:
-    """Return the accuracy that passes, exactly: "97.1" is 971/10, not the nearest binary number.
-
-    ``percent`` is what ``--threshold`` says, or None. Raises UserError if it is no percentage, or
-    missing for a data set that has none of its own.
-    """
-    text = spec.threshold if percent is None else percent
-    if text is None:
-        raise UserError(f"--dataset {spec.key} has no threshold of its own: give --threshold")
-    if not re.fullmatch(r"\d{1,3}(\.\d{1,9})?", text, re.ASCII) or Fraction(text) > 100:
-        raise UserError(f"--threshold is {text!r}, but must be a decimal number from 0 to 100")
-    return Fraction(text)

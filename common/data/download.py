@@ -77,22 +77,14 @@ def _from_first_working_source(spec: DatasetSpec, folder: Path) -> dict[str, byt
                 return files
             failures.append(f"{title}: wrong MD5 sum of {', '.join(wrong)}")
         except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-            failures.append(f"{title}: {_last_line(str(error))}")
+            lines = str(error).strip().splitlines() or ["no reason given"]
+            failures.append(f"{title}: {lines[-1].strip()[:200]}")
+    package = f"dataset-{Path(spec.packaged).name}" if spec.packaged else None
     raise UserError(
         f"{spec.title} could not be fetched ({'; '.join(failures)}): connect to a network, "
-        f"or put the files {', '.join(spec.all_files)} into {folder}{_or_install(spec)}"
+        f"or put the files {', '.join(spec.all_files)} into {folder}"
+        + (f", or install Debian's package {package}" if package else "")
     )
-
-
-def _or_install(spec: DatasetSpec) -> str:
-    if not spec.packaged:
-        return ""
-    return f", or install Debian's package dataset-{Path(spec.packaged).name}"
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines() or ["no reason given"]
-    return lines[-1].strip()[:200]
 
 
 def _from_torchvision(spec: DatasetSpec, scratch: Path) -> dict[str, bytes]:

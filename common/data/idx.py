@@ -79,12 +79,7 @@ def read_content(file: DataFile) -> bytes:
 
 
 def read_verified(spec: DatasetSpec, name: str, file: DataFile) -> tuple[np.ndarray, str]:
-    """Read the file of a data set that is called ``name`` there.
-
-    Returns
-    -------
-    array, md5
-        The values, and the MD5 sum of the uncompressed content.
+    """Return the values in a data set's file ``name``, and the MD5 sum of the uncompressed content.
 
     Raises UserError if a checksum differs from a known one, or the content is not IDX.
     """

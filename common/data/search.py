@@ -30,32 +30,22 @@ def find_files(
     """Return where these files of a data set are, or all four, by name; a missing one is left out.
 
     A file may be as it is or compressed by gzip, under ``data_dir`` or where a Debian package has
-    put it. What is not there is looked for by its checksum.
+    put it. What is not there is looked for by its checksum, if that is known, in ``data_dir``, one
+    folder up, one folder down, and in the data set's own folder.
     """
     folders = [data_dir / spec.folder, *([Path(spec.packaged)] if spec.packaged else [])]
-    found = {}
+    found: dict[str, DataFile] = {}
     names = names or spec.all_files
     for name in names:
         places = [folder / file for folder in folders for file in (name, f"{name}.gz")]
         if path := next((path for path in places if path.is_file()), None):
             found[name] = DataFile(path)
-    return found | find_by_content(spec, data_dir, set(names) - found.keys())
-
-
-def find_by_content(spec: DatasetSpec, data_dir: Path, wanted: set[str]) -> dict[str, DataFile]:
-    """Return where the ``wanted`` files are, by name, if their checksums are known and there.
-
-    Looks at what has the form of such a file in ``data_dir``, one folder up, one folder down, and
-    in the data set's own folder.
-    """
-    names = {spec.md5[name]: name for name in wanted if name in spec.md5}
-    found: dict[str, DataFile] = {}
-    for candidate in _candidates(spec, data_dir) if names else ():
+    wanted = {spec.md5[name]: name for name in names if name not in found and name in spec.md5}
+    for candidate in _candidates(spec, data_dir) if wanted else ():
         with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zlib.error):
-            name = names.pop(md5_of(read_content(candidate)), None)
-            if name is not None:
-                found[name] = candidate
-        if not names:
+            # A KeyError says that it is none of them.
+            found[wanted.pop(md5_of(read_content(candidate)))] = candidate
+        if not wanted:
             break
     return found
 
@@ -84,14 +74,10 @@ def _begins_as_idx(path: Path) -> bool:
 
 def _files_nearby(spec: DatasetSpec, data_dir: Path) -> Iterator[Path]:
     own = data_dir / spec.folder
-    folders = [data_dir, own, *_folders_in(data_dir), *_folders_in(own), own.parent]
-    folders += [data_dir.resolve().parent]
+    inside = [path for folder in (data_dir, own) for path in _entries(folder) if path.is_dir()]
+    folders = [data_dir, own, *inside, own.parent, data_dir.resolve().parent]
     for folder in dict.fromkeys(folders):
         yield from (path for path in _entries(folder) if path.is_file())
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if path.is_dir()]
 
 
 def _entries(folder: Path) -> list[Path]:

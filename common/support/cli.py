@@ -68,10 +68,7 @@ class ArgumentParser(argparse.ArgumentParser):
         return super().parse_args(args)
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the command line.
-
-        Raises UserError, always.
-        """
+        """Refuse the command line. Raises UserError, always."""
         raise UserError(f"{message} (--help lists the flags)")
 
 
@@ -85,19 +82,11 @@ def command_line() -> list[str]:
 
 
 class Stopped(BaseException):
-    """A signal asks the script to end. No ``except Exception`` may swallow it.
-
-    Attributes
-    ----------
-    number : int
-        Of the signal; the exit status is 128 more.
-    advice : str
-        What was saved and how to continue, for the line that the user sees.
-    """
+    """A signal asks the script to end. No ``except Exception`` may swallow it."""
 
     def __init__(self, number: int) -> None:
-        self.number = number
-        self.advice = "files already written are whole"
+        self.number = number  # of the signal; the exit status is 128 more
+        self.advice = "files already written are whole"  # and how to continue, for the user
 
 
 class DeferredSignals:
@@ -118,12 +107,6 @@ class DeferredSignals:
         if self.received is not None:
             raise Stopped(number)
         self.received = number
-
-
-def ignore_signals() -> None:
-    """Let SIGINT and SIGTERM do nothing from here on."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def run_script(main: Callable[[], int]) -> NoReturn:

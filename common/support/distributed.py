@@ -9,12 +9,13 @@ import contextlib
 import functools
 import os
 import secrets
+import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from common.support.cli import Stopped, ignore_signals
+from common.support.cli import SIGNALS, Stopped
 from common.support.errors import CANNOT_RUN, UserError
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def _connected(main: Callable[[], int]) -> int:
         return 128 + stopped.number
     finally:
         # When one process has ended, torchrun signals the others. This one is ending anyway.
-        ignore_signals()
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _agree_on_prefix(store: Any, this_rank: int, size: int) -> str:  # noqa: ANN401

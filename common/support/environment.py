@@ -119,12 +119,17 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Return versions, processor, threads, device, commit and command line, as JSON values."""
+    """Return versions, processor, threads, device, commit and command line, as JSON values.
+
+    The commit, and whether all files are as committed, are null if unknown.
+    """
     # platform.processor() is empty on most Linux systems.
+    changes = _git("status", "--porcelain")
     processor = _cpuinfo().get("model name") or platform.processor() or platform.machine()
     return {
         **versions(),
-        **_commit(),
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_clean": None if changes is None else not changes,
         "command": command_line(),
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor,
@@ -135,14 +140,6 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
         "world_size": distributed.world_size(),
-    }
-
-
-def _commit() -> dict[str, Any]:
-    """Return the git commit, and whether all files are as committed; null if unknown."""
-    return {
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_clean": None if (changes := _git("status", "--porcelain")) is None else not changes,
     }
 
 

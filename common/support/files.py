@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ import filelock
 from common.support.errors import UserError
 
 SCHEMA_VERSION = 2
+_WRITE_ANEW = "write it anew with the script that made it"
 
 TEMPORARY = ".writing-"
 # A file is written within seconds: an older one was left by a process that was killed.
@@ -29,8 +31,8 @@ def atomic_write(path: Path, content: bytes) -> None:
     A temporary file in the same folder is written, flushed to the disk and renamed over ``path``;
     then the folder is flushed, since a new name is only as durable as its folder.
 
-    Raises UserError if ``path`` is no place for a file; OSError if it cannot be written to;
-    ``path`` is then as it was before.
+    Raises UserError if ``path`` is no place for a file, OSError if it cannot be written to. It is
+    then as it was before.
     """
     path = Path(path)
     require_target(path)
@@ -44,8 +46,8 @@ def atomic_write(path: Path, content: bytes) -> None:
 def require_target(path: Path) -> None:
     """Make the folder of ``path``, and refuse a path that is no place for a file.
 
-    Raises UserError if a folder, a device or the like has that name: renaming over it would fail,
-    or destroy it; OSError if the folder cannot be made.
+    Raises UserError if a folder, a device or the like has that name, which renaming could destroy;
+    OSError if the folder cannot be made.
     """
     if not path.name or (path.exists() and not path.is_file()):
         raise UserError(f"{path} is not a regular file: name another one to write to")
@@ -59,21 +61,17 @@ def _write_and_rename(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes private files; what the scripts write is as readable as any other file.
-        os.chmod(temporary, 0o666 & ~_current_umask())
+        # mkstemp makes private files; what the scripts write is as readable as any other file. The
+        # only way to read the umask is to set it; the scripts run one thread at this point.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
-
-
-def _current_umask() -> int:
-    # The only way to read it is to set it; the scripts run one thread at this point.
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
 
 
 def _sync_folder(folder: Path) -> None:
@@ -91,16 +89,9 @@ def _sync_folder(folder: Path) -> None:
 def folder_lock(folder: Path, alternative: str, wait: bool = False) -> Iterator[None]:
     """Let no other process in here for the same folder; a process that dies gives up the lock.
 
-    Temporary files that a killed process has left in the folder are removed.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it is not there.
-    alternative : str
-        What a user can do other than wait, for the message.
-    wait : bool
-        Wait for the other process to end, and say so, instead of stopping.
+    Temporary files that a killed process has left in the folder are removed. The folder is made if
+    it is not there. ``wait`` waits for the other process to end, and says so, instead of stopping;
+    ``alternative`` is what a user can do other than wait.
 
     Raises UserError if another process is in here; OSError if the folder cannot be written to.
     """
@@ -130,25 +121,14 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
     Raises ValueError if a number is NaN or infinite: JSON has neither.
     """
-    text = json.dumps(
-        {"schema_version": SCHEMA_VERSION, **document},
-        indent=2,
-        sort_keys=True,
-        ensure_ascii=False,
-        allow_nan=False,
+    content = {"schema_version": SCHEMA_VERSION, **document}
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    # Outside of strings JSON has nothing invisible but the newline. Elsewhere it stands in an
+    # untrusted name or reason, and could reorder the line for whoever reads the file.
+    visible = re.sub(
+        r"[^\n -~]", lambda c: c[0] if c[0].isprintable() else json.dumps(c[0])[1:-1], text
     )
-    atomic_write(path, f"{_escape_invisible(text)}\n".encode())
-
-
-def _escape_invisible(text: str) -> str:
-    # Outside of strings JSON has no such character but the newline, so it stands in an untrusted
-    # name or reason, and could reorder the line for whoever reads the file.
-    return "\n".join(
-        line
-        if line.isprintable()
-        else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
-        for line in text.split("\n")
-    )
+    atomic_write(path, f"{visible}\n".encode())
 
 
 def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
@@ -162,14 +142,12 @@ def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} is not valid JSON: write it anew with the script that made it"
-        ) from error
+        raise UserError(f"{path} is not valid JSON: {_WRITE_ANEW}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
         raise UserError(
             f"{path} has schema_version {version!r:.40}, and this code reads {SCHEMA_VERSION}: "
-            "write it anew with the script that made it"
+            f"{_WRITE_ANEW}"
         )
     missing = [key for key in required if key not in document]
     if missing:

@@ -52,15 +52,9 @@ class Threads:
     cores a step then takes five times as long, and on one thread no longer than before. So the
     numbers 1, 2, 4, ... are held against each other for a few steps, as long as the next is faster.
 
-    Call it once after each step.
-
-    Parameters
-    ----------
-    number : int or None
-        Fixes the number. With None it is the one that torch starts with.
-    adapt : bool
-        With None, choose among the numbers up to that one. Only for networks whose results do not
-        depend on the number of threads.
+    Call it once after each step. ``number`` fixes the number; without one it is the one that torch
+    starts with, or, to ``adapt``, one of those up to it. Only for networks whose results do not
+    depend on the number of threads.
     """
 
     def __init__(self, number: int | None, adapt: bool) -> None:

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-# What a spreadsheet takes for the start of a formula (CWE-1236), full-width forms included.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-
 _MAX_FOLDER_NAME = 150  # bytes, of the 255 that file systems have room for
 
 # What a row's ``kind`` is called in a sentence.
@@ -94,19 +91,6 @@ def name_key(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def is_formula(text: str) -> bool:
-    """Tell whether a spreadsheet would run ``text`` instead of showing it."""
-    start = text.lstrip(" ")
-    return start.startswith(_FORMULA_STARTS) and start != "-"  # a dash alone means nothing
-
-
-def spreadsheet_cell(text: str) -> str:
-    """Return ``text`` escaped, with an apostrophe before what a spreadsheet would run."""
-    # Where a comma is the decimal mark, a semicolon ends a cell, quotes or no quotes.
-    safe = re.sub(r';(?=[\s"]*[=+\-@＝＋－＠])', ";'", terminal_safe(text))
-    return f"'{safe}" if is_formula(text) or is_formula(safe) else safe
-
-
 def markdown_cell(text: str) -> str:
     """Return ``text`` for a cell of a Markdown table, as plain text without markup or links."""
     safe = terminal_safe(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -139,15 +123,3 @@ def preprocessing_text(preprocessing: dict[str, Any] | None) -> str:
     mean, std = preprocessing["mean"], preprocessing["std"]
     other = f"pixels with mean {mean:.4g} and standard deviation {std:.4g}"
     return f"{_PIXELS.get(preprocessing['name'], other)} ({preprocessing['source']})"
-
-
-def differences(then: object, now: object, name: str = "") -> list[str]:
-    """Return where two JSON documents differ, with the names of nested keys joined by dots."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        found = []
-        for key in sorted(then.keys() | now.keys()):
-            found += differences(then.get(key), now.get(key), f"{name}.{key}" if name else key)
-        return found
-    if then == now:
-        return []
-    return [f"{name} is {shorten(repr(now), 40)}, and was {shorten(repr(then), 40)}"]

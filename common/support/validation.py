@@ -17,10 +17,7 @@ from common.support.text import terminal_safe
 
 
 def check(document: dict[str, Any], kind: type, path: Path, advice: str) -> None:
-    """Refuse a document that is not of a kind.
-
-    Raises UserError, naming the file, the first place that differs, and the advice.
-    """
+    """Refuse a document that is not of a kind, by a UserError with the first place that differs."""
     if problem := _type_problem(document, kind):
         raise UserError(f"{path}: {problem}: {advice}")
 

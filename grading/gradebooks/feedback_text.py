@@ -2,13 +2,8 @@
 
 from typing import Any
 
-from common.support.text import (
-    KINDS,
-    accuracy_text,
-    preprocessing_text,
-    spreadsheet_cell,
-    terminal_safe,
-)
+from common.support.text import KINDS, accuracy_text, preprocessing_text, terminal_safe
+from grading.gradebooks.spreadsheets import spreadsheet_cell
 
 Row = dict[str, Any]
 

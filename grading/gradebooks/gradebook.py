@@ -15,7 +15,6 @@ from common.support.text import (
     preprocessing_text,
     quoted,
     shorten,
-    spreadsheet_cell,
     terminal_safe,
 )
 from grading.gradebooks.gradescope import gradescope_results
@@ -23,6 +22,7 @@ from grading.gradebooks.late import mark_late
 from grading.gradebooks.matching import Left
 from grading.gradebooks.platforms import Canvas, Moodle
 from grading.gradebooks.rosters import read_roster
+from grading.gradebooks.spreadsheets import spreadsheet_cell
 
 COLUMNS = (
     *("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256"),

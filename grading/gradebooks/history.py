@@ -13,8 +13,9 @@ import filelock
 
 from common.support.errors import UserError
 from common.support.files import atomic_write, require_target
-from common.support.text import accuracy_text, spreadsheet_cell
+from common.support.text import accuracy_text
 from grading.gradebooks.gradebook import csv_text
+from grading.gradebooks.spreadsheets import spreadsheet_cell
 
 COLUMNS = (
     *("graded_at", "student", "status_before", "accuracy_before", "status", "accuracy"),

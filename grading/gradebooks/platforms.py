@@ -10,17 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from common.support.errors import UserError
-from common.support.text import (
-    accuracy_text,
-    is_formula,
-    name_key,
-    quoted,
-    spreadsheet_cell,
-)
+from common.support.text import accuracy_text, name_key, quoted
 from grading.gradebooks.feedback_text import feedback_text
 from grading.gradebooks.late import worksheet_times
 from grading.gradebooks.matching import CANVAS_NAMES, MOODLE_NAMES, Matching, match
 from grading.gradebooks.rosters import Roster, Student, make_student
+from grading.gradebooks.spreadsheets import is_formula, spreadsheet_cell
 
 Row = dict[str, Any]
 Table = list[list[str]]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.support.errors import UserError
-from common.support.text import is_formula, quoted
+from common.support.text import quoted
+from grading.gradebooks.spreadsheets import is_formula
 
 # What tells that another encoding was read as Windows-1252: words without a plain letter, symbols
 # within words, and capitals between or behind small letters.

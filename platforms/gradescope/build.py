@@ -14,14 +14,14 @@ import numpy as np
 
 import common
 from common.data.arrays import load_split
-from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec, threshold_of
+from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
 from common.data.idx import encode_idx, read_content
-from common.data.private import load_private_test_set
 from common.data.search import find_files
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, UserError, require_positive
 from common.support.files import atomic_write, require_target
 from grading.preprocessing import CHOICES, parse_preprocessing
+from grading.test_sets import load_private_test_set, threshold_of
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent
 HERE = Path(__file__).resolve().parent

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.data.arrays import LabelledImages
-from common.data.catalog import DATASETS, threshold_of
-from common.data.private import load_test_set
+from common.data.catalog import DATASETS
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED
 from common.support.files import atomic_write
@@ -22,6 +21,7 @@ from grading.intake.submissions import Submission
 from grading.preprocessing import Preprocessing, choose_preprocessing
 from grading.rows import Row
 from grading.sandbox.client import Sandbox
+from grading.test_sets import load_test_set, threshold_of
 from reporting import terminal
 
 SOURCE = Path(__file__).resolve().parents[2]

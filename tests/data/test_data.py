@@ -17,8 +17,7 @@ from common.data.arrays import load_split
 from common.data.catalog import MNIST_SPEC
 from common.data.idx import decode_idx, encode_idx, md5_of
 from common.data.pixels import decode_pixels, encode_pixels
-from common.data.splits import load_training_data, split_indices
-from common.data.summary import describe
+from common.data.splits import describe, load_training_data, split_indices
 from common.support.errors import UserError
 from common.transforms import normalize, train_transform, viz_transform
 from tests.conftest import run

@@ -7,8 +7,12 @@ import shutil
 import pytest
 import torch
 
+import train_improved
 from common.support.text import accuracy_text
 from tests.conftest import ONE_EPOCH, read, run
+
+AUGMENTED_DEFAULTS = {"epochs": 100, "batch_size": 256, "lr": 0.006}
+PLAIN_DEFAULTS = {"epochs": 15, "batch_size": 64, "lr": 0.01}
 
 SCRIPTS = ("train_base.py", "train_improved.py", "evaluate.py", "report.py")
 
@@ -36,6 +40,44 @@ def test_metrics_tell_the_whole_run(finished, name):
     assert metrics["recipe"]["seed"] == 42
     assert 0.1 < metrics["temperature"] < 10
     assert metrics["environment"]["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "of_the_process", "defaults"),
+    [
+        (["--augment"], [], AUGMENTED_DEFAULTS),
+        ([], ["--augment"], PLAIN_DEFAULTS),
+        (None, ["--augment"], AUGMENTED_DEFAULTS),
+        (["--augment", "--lr", "0.5"], [], AUGMENTED_DEFAULTS | {"lr": 0.5}),
+        (["--epochs", "15", "--augment"], [], AUGMENTED_DEFAULTS | {"epochs": 15}),
+    ],
+)
+def test_augment_changes_the_defaults_of_the_call_that_has_it(
+    arguments, of_the_process, defaults, monkeypatch
+):
+    monkeypatch.setattr("sys.argv", ["train_improved.py", *of_the_process])
+    args = train_improved.parse_arguments(arguments)
+    assert {name: getattr(args, name) for name in defaults} == defaults
+
+
+def test_main_called_from_python_trains_by_the_augmented_recipe(
+    data_dir, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("sys.argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
+    places = ["--data-dir", str(data_dir), "--output-dir", str(tmp_path / "run")]
+    train_improved.main([*places, "--val-size", "59000", "--epochs", "1", "--augment"])
+    recipe = read(tmp_path / "run/metrics.json")["recipe"]
+    assert recipe["batch_size"] == 256
+    assert recipe["schedule"]["max_lr"] == 0.006
+    assert "distortions" in recipe
+
+
+def test_help_says_both_defaults(capsys):
+    with pytest.raises(SystemExit):
+        train_improved.parse_arguments(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for plain, augmented in zip(PLAIN_DEFAULTS.values(), AUGMENTED_DEFAULTS.values(), strict=True):
+        assert f"(default: {plain}, with --augment {augmented})" in told
 
 
 def test_recipes_are_recorded_as_designed(finished):

@@ -1,5 +1,7 @@
-"""A test set of whoever grades: a pair of IDX files, an .npz file, or folders of pictures."""
+"""A test set of whoever grades (IDX files, an .npz file, folders of pictures), and what passes."""
 
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,20 @@ _FORMS = (
 )
 _KINDS = ("images?idx3?ubyte", "labels?idx1?ubyte")
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
+
+
+def threshold_of(spec: DatasetSpec, percent: str | None) -> Fraction:
+    """Return the accuracy that passes, exactly: "97.1" is 971/10, not the nearest binary number.
+
+    ``percent`` is what ``--threshold`` says, or None. Raises UserError if it is no percentage, or
+    missing for a data set that has none of its own.
+    """
+    text = spec.threshold if percent is None else percent
+    if text is None:
+        raise UserError(f"--dataset {spec.key} has no threshold of its own: give --threshold")
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,9})?", text, re.ASCII) or Fraction(text) > 100:
+        raise UserError(f"--threshold is {text!r}, but must be a decimal number from 0 to 100")
+    return Fraction(text)
 
 
 def load_test_set(spec: DatasetSpec, data_dir: Path, path: Path | None) -> LabelledImages:
