@@ -5,12 +5,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from common.measuring import Row
 from common.support.text import name_key, quoted
-from grading.gradebooks.rosters import Student
+from grading.gradebooks.rosters import Student, listed
 
-Row = dict[str, Any]
 Students = dict[int, Student]  # by their lines in the roster
 
 # lastfirst[_LATE]_<user id>_<file id>_<title>, where a student chooses only the title.
@@ -24,7 +24,6 @@ _GROUP = re.compile(r"(.*)_(\d+)", re.ASCII | re.DOTALL)
 _SUFFIXES = re.compile(
     r"(\.(pth|pt|pt2|ckpt|bin|tar|gz|safetensors|onnx|csv|txt|npy|npz|pkl|h5|keras|zip))+$", re.I
 )
-_NAMED = 3  # of the names in one reason
 
 
 class NameReader(NamedTuple):
@@ -36,18 +35,11 @@ class NameReader(NamedTuple):
     full_names: bool
 
 
-class Left(NamedTuple):
-    """A submission that is not in the platform's file."""
-
-    row: Row
-    why: str
-
-
 class Matching(NamedTuple):
     """Submissions by the line of their student, and what fits nobody on either side."""
 
     by_line: dict[int, Row]
-    left: list[Left]
+    left: list[tuple[Row, str]]  # each with the reason why it is not in the platform's file
     students_left: list[str]
 
 
@@ -75,30 +67,29 @@ def match(results: list[Row], students: list[Student], reader: NameReader) -> Ma
     submissions of a student the only one that could be graded counts.
     """
     find = _Finder(students, reader)
-    left: list[Left] = []
-    rows_of: dict[int, list[Row]] = defaultdict(list)
-    for row in results:
+    reasons: dict[int, str] = {}  # by the row's number
+    rows_of: dict[int, list[int]] = defaultdict(list)
+    for number, row in enumerate(results):
         found = find.students(row)
         if len(found) == 1:
-            rows_of[next(iter(found))].append(row)
-        else:
+            rows_of[min(found)].append(number)
+            continue
+        reasons[number] = "fits no student of the roster"
+        if found:
             labels = [student.label for student in found.values()]
-            several = f"fits {len(labels)} students of the roster: {_listed(labels)}"
-            left.append(Left(row, several if labels else "fits no student of the roster"))
+            reasons[number] = f"fits {len(labels)} students of the roster: {listed(labels)}"
     by_line: dict[int, Row] = {}
     for student in students:
-        rows = rows_of[student.line]
-        graded = [row for row in rows if row["status"] != "error"]
-        taken = rows if len(rows) == 1 else graded if len(graded) == 1 else []
-        if taken:
-            by_line[student.line] = taken[0]
-        why = f"{quoted(student.label)} has {len(rows)} submissions: "
-        why += _listed([row["name"] for row in rows])
-        if taken:
-            why += f"; {quoted(taken[0]['name'])} counts, the only one that could be graded"
-        left += [Left(row, why) for row in rows if row not in taken]
-    order = {id(row): index for index, row in enumerate(results)}
-    left.sort(key=lambda item: order[id(item.row)])
+        numbers = rows_of[student.line]
+        graded = [number for number in numbers if results[number]["status"] != "error"]
+        why = f"{quoted(student.label)} has {len(numbers)} submissions: "
+        why += listed([results[number]["name"] for number in numbers])
+        taken = numbers if len(numbers) == 1 else graded if len(graded) == 1 else []
+        for number in taken:
+            by_line[student.line] = results[number]
+            why += f"; {quoted(results[number]['name'])} counts, the only one that could be graded"
+        reasons |= {number: why for number in numbers if number not in taken}
+    left = [(results[number], reasons[number]) for number in sorted(reasons)]
     return Matching(by_line, left, [s.label for s in students if not rows_of[s.line]])
 
 
@@ -107,7 +98,7 @@ class _Finder:
 
     def __init__(self, students: list[Student], reader: NameReader) -> None:
         self.reader = reader
-        self.by_number = _index(students, lambda s: [s.number] if s.number else [])
+        self.by_number = _index(students, lambda s: filter(None, [s.number]))
         self.by_word = _index(students, lambda s: map(name_key, [*s.identifiers, *s.names]))
         self.by_letters = _index(students, lambda s: filter(None, map(_letters, s.names)))
 
@@ -162,8 +153,3 @@ def _index(
 def _letters(name: str) -> str:
     """Return what file names keep of a person's name: letters, their marks and digits."""
     return "".join(c for c in name_key(name) if unicodedata.category(c)[0] in "LMN")
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(map(quoted, names[:_NAMED])) + more

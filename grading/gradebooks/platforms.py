@@ -7,22 +7,15 @@ Moodle: grade import, and the assignment's offline grading worksheet). No live p
 import html
 import re
 from datetime import datetime
-from typing import Any
 
+from common.measuring import Row
 from common.support.errors import UserError
-from common.support.text import (
-    accuracy_text,
-    is_formula,
-    name_key,
-    quoted,
-    spreadsheet_cell,
-)
-from grading.gradebooks.feedback_text import feedback_text
+from common.support.text import accuracy_text, is_formula, name_key, quoted, spreadsheet_cell
+from grading.gradebooks.feedback import feedback_text
 from grading.gradebooks.late import worksheet_times
 from grading.gradebooks.matching import CANVAS_NAMES, MOODLE_NAMES, Matching, match
 from grading.gradebooks.rosters import Roster, Student, make_student
 
-Row = dict[str, Any]
 Table = list[list[str]]
 
 # What Moodle's lists of participants call what a grade can be imported by.
@@ -52,13 +45,13 @@ class Canvas:
         self.roster = roster
         self.info = roster.column("Section") + 1
         self.assignment = self._find_assignment(assignment)
-        self.students = [
-            make_student(
-                roster, line, row[1].strip(), row[1 : self.info - 1], _names_in_both_orders(row[0])
-            )
-            for line, row in enumerate(roster.rows)
-            if row[1].strip()
-        ]
+        self.students = []
+        for line, row in enumerate(roster.rows):
+            if number := row[1].strip():
+                last, comma, first = row[0].partition(", ")
+                names = [row[0], *([f"{first} {last}"] if comma and "," not in first else [])]
+                student = make_student(roster, line, number, row[1 : self.info - 1], names)
+                self.students.append(student)
 
     def _find_assignment(self, title: str | None) -> int:
         header = self.roster.header
@@ -81,15 +74,14 @@ class Canvas:
     def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
         matching = match(results, self.students, CANVAS_NAMES)
-        header = [*self.roster.header[: self.info], self.roster.header[self.assignment]]
+        grades = _graded(matching)
+        table = [[*self.roster.header[: self.info], self.roster.header[self.assignment]]]
         lines = {student.line for student in self.students}
-        table = [header]
         for line, row in enumerate(self.roster.rows):
             if line in lines or "Points Possible" in row[0]:
-                grade = _graded(matching.by_line.get(line))
                 cell = row[self.assignment]
-                if grade is not None:
-                    cell = f"{accuracy_text(grade['accuracy'], threshold)}%"
+                if line in grades:
+                    cell = f"{accuracy_text(grades[line]['accuracy'], threshold)}%"
                 table.append([spreadsheet_cell(row[0]), *row[1 : self.info], cell])
         return table, matching
 
@@ -123,53 +115,17 @@ class Moodle:
         self.students = [self._student(line, row, names) for line, row in enumerate(roster.rows)]
 
     def _student(self, line: int, row: list[str], names: list[int]) -> Student:
-        identifiers = [row[i] for i in self.keys]
+        header, number, identifiers = self.roster.header, "", [row[i] for i in self.keys]
         if self.is_worksheet:
-            cells = [row[i] for i, name in enumerate(self.roster.header) if name in _MOODLE_KEYS]
+            found = re.search(r"(\d+)$", identifiers[0].strip())
+            number = found[1] if found else ""
+            cells = [cell for name, cell in zip(header, row, strict=True) if name in _MOODLE_KEYS]
             identifiers += [cell for cell in cells if not is_formula(cell)]
         shown = [" ".join(row[i] for i in names)]
-        if shown[0].strip() and "Group" in self.roster.header:
+        if shown[0].strip() and "Group" in header:
             # What a team hands in has the team's name before the person's.
-            shown.append(f"{row[self.roster.header.index('Group')]} {shown[0]}")
-        number = re.search(r"(\d+)$", row[self.keys[0]].strip()) if self.is_worksheet else None
-        return make_student(self.roster, line, number[1] if number else "", identifiers, shown)
-
-    def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
-        """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students, MOODLE_NAMES)
-        graded = {line: row for line, row in matching.by_line.items() if _graded(row)}
-        if self.is_worksheet:
-            return self._worksheet(matching.by_line, threshold), matching
-        header = [*(self.roster.header[key] for key in self.keys), self.title, "Feedback"]
-        table = [header]
-        for line, row in sorted(graded.items()):
-            ids = [self.roster.rows[line][key] for key in self.keys]
-            table.append(
-                [*ids, accuracy_text(row["accuracy"], threshold), _feedback_html(row, threshold)]
-            )
-        return table, matching
-
-    def stamp(self, results: list[Row], due: datetime) -> None:
-        """Set in each row when it was handed in, as far as the worksheet tells."""
-        times = worksheet_times(self.roster, due)
-        for line, row in match(results, self.students, MOODLE_NAMES).by_line.items():
-            if line in times:
-                row["submitted_at"] = times[line]
-
-    def _worksheet(self, by_line: dict[int, Row], threshold: float) -> Table:
-        header = self.roster.header
-        table = [header]
-        for line, cells in enumerate(self.roster.rows):
-            filled, row = [spreadsheet_cell(cell) for cell in cells], by_line.get(line)
-            if row is not None:
-                if _graded(row):
-                    share = self.maxima[line] / 100
-                    grade = accuracy_text(row["accuracy"] * share, threshold * share)
-                    filled[header.index("Grade")] = grade
-                if "Feedback comments" in header:
-                    filled[header.index("Feedback comments")] = _feedback_html(row, threshold)
-            table.append(filled)
-        return table
+            shown.append(f"{row[header.index('Group')]} {shown[0]}")
+        return make_student(self.roster, line, number, identifiers, shown)
 
     def _maximum(self, line: int, cells: list[str]) -> float:
         cell = cells[self.roster.column("Maximum Grade")]
@@ -181,16 +137,45 @@ class Moodle:
             )
         return float(cell.replace(",", "."))
 
+    def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
+        """Return the file's rows, and who was matched with what."""
+        matching = match(results, self.students, MOODLE_NAMES)
+        if self.is_worksheet:
+            return self._worksheet(matching, threshold), matching
+        table = [[*(self.roster.header[key] for key in self.keys), self.title, "Feedback"]]
+        for line, row in sorted(_graded(matching).items()):
+            ids = [self.roster.rows[line][key] for key in self.keys]
+            grade = accuracy_text(row["accuracy"], threshold)
+            table.append([*ids, grade, _feedback_html(row, threshold)])
+        return table, matching
 
-def _graded(row: Row | None) -> Row | None:
-    return row if row is not None and row["status"] != "error" else None
+    def _worksheet(self, matching: Matching, threshold: float) -> Table:
+        header, grades = self.roster.header, _graded(matching)
+        table = [header]
+        for line, cells in enumerate(self.roster.rows):
+            filled = [spreadsheet_cell(cell) for cell in cells]
+            if line in grades:
+                share = self.maxima[line] / 100
+                grade = accuracy_text(grades[line]["accuracy"] * share, threshold * share)
+                filled[header.index("Grade")] = grade
+            if line in matching.by_line and "Feedback comments" in header:
+                comment = _feedback_html(matching.by_line[line], threshold)
+                filled[header.index("Feedback comments")] = comment
+            table.append(filled)
+        return table
+
+    def stamp(self, results: list[Row], due: datetime) -> None:
+        """Set in each row when it was handed in, as far as the worksheet tells."""
+        times = worksheet_times(self.roster, due)
+        for line, row in match(results, self.students, MOODLE_NAMES).by_line.items():
+            if line in times:
+                row["submitted_at"] = times[line]
+
+
+def _graded(matching: Matching) -> dict[int, Row]:
+    return {line: row for line, row in matching.by_line.items() if row["status"] != "error"}
 
 
 def _feedback_html(row: Row, threshold: float) -> str:
     # Moodle takes a comment for HTML, and shows it to the teacher too.
     return html.escape(feedback_text(row, threshold), quote=False)
-
-
-def _names_in_both_orders(name: str) -> list[str]:
-    last, comma, first = name.partition(", ")
-    return [name, f"{first} {last}"] if comma and "," not in first else [name]

@@ -28,10 +28,7 @@ class Roster(NamedTuple):
     note: str = ""  # what the reader should know of how it was read
 
     def column(self, name: str) -> int:
-        """Return the index of a column.
-
-        Raises UserError if there is none, or more than one, of that name.
-        """
+        """Return the index of a column. Raises UserError unless exactly one has that name."""
         count = self.header.count(name)
         if count != 1:
             raise UserError(
@@ -62,24 +59,22 @@ def read_roster(path: Path) -> Roster:
     Raises UserError if it is missing, or no CSV file with a header and rows.
     """
     try:
-        content = path.read_bytes()
+        text, note = _decode(path.read_bytes())
+        first_line = re.sub(r'"[^"]*"', "", text).partition("\n")[0]
+        delimiter = max(",;\t", key=first_line.count)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        rows = [row for row in lines if any(row)]
     except FileNotFoundError as error:
         raise UserError(f"--roster {path}: no such file") from error
-    try:
-        text, note = _decode(content)
     except UnicodeDecodeError as error:
         raise UserError(
             f"--roster {path} is not UTF-8: export it again as CSV (UTF-8), without opening it in "
             "a spreadsheet program"
         ) from error
-    try:
-        file = io.StringIO(text, newline="")
-        rows = list(csv.reader(file, delimiter=_delimiter(text), strict=True))
     except csv.Error as error:
         raise UserError(
             f"--roster {path} is not CSV ({error}): export it from the platform again"
         ) from error
-    rows = [row for row in rows if any(row)]
     if len(rows) < 2 or any(len(row) > len(rows[0]) for row in rows):
         raise UserError(
             f"--roster {path} must have a header and rows, none longer than the header: export it "
@@ -110,11 +105,6 @@ def _decode(content: bytes) -> tuple[str, str]:
     return text, "is not UTF-8 and was read as Windows-1252: check the accents in the names"
 
 
-def _delimiter(text: str) -> str:
-    header = re.sub(r'"[^"]*"', "", text).partition("\n")[0]
-    return max(",;\t", key=header.count)
-
-
 def make_student(
     roster: Roster, line: int, number: str, identifiers: list[str], names: list[str]
 ) -> Student:
@@ -124,11 +114,18 @@ def make_student(
 
     Raises UserError if a spreadsheet would run an identifier.
     """
-    known = [identifier.strip() for identifier in identifiers if identifier.strip()]
-    for identifier in known:
-        if is_formula(identifier):
-            raise UserError(
-                f"--roster {roster.path}: {quoted(identifier)} in row {line + 2} is a formula to "
-                "a spreadsheet: change it on the platform and export again"
-            )
-    return Student(line, number, known, [name.strip() for name in names if name.strip()])
+    identifiers, names = (
+        [text.strip() for text in texts if text.strip()] for texts in (identifiers, names)
+    )
+    if odd := next(filter(is_formula, identifiers), None):
+        raise UserError(
+            f"--roster {roster.path}: {quoted(odd)} in row {line + 2} is a formula to "
+            "a spreadsheet: change it on the platform and export again"
+        )
+    return Student(line, number, identifiers, names)
+
+
+def listed(names: list[str], limit: int = 3) -> str:
+    """Return the first of some untrusted names, quoted, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(quoted, names[:limit])) + more

@@ -12,13 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.measuring import (
-    Answers,
-    ClassAnswers,
-    FileInfo,
-    LogitAnswers,
-    check_logits,
-)
+from common.measuring import Answers, ClassAnswers, FileInfo, LogitAnswers, check_logits
 from common.support.errors import SubmissionError
 
 MAX_TEXT = 600  # characters
@@ -105,8 +99,7 @@ def decode_sample(content: bytes, num_classes: int) -> np.ndarray:
 
     Whatever stands there is taken for numbers; NaN and infinite ones become finite.
     """
-    logits = np.frombuffer(content, dtype="<f4").reshape(-1, num_classes)
-    return np.nan_to_num(logits.astype(np.float32))
+    return np.nan_to_num(np.frombuffer(content, dtype="<f4").reshape(-1, num_classes))
 
 
 def encode(block: memoryview, answers: Answers) -> None:
