@@ -79,16 +79,11 @@ def grading_versions(preprocessing: str, models: Path | None) -> dict[str, str]:
     nor do those of another ``--preprocessing`` or of other ``--models``.
     """
     code = hashlib.sha256()
-    for path in sorted(
-        path for room in ("common", "grading") for path in _REPO.glob(f"{room}/**/*.py")
-    ):
+    for path in sorted([*_REPO.glob("common/**/*.py"), *_REPO.glob("grading/**/*.py")]):
         if not path.relative_to(_REPO).as_posix().startswith(_BEHIND_NO_ROW):
             code.update(path.read_bytes())
-    found = {
-        "python": platform.python_version(),
-        "grader": code.hexdigest()[:12],
-        "preprocessing": preprocessing,
-    }
+    found = {"python": platform.python_version(), "grader": code.hexdigest()[:12]}
+    found["preprocessing"] = preprocessing
     if models is not None:
         found["models"] = hashlib.sha256(models.read_bytes()).hexdigest()[:12]
     for package in ("torch", "numpy", "safetensors", "onnxruntime"):
@@ -108,10 +103,9 @@ def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Ro
         earlier = read_json(path, required=keys)
     except UserError:
         return []  # there is none, or none that this code wrote
-    if any(earlier[key] != current[key] for key in ("dataset", "versions")):
-        return []
     threshold, rows = earlier["threshold"], earlier["results"]
-    if type(threshold) is not float or not isinstance(rows, list):
+    same = all(earlier[key] == current[key] for key in ("dataset", "versions"))
+    if not same or type(threshold) is not float or not isinstance(rows, list):
         return []
     size, num_classes = current["dataset"]["size"], len(current["dataset"]["classes"])
     same_limits = earlier["limits"] == current["limits"]
@@ -146,9 +140,8 @@ class GrowingEvaluation:
     def __exit__(self, kind: type | None, exception: BaseException | None, trace: object) -> None:
         if isinstance(exception, Stopped):
             self.save()
-            exception.advice = (
-                "the rows so far are saved, and the same command without --fresh goes on"
-            )
+            done = "the rows so far are saved"
+            exception.advice = f"{done}, and the same command without --fresh goes on"
 
     def add(self, index: int, row: Row) -> None:
         """Add a row, and write all so far unless that was done a moment ago."""
@@ -166,8 +159,8 @@ class GrowingEvaluation:
     def save(self, complete: bool = False) -> dict[str, Any]:
         """Write all rows so far, and return the evaluation."""
         rows = self.in_order()
-        isolation = isolation_of(rows)
-        document = {**self.fields, "complete": complete, "results": rows, "isolation": isolation}
+        document = {**self.fields, "complete": complete, "results": rows}
+        document["isolation"] = isolation_of(rows)
         write_json(self.path, document)
         return document
 
@@ -225,9 +218,8 @@ def left_for_this_rank(
     submissions: list[Submission], known: dict[int, Row]
 ) -> dict[int, Submission]:
     """Return what this process has to grade, by number: its part of what has no row yet."""
-    left = [index for index in range(len(submissions)) if index not in known]
-    mine = left[distributed.rank() :: distributed.world_size()]
-    return {index: submissions[index] for index in mine}
+    left = [item for item in enumerate(submissions) if item[0] not in known]
+    return dict(left[distributed.rank() :: distributed.world_size()])
 
 
 def collect(growing: GrowingEvaluation) -> None:

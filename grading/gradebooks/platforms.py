@@ -13,8 +13,15 @@ from common.support.errors import UserError
 from common.support.text import accuracy_text, is_formula, name_key, quoted, spreadsheet_cell
 from grading.gradebooks.feedback import feedback_text
 from grading.gradebooks.late import worksheet_times
-from grading.gradebooks.matching import CANVAS_NAMES, MOODLE_NAMES, Matching, match
-from grading.gradebooks.rosters import Roster, Student, make_student
+from grading.gradebooks.rosters import (
+    Matching,
+    Roster,
+    Student,
+    canvas_pairs,
+    make_student,
+    match,
+    moodle_pairs,
+)
 
 Table = list[list[str]]
 
@@ -73,7 +80,7 @@ class Canvas:
 
     def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students, CANVAS_NAMES)
+        matching = match(results, self.students, canvas_pairs)
         grades = _graded(matching)
         table = [[*self.roster.header[: self.info], self.roster.header[self.assignment]]]
         lines = {student.line for student in self.students}
@@ -139,7 +146,7 @@ class Moodle:
 
     def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students, MOODLE_NAMES)
+        matching = match(results, self.students, moodle_pairs)
         if self.is_worksheet:
             return self._worksheet(matching, threshold), matching
         table = [[*(self.roster.header[key] for key in self.keys), self.title, "Feedback"]]
@@ -167,7 +174,7 @@ class Moodle:
     def stamp(self, results: list[Row], due: datetime) -> None:
         """Set in each row when it was handed in, as far as the worksheet tells."""
         times = worksheet_times(self.roster, due)
-        for line, row in match(results, self.students, MOODLE_NAMES).by_line.items():
+        for line, row in match(results, self.students, moodle_pairs).by_line.items():
             if line in times:
                 row["submitted_at"] = times[line]
 
