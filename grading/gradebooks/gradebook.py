@@ -74,9 +74,8 @@ class Gradebook:
         kinds: dict[str | None, type[Canvas] | type[Moodle]] = {"canvas": Canvas, "moodle": Moodle}
         kind = kinds.get(platform)
         if kind and roster is None:
-            raise UserError(
-                f"--format {platform} needs --roster FILE, the platform's own CSV export"
-            )
+            needed = "--roster FILE, the platform's own CSV export"
+            raise UserError(f"--format {platform} needs {needed}")
         if not kind and (roster or assignment):
             raise UserError("--roster and --assignment go with --format canvas or moodle")
         self.platform = platform

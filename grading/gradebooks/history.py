@@ -80,7 +80,6 @@ class History:
 
 
 def _line_of(row: Row, student: str, before: dict[str, str], threshold: float) -> dict[str, str]:
-    """Return a student's line, after the one ``before``."""
     graded = row["status"] != "error"
     return {
         "graded_at": datetime.now(UTC).isoformat(timespec="seconds"),

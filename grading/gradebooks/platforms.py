@@ -9,7 +9,6 @@ import re
 from datetime import datetime
 
 from common.measuring import Row
-from common.support.errors import UserError
 from common.support.text import accuracy_text, is_formula, name_key, quoted, spreadsheet_cell
 from grading.gradebooks.feedback import feedback_text
 from grading.gradebooks.late import worksheet_times
@@ -45,9 +44,9 @@ class Canvas:
     def __init__(self, roster: Roster, assignment: str | None) -> None:
         header = roster.header
         if len(header) < 4 or "Student" not in header[0] or "ID" not in header[1]:
-            raise UserError(
-                f"--roster {roster.path} is no export of Canvas's gradebook: choose Export in the "
-                "course's Grades, and give that file"
+            raise roster.error(
+                " is no export of Canvas's gradebook: choose Export in the course's Grades, and "
+                "give that file"
             )
         self.roster = roster
         self.info = roster.column("Section") + 1
@@ -61,27 +60,27 @@ class Canvas:
                 self.students.append(student)
 
     def _find_assignment(self, title: str | None) -> int:
-        header = self.roster.header
-        assignments = [name for name in header[self.info :] if re.search(r" \(\d+\)$", name)]
-        wanted = [name for name in assignments if title in (None, name)] or [
-            name for name in assignments if title and name_key(title) == name_key(name)
-        ]
+        columns = self.roster.header[self.info :]
+        assignments = [name for name in columns if re.search(r" \(\d+\)$", name)]
+        wanted = [name for name in assignments if title in (None, name)]
+        if title and not wanted:
+            wanted = [name for name in assignments if name_key(title) == name_key(name)]
         if not assignments:
-            raise UserError(
-                f"--roster {self.roster.path} has no assignment such as 'MNIST (1234)': create it "
-                "in Canvas, and export the gradebook again"
+            raise self.roster.error(
+                " has no assignment such as 'MNIST (1234)': create it in Canvas, and export the "
+                "gradebook again"
             )
         if len(wanted) != 1:
-            raise UserError(
-                f"--roster {self.roster.path} has the assignments "
-                f"{', '.join(map(quoted, assignments))}: name one of them with --assignment"
+            names = ", ".join(map(quoted, assignments))
+            raise self.roster.error(
+                f" has the assignments {names}: name one of them with --assignment"
             )
         return self.roster.column(wanted[0])
 
     def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
         matching = match(results, self.students, canvas_pairs)
-        grades = _graded(matching)
+        grades = matching.graded
         table = [[*self.roster.header[: self.info], self.roster.header[self.assignment]]]
         lines = {student.line for student in self.students}
         for line, row in enumerate(self.roster.rows):
@@ -111,10 +110,10 @@ class Moodle:
         keys = ("Identifier",) if self.is_worksheet else _MOODLE_KEYS
         self.keys = [roster.column(key) for key in keys if key in roster.header]
         if not self.keys:
-            raise UserError(
-                f"--roster {roster.path} is neither Moodle's offline grading worksheet (columns "
-                "Identifier and Grade) nor a list of participants (column "
-                f"{' or '.join(_MOODLE_KEYS)}): download one of them in English"
+            raise roster.error(
+                " is neither Moodle's offline grading worksheet (columns Identifier and Grade) nor "
+                f"a list of participants (column {' or '.join(_MOODLE_KEYS)}): download one of "
+                "them in English"
             )
         if self.is_worksheet:
             self.maxima = [self._maximum(line, row) for line, row in enumerate(roster.rows)]
@@ -137,10 +136,9 @@ class Moodle:
     def _maximum(self, line: int, cells: list[str]) -> float:
         cell = cells[self.roster.column("Maximum Grade")]
         if not re.fullmatch(r"\d+([.,]\d+)?", cell.strip(), re.ASCII):
-            raise UserError(
-                f"--roster {self.roster.path}: the Maximum Grade in row {line + 2} is "
-                f"{quoted(cell)}, but must be a number: give the assignment points in Moodle, and "
-                "download the worksheet again"
+            raise self.roster.error(
+                f": the Maximum Grade in row {line + 2} is {quoted(cell)}, but must be a number: "
+                "give the assignment points in Moodle, and download the worksheet again"
             )
         return float(cell.replace(",", "."))
 
@@ -150,14 +148,14 @@ class Moodle:
         if self.is_worksheet:
             return self._worksheet(matching, threshold), matching
         table = [[*(self.roster.header[key] for key in self.keys), self.title, "Feedback"]]
-        for line, row in sorted(_graded(matching).items()):
+        for line, row in sorted(matching.graded.items()):
             ids = [self.roster.rows[line][key] for key in self.keys]
             grade = accuracy_text(row["accuracy"], threshold)
             table.append([*ids, grade, _feedback_html(row, threshold)])
         return table, matching
 
     def _worksheet(self, matching: Matching, threshold: float) -> Table:
-        header, grades = self.roster.header, _graded(matching)
+        header, grades = self.roster.header, matching.graded
         table = [header]
         for line, cells in enumerate(self.roster.rows):
             filled = [spreadsheet_cell(cell) for cell in cells]
@@ -177,10 +175,6 @@ class Moodle:
         for line, row in match(results, self.students, moodle_pairs).by_line.items():
             if line in times:
                 row["submitted_at"] = times[line]
-
-
-def _graded(matching: Matching) -> dict[int, Row]:
-    return {line: row for line, row in matching.by_line.items() if row["status"] != "error"}
 
 
 def _feedback_html(row: Row, threshold: float) -> str:

@@ -49,14 +49,17 @@ class Roster(NamedTuple):
     rows: list[list[str]]
     note: str = ""  # what the reader should know of how it was read
 
+    def error(self, problem: str) -> UserError:
+        """Return the error to raise, which names the file."""
+        return UserError(f"--roster {self.path}{problem}")
+
     def column(self, name: str) -> int:
         """Return the index of a column. Raises UserError unless exactly one has that name."""
         count = self.header.count(name)
         if count != 1:
-            raise UserError(
-                f"--roster {self.path} has {count or 'no'} column{'s' * (count > 1)} called "
-                f"{quoted(name)}, but needs one: export it from the platform again, and leave its "
-                "header as it is"
+            raise self.error(
+                f" has {count or 'no'} column{'s' * (count > 1)} called {quoted(name)}, but needs "
+                "one: export it from the platform again, and leave its header as it is"
             )
         return self.header.index(name)
 
@@ -140,9 +143,9 @@ def make_student(
         [text.strip() for text in texts if text.strip()] for texts in (identifiers, names)
     )
     if odd := next(filter(is_formula, identifiers), None):
-        raise UserError(
-            f"--roster {roster.path}: {quoted(odd)} in row {line + 2} is a formula to "
-            "a spreadsheet: change it on the platform and export again"
+        raise roster.error(
+            f": {quoted(odd)} in row {line + 2} is a formula to a spreadsheet: change it on the "
+            "platform and export again"
         )
     return Student(line, number, identifiers, names)
 
@@ -153,15 +156,17 @@ def listed(names: list[str], limit: int = 3) -> str:
     return ", ".join(map(quoted, names[:limit])) + more
 
 
-Students = dict[int, Student]  # by their lines in the roster
-
-
 class Matching(NamedTuple):
     """Submissions by the line of their student, and what fits nobody on either side."""
 
     by_line: dict[int, Row]
     left: list[tuple[Row, str]]  # each with the reason why it is not in the platform's file
     students_left: list[str]
+
+    @property
+    def graded(self) -> dict[int, Row]:
+        """Those with a grade."""
+        return {line: row for line, row in self.by_line.items() if row["status"] != "error"}
 
 
 def canvas_pairs(name: str) -> Pairs:
@@ -212,6 +217,9 @@ def match(
     return Matching(by_line, left, [s.label for s in students if not rows_of[s.line]])
 
 
+Students = dict[int, Student]  # by their lines in the roster
+
+
 class _Finder:
     """Finds the students that a submission may belong to."""
 
@@ -219,12 +227,19 @@ class _Finder:
         # Canvas shortens the person's name by rules of its own, so that the number alone decides;
         # in Moodle the full name stands beside it.
         self.pairs_of, self.full_names = pairs_of, pairs_of is moodle_pairs
-        self.by_number = _index(students, lambda s: filter(None, [s.number]))
-        self.by_word = _index(students, lambda s: map(name_key, [*s.identifiers, *s.names]))
-        self.by_letters = _index(students, lambda s: filter(None, map(_letters, s.names)))
+        self.by_number: dict[str, Students] = defaultdict(dict)
+        self.by_word: dict[str, Students] = defaultdict(dict)
+        self.by_letters: dict[str, Students] = defaultdict(dict)
+        for student in students:
+            self.by_number[student.number][student.line] = student
+            for word in [*student.identifiers, *student.names]:
+                self.by_word[name_key(word)][student.line] = student
+            for name in student.names:
+                self.by_letters[_letters(name)][student.line] = student
+        for index in (self.by_number, self.by_letters):
+            index.pop("", None)
 
     def students(self, row: Row) -> Students:
-        """Return all students that fit."""
         if row.get("student"):
             return self._of_identifiers(row["student"])
         name = PurePath(row["name"]).name  # of equal names the rows' have their folders
@@ -259,16 +274,6 @@ class _Finder:
             if (certain and not (self.full_names and student.names))
             or _letters(person) in map(_letters, student.names)
         }
-
-
-def _index(
-    students: list[Student], words: Callable[[Student], Iterable[str]]
-) -> dict[str, Students]:
-    index: dict[str, Students] = defaultdict(dict)
-    for student in students:
-        for word in words(student):
-            index[word][student.line] = student
-    return dict(index)
 
 
 def _letters(name: str) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import select
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -103,7 +104,8 @@ class Sandbox:
         folders: Iterable[Path] = CODE,
     ) -> None:
         self.images, self.timeout, self.jobs = test_set.images, timeout, jobs
-        self.folders, self.preprocessing = list(folders), preprocessing
+        self.preprocessing, self.fallback_reason = preprocessing, ""
+        self.folders = [*folders, *([models.resolve()] if models else [])]
         self.shape = wire.Shape(
             num_images=len(self.images),
             num_sampled=0 if preprocessing.sample is None else len(preprocessing.sample),
@@ -122,9 +124,6 @@ class Sandbox:
                 "is_given": preprocessing.is_given,
             }
         )
-        if models:
-            self.folders.append(models.resolve())
-        self.fallback_reason: str | None = None
         self.isolation = "process" if isolation == "process" else "bubblewrap"
         # Imported here: Windows lacks what it needs, and can still measure one's own runs.
         from grading.sandbox import limits
@@ -169,12 +168,10 @@ class Sandbox:
     def _run(
         self, waiting: Iterator[Numbered], jobs: int
     ) -> Generator[tuple[int, Outcome], None, list[Numbered]]:
-        """Yield outcomes until all are done and return nothing; or return those that the server was
-        reading when it died. A new server is up by then.
-        """
+        """Yield outcomes; return what a server was reading when it died, when a new one is up."""
         running: dict[int, Task] = {}  # by slot
         survivors: list[Numbered] = []
-        finished: tuple[int, Outcome] | None = None
+        finished: list[tuple[int, Outcome]] = []
         try:
             while True:
                 # Slots are filled before an outcome is handed over, so that the next submission is
@@ -183,12 +180,10 @@ class Sandbox:
                     slot = next(slot for slot in range(jobs) if slot not in running)
                     running[slot] = Task(item, self.shape)
                     running[slot].send(self.control, slot)
-                if finished:
-                    yield finished
+                yield from finished
                 if not running:
                     return []
-                report = self._wait(running)
-                finished = None
+                report, finished = self._wait(running), []
                 if report is None:
                     survivors = [task.item for task in running.values()]
                     self._stop()
@@ -196,17 +191,14 @@ class Sandbox:
                     return survivors
                 slot, ending, detail = report
                 task = running.pop(slot)
-                finished = task.item[0], task.outcome(ending, detail, self.timeout)
+                finished = [(task.item[0], task.outcome(ending, detail, self.timeout))]
                 task.close()
         finally:
             for task in running.values():
                 task.close(with_files=task.item not in survivors)
 
     def _wait(self, running: dict[int, Task]) -> tuple[int, int, int] | None:
-        """Return slot, ending and detail of the next report; nothing if the server is gone.
-
-        Meanwhile answers what submissions ask.
-        """
+        """Answer what submissions ask until the next report comes; None if the server is gone."""
         deadline = time.monotonic() + self.timeout + _GRACE
         while (left := deadline - time.monotonic()) > 0:
             asking = {t.channel: t for t in running.values() if t.stages_left}
@@ -219,11 +211,10 @@ class Sandbox:
         return None  # a silent server counts as gone
 
     def _receive(self) -> tuple[int, int, int] | None:
-        try:
-            report = self.control.recv(REPORT.size)
-        except OSError:  # among them the time-out
-            return None
-        return REPORT.unpack(report) if len(report) == REPORT.size else None
+        """Return slot, ending and detail."""
+        with contextlib.suppress(OSError, struct.error):  # a time-out; a server that is gone
+            return REPORT.unpack(self.control.recv(REPORT.size))
+        return None
 
     def _start(self) -> None:
         """Start the server and wait until it is up. Raises UserError with its last word if not."""

@@ -106,9 +106,8 @@ class Server:
             raise RuntimeError("a process cannot be confined here: no right to change its user")
 
     def _take_request(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(
-            self.control, wire.MAX_REQUEST, wire.MAX_FILES + 2
-        )
+        most = wire.MAX_FILES + 2
+        message, descriptors, _, _ = socket.recv_fds(self.control, wire.MAX_REQUEST, most)
         if not message:
             return False
         request = json.loads(message)
@@ -123,19 +122,15 @@ class Server:
         return True
 
     def _reap(self, child: Child, timed_out: bool) -> None:
-        """Reap a child, killing it first if it timed out."""
         if timed_out:
             os.kill(child.pid, signal.SIGKILL)
         _, status = os.waitpid(child.pid, 0)
         self.selector.unregister(child.descriptor)
         del self.children[child.descriptor]
         os.close(child.descriptor)
-        if timed_out:
-            self._report(child.slot, wire.TIMED_OUT, 0)
-        elif os.WIFSIGNALED(status):
-            self._report(child.slot, wire.KILLED, os.WTERMSIG(status))
-        else:
-            self._report(child.slot, wire.EXITED, os.WEXITSTATUS(status))
+        code = os.waitstatus_to_exitcode(status)  # below 0 the signal
+        ending = wire.TIMED_OUT if timed_out else wire.KILLED if code < 0 else wire.EXITED
+        self._report(child.slot, ending, abs(code))
 
     def _report(self, slot: int, ending: int, detail: int) -> None:
         self.control.send(wire.REPORT.pack(slot, ending, detail))

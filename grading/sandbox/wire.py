@@ -153,9 +153,12 @@ def decode(block: bytes, shape: Shape) -> Answers:
             "the process that read it ended without an answer: save it anew and upload it again"
         )
     is_known = math.isfinite(mean) and 0 < std < math.inf
+    kind, architecture = (
+        word.rstrip(b"\0").decode("utf-8", "replace") for word in (kind, architecture)
+    )
     info = FileInfo(
-        kind=_word(kind),
-        architecture=_word(architecture) or None,
+        kind=kind,
+        architecture=architecture or None,
         parameters=parameters if parameters >= 0 else None,
         epoch=epoch if epoch >= 0 else None,
         claimed_accuracy=claim if math.isfinite(claim) else None,
@@ -178,7 +181,3 @@ def decode(block: bytes, shape: Shape) -> Answers:
     logits = logits.reshape(-1, shape.num_classes).astype(np.float32)
     check_logits(logits)
     return LogitAnswers(logits, info)
-
-
-def _word(text: bytes) -> str:
-    return text.rstrip(b"\0").decode("utf-8", "replace")
