@@ -21,16 +21,14 @@ _REFUSED = (
 _KNOWN = {*MODELS, *TABLES, *DATA, *_REFUSED, ".zip"}
 KNOWN = f"{', '.join(MODELS)}, {', '.join(TABLES)} or .zip"
 
-# Beginnings of files without a suffix: zip, pickles of two protocols, ONNX has none, numpy.
+# Beginnings of files without a suffix: zip, pickles of two protocols, numpy; ONNX has none.
 _BEGINNINGS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x93NUMPY")
 
-# 10,000 rows of ten probabilities take 2 MB.
-MAX_TABLE_BYTES = 16 * 2**20
+MAX_TABLE_BYTES = 16 * 2**20  # 10,000 rows of ten probabilities take 2 MB
+_MAX_FOLDER_ENTRIES, _MAX_FOLDER_DEPTH = 10_000, 32
 
-_MAX_FOLDER_ENTRIES = 10_000
-_MAX_FOLDER_DEPTH = 32
-
-_OUTSIDE = "not a regular file: a link that leads outside of the folder: hand in the file itself"
+_LINK = "not a regular file: a link that leads"
+_OUTSIDE = f"{_LINK} outside of the folder: hand in the file itself"
 
 
 def open_submission(submission: Submission) -> list[OpenFile]:
@@ -122,9 +120,7 @@ def _resolve(path: Path, limit: Path) -> Path:
     if not real.is_relative_to(os.path.realpath(limit)):
         raise SubmissionError(_OUTSIDE)
     if path.is_symlink() and not real.exists():
-        raise SubmissionError(
-            "not a regular file: a link that leads nowhere: hand in the file itself"
-        )
+        raise SubmissionError(f"{_LINK} nowhere: hand in the file itself")
     return real
 
 

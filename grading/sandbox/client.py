@@ -33,9 +33,7 @@ REPOSITORY = Path(common.__path__[0]).resolve().parent
 CODE = (REPOSITORY / "common", REPOSITORY / "grading")
 
 # Seconds that the server has to load torch, to report after a child's time is over, and to end.
-_START_TIMEOUT = 120
-_GRACE = 20
-_SECONDS_TO_END = 2
+_START_TIMEOUT, _GRACE, _SECONDS_TO_END = 120, 20, 2
 
 # All that a submission's process could read from the environment. One thread: a child forked from
 # a process whose thread pool has run would hang.

@@ -90,25 +90,9 @@ class Task:
 
     def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:
         """Return the answers, or why there are none, once its process has ended."""
-        if ending == wire.TIMED_OUT:
-            reason = f"took longer than the {timeout:g} s allowed (--timeout): {_LESS}"
-        elif ending == wire.EXITED and detail == 0:
-            return self._decoded()
-        elif ending == wire.EXITED:
-            reason = f"ended the process that read it (exit status {detail}): {ANEW}"
-        elif detail == signal.SIGXCPU:
-            reason = (
-                f"used more than the {timeout:g} s of processor time allowed (--timeout): {_LESS}"
-            )
-        else:
-            # Most real-time signals have no name.
-            known = detail in {*signal.Signals}
-            name = signal.Signals(detail).name if known else f"signal {detail}"
-            reason = f"crashed the process that read it ({name}): {ANEW}"
-        return SubmissionError(reason)
-
-    def _decoded(self) -> Outcome:
         try:
+            if ending != wire.EXITED or detail != 0:
+                raise SubmissionError(_why_it_ended(ending, detail, timeout))
             answers = wire.decode(os.pread(self.block, self.shape.sample_start(0), 0), self.shape)
         except SubmissionError as error:
             return error
@@ -122,3 +106,16 @@ class Task:
         size = 4 * min(num_images, self.shape.num_sampled) * self.shape.num_classes
         content = os.pread(self.block, size, self.shape.sample_start(number))
         return wire.decode_sample(content, self.shape.num_classes)
+
+
+def _why_it_ended(ending: int, detail: int, timeout: float) -> str:
+    if ending == wire.TIMED_OUT:
+        return f"took longer than the {timeout:g} s allowed (--timeout): {_LESS}"
+    if ending == wire.EXITED:
+        return f"ended the process that read it (exit status {detail}): {ANEW}"
+    if detail == signal.SIGXCPU:
+        return f"used more than the {timeout:g} s of processor time allowed (--timeout): {_LESS}"
+    # Most real-time signals have no name.
+    known = detail in {*signal.Signals}
+    name = signal.Signals(detail).name if known else f"signal {detail}"
+    return f"crashed the process that read it ({name}): {ANEW}"

@@ -145,7 +145,7 @@ def decode(block: bytes, shape: Shape) -> Answers:
     """
     state, kind, architecture, parameters, epoch, claim, *rest = _HEADER.unpack_from(block)
     file, is_guess, chosen, mean, std, length, text = rest
-    notes = text[: min(length, _TEXT_BYTES)].decode("utf-8", "replace")[:MAX_TEXT]
+    notes = text[:length].decode("utf-8", "replace")[:MAX_TEXT]
     if state == _REFUSED:
         raise SubmissionError(notes or "refused without a reason: save it anew and upload it again")
     if state not in (_LOGITS, _CLASSES):
@@ -177,7 +177,7 @@ def decode(block: bytes, shape: Shape) -> Answers:
             )
         return ClassAnswers(classes, info)
     count = shape.num_images * shape.num_classes
-    logits = np.frombuffer(block, dtype="<f4", count=count, offset=_HEADER.size)
-    logits = logits.reshape(-1, shape.num_classes).astype(np.float32)
+    logits = np.frombuffer(block, "<f4", count, _HEADER.size).reshape(-1, shape.num_classes)
+    logits = logits.astype(np.float32)
     check_logits(logits)
     return LogitAnswers(logits, info)
