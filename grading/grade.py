@@ -81,7 +81,6 @@ def grade_all(
 
 
 def _owner_of(submission: Submission) -> Row:
-    """Return what the platform says of a submission, and whose it is."""
     said: Row = {
         "student": list(submission.handed.students),
         "submitted_at": submission.handed.submitted_at,

@@ -108,7 +108,6 @@ def read_gradescope_metadata(path: Path) -> dict[str, Handed]:
 
 
 def _iso_time(found: re.Match[str]) -> str:
-    """Return a time as ISO 8601; nothing if there is no such time."""
     with contextlib.suppress(ValueError):
         return datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or 'Z'}").isoformat()
     return ""

@@ -12,17 +12,9 @@ from typing import NamedTuple
 
 from common.support.errors import UserError
 from common.support.text import json_text, quoted
+from grading.intake import platform_names
 from grading.intake.class_zip import Member, unpack_class, without_outer_folder
-from grading.intake.platform_names import (
-    METADATA,
-    Handed,
-    are_of_canvas,
-    canvas_group,
-    canvas_order,
-    lateness_on_canvas,
-    moodle_group,
-    read_gradescope_metadata,
-)
+from grading.intake.platform_names import METADATA, Handed
 from grading.sandbox.members import is_passed_over
 
 # What operating systems and programs leave in folders, and nobody hands in.
@@ -172,14 +164,14 @@ def _of_class(
     ``entries`` are the files and folders by name, in order; each file with what follows the name
     and where it is. ``metadata`` is Gradescope's file, if there is one.
     """
-    metadata_of = read_gradescope_metadata(metadata)
+    metadata_of = platform_names.read_gradescope_metadata(metadata)
     litter = [name for name in entries if _LITTER.fullmatch(name)]
     names = [n for n in entries if not n.startswith(".") and n not in litter]
-    group_of = moodle_group
+    group_of = platform_names.moodle_group
     # One name of this form may be a coincidence, and one of another may have been put beside them.
-    if are_of_canvas(names):
-        group_of = canvas_group
-        names.sort(key=canvas_order)
+    if platform_names.are_of_canvas(names):
+        group_of = platform_names.canvas_group
+        names.sort(key=platform_names.canvas_order)
     groups: dict[str, list[_File]] = {}
     for name in names:
         group = group_of(name)
@@ -191,7 +183,7 @@ def _of_class(
         title = group.title if group else name
         files = [_File(title, name, inner, place) for inner, place in entries[name]]
         groups.setdefault(key, []).extend(files)
-    is_late = lateness_on_canvas(names)
+    is_late = platform_names.lateness_on_canvas(names)
     submissions = []
     for owner, files in groups.items():
         entry = files[0].entry
@@ -201,7 +193,6 @@ def _of_class(
 
 
 def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
-    """Return the submission of a student's files."""
     # Of versions of a title the last one, which is the highest.
     newest = {(file.title, file.inner): file for file in files}
     entries = list(dict.fromkeys(file.entry for file in newest.values()))

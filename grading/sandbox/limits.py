@@ -73,11 +73,9 @@ def limit_resources(memory: int, seconds: float) -> None:
 
 
 def forbid_opening() -> None:
-    """Let no file or socket be opened from now on.
-
-    Without bubblewrap this keeps an ONNX model from naming the file of the labels as its weights:
-    onnxruntime reads relative paths outside of the folder without complaint.
-    """
+    """Let no file or socket be opened from now on."""
+    # Without bubblewrap this keeps an ONNX model from naming the file of the labels as its weights:
+    # onnxruntime reads relative paths outside of the folder without complaint.
     resource.setrlimit(resource.RLIMIT_NOFILE, _NONE)
 
 
