@@ -125,9 +125,7 @@ class GrowingEvaluation:
 
     Each file is whole, and says by ``complete`` whether it is the last one. Writing takes at most a
     twentieth of the time, however many rows there are. Used as a context manager, it saves all rows
-    when a signal ends the script.
-
-    ``fields`` is what ``header`` returns; ``rows`` are those that are known already, by number.
+    when a signal ends the script. ``fields`` is what ``header`` returns; ``rows`` are by number.
     """
 
     def __init__(self, path: Path, fields: dict[str, Any], rows: dict[int, Row]) -> None:

@@ -8,13 +8,7 @@ import json
 from typing import Any
 
 from common.measuring import Row
-from common.support.text import (
-    KINDS,
-    accuracy_text,
-    preprocessing_text,
-    spreadsheet_cell,
-    terminal_safe,
-)
+from common.support import text
 
 _BELOW = (
     "Train it better and hand in again. If you measured more yourself, see above how pixels became "
@@ -25,17 +19,18 @@ _BELOW = (
 def feedback_text(row: Row, threshold: float) -> str:
     """Return the verdict, the accuracy, and what was done to the file; or why there is none."""
     if row["status"] == "error":
-        return spreadsheet_cell(f"Could not be graded: {row['reason']}")
+        return text.spreadsheet_cell(f"Could not be graded: {row['reason']}")
     low, high = row["accuracy_ci95"]
     passed = row["status"] == "pass"
     verdict = "Passed" if passed else f"Below the threshold of {threshold:.12g} %"
-    text = (
+    accuracy = text.accuracy_text(row["accuracy"], threshold)
+    counted = (
         f"{verdict}: {row['correct']} of {row['total']} images recognised, "
-        f"{accuracy_text(row['accuracy'], threshold)} % (95 % interval {low:.2f} to {high:.2f})"
+        f"{accuracy} % (95 % interval {low:.2f} to {high:.2f})"
     )
-    measured = preprocessing_text(row.get("preprocessing"))
-    parts = [text, measured and f"measured with {measured}", row["notes"]]
-    return terminal_safe("; ".join(filter(None, parts)))
+    measured = text.preprocessing_text(row.get("preprocessing"))
+    parts = [counted, measured and f"measured with {measured}", row["notes"]]
+    return text.terminal_safe("; ".join(filter(None, parts)))
 
 
 def gradescope_results(row: Row, threshold: float) -> str:
@@ -45,14 +40,14 @@ def gradescope_results(row: Row, threshold: float) -> str:
     """
     graded, passed = row["status"] != "error", row["status"] == "pass"
     feedback = feedback_text(row, threshold)
-    read = _how_it_was_read(row) if graded else terminal_safe(row["reason"])
+    read = _how_it_was_read(row) if graded else text.terminal_safe(row["reason"])
     advice = f"\n{_BELOW}" if graded and not passed else ""
     tests = [
         ("The file can be graded", graded, read),
         (f"Accuracy of at least {threshold:.12g} %", passed, f"{feedback}{advice}"),
     ]
     result: dict[str, Any] = {
-        "score": float(accuracy_text(row["accuracy"], threshold)) if graded else 0,
+        "score": float(text.accuracy_text(row["accuracy"], threshold)) if graded else 0,
         "output": feedback,
         "output_format": "text",
         "stdout_visibility": "hidden",
@@ -78,12 +73,12 @@ def gradescope_results(row: Row, threshold: float) -> str:
 
 
 def _how_it_was_read(row: Row) -> str:
-    kind = KINDS.get(row["kind"], "a file")
+    kind = text.KINDS.get(row["kind"], "a file")
     size = f"{row['parameters']:,} parameters" if row["parameters"] is not None else ""
     lines = [f"Read as {', '.join(filter(None, [kind, row['architecture'], size]))}."]
     if row.get("preprocessing"):
-        inputs = preprocessing_text(row["preprocessing"]) or "as in the assignment's recipe"
+        inputs = text.preprocessing_text(row["preprocessing"]) or "as in the assignment's recipe"
         lines.append(f"How pixels became inputs: {inputs}.")
     lines += [f"Note: {row['notes']}."] if row["notes"] else []
     lines.append(f"SHA-256: {row['sha256']}")
-    return "\n".join(map(terminal_safe, lines))
+    return "\n".join(map(text.terminal_safe, lines))

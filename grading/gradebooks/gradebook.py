@@ -8,17 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.measuring import Row
+from common.support import text
 from common.support.errors import UserError
 from common.support.files import atomic_write
-from common.support.text import (
-    accuracy_text,
-    folder_names,
-    preprocessing_text,
-    quoted,
-    shorten,
-    spreadsheet_cell,
-    terminal_safe,
-)
 from grading.gradebooks.feedback import gradescope_results
 from grading.gradebooks.late import mark_late
 from grading.gradebooks.platforms import Canvas, Moodle
@@ -95,7 +87,13 @@ class Gradebook:
         if self.roster is None:
             lines = [_write(folder / "grades.csv", grades_csv(results, threshold))]
             if self.platform == "gradescope":
-                lines.append(_write_gradescope(folder / "gradescope", results, threshold))
+                place, names = (
+                    folder / "gradescope",
+                    text.folder_names([row["name"] for row in results]),
+                )
+                for row, name in zip(results, names, strict=True):
+                    _write(place / name / "results.json", gradescope_results(row, threshold))
+                lines.append(f"Wrote {len(results)} results.json in {place}")
             return Written(lines, [])
         name = f"{self.platform}.csv"
         table, matching = self.roster.table(results, threshold)
@@ -126,17 +124,19 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
     lines = []
     for row in sorted(results, key=lambda row: row["name"]):
         cells = {
-            "name": spreadsheet_cell(row["name"]),
+            "name": text.spreadsheet_cell(row["name"]),
             "status": row["status"],
-            "reason": spreadsheet_cell(row["reason"] or ""),
+            "reason": text.spreadsheet_cell(row["reason"] or ""),
             "sha256": row.get("sha256", ""),
-            "preprocessing": spreadsheet_cell(preprocessing_text(row.get("preprocessing"))),
-            "student": spreadsheet_cell(", ".join(row.get("student", []))),
+            "preprocessing": text.spreadsheet_cell(
+                text.preprocessing_text(row.get("preprocessing"))
+            ),
+            "student": text.spreadsheet_cell(", ".join(row.get("student", []))),
             "late": {True: "yes", False: "no", None: ""}[row.get("late")],
-            GRADEBOOK_COLUMN: spreadsheet_cell((lost or {}).get(row["name"], "")),
+            GRADEBOOK_COLUMN: text.spreadsheet_cell((lost or {}).get(row["name"], "")),
         }
         if row["status"] != "error":
-            cells["accuracy"] = accuracy_text(row["accuracy"], threshold)
+            cells["accuracy"] = text.accuracy_text(row["accuracy"], threshold)
             cells["interval"] = "{:.2f} - {:.2f}".format(*row["accuracy_ci95"])
             cells |= {"correct": row["correct"], "total": row["total"]}
         lines.append([cells.get(name, "") for name in columns])
@@ -150,20 +150,14 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     return buffer.getvalue()
 
 
-def _write_gradescope(folder: Path, results: list[Row], threshold: float) -> str:
-    for row, name in zip(results, folder_names([row["name"] for row in results]), strict=True):
-        _write(folder / name / "results.json", gradescope_results(row, threshold))
-    return f"Wrote {len(results)} results.json in {folder}"
-
-
 def _lost_line(row: Row, why: str, threshold: float) -> str:
     if row["status"] == "error":
-        grade = f"error: {shorten(terminal_safe(row['reason']), _MAX_REASON)}"
+        grade = f"error: {text.shorten(text.terminal_safe(row['reason']), _MAX_REASON)}"
     else:
-        grade = f"{accuracy_text(row['accuracy'], threshold)} %, {row['status']}"
-    return f"{quoted(row['name'])} ({grade}): {why}"
+        grade = f"{text.accuracy_text(row['accuracy'], threshold)} %, {row['status']}"
+    return f"{text.quoted(row['name'])} ({grade}): {why}"
 
 
-def _write(path: Path, text: str) -> str:
-    atomic_write(path, text.encode())
+def _write(path: Path, content: str) -> str:
+    atomic_write(path, content.encode())
     return f"Wrote {path}"

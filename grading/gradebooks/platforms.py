@@ -12,15 +12,7 @@ from common.measuring import Row
 from common.support.text import accuracy_text, is_formula, name_key, quoted, spreadsheet_cell
 from grading.gradebooks.feedback import feedback_text
 from grading.gradebooks.late import worksheet_times
-from grading.gradebooks.rosters import (
-    Matching,
-    Roster,
-    Student,
-    canvas_pairs,
-    make_student,
-    match,
-    moodle_pairs,
-)
+from grading.gradebooks.rosters import Matching, Roster, Student, canvas_pairs, match, moodle_pairs
 
 Table = list[list[str]]
 
@@ -56,7 +48,7 @@ class Canvas:
             if number := row[1].strip():
                 last, comma, first = row[0].partition(", ")
                 names = [row[0], *([f"{first} {last}"] if comma and "," not in first else [])]
-                student = make_student(roster, line, number, row[1 : self.info - 1], names)
+                student = roster.student(line, number, row[1 : self.info - 1], names)
                 self.students.append(student)
 
     def _find_assignment(self, title: str | None) -> int:
@@ -131,7 +123,7 @@ class Moodle:
         if shown[0].strip() and "Group" in header:
             # What a team hands in has the team's name before the person's.
             shown.append(f"{row[header.index('Group')]} {shown[0]}")
-        return make_student(self.roster, line, number, identifiers, shown)
+        return self.roster.student(line, number, identifiers, shown)
 
     def _maximum(self, line: int, cells: list[str]) -> float:
         cell = cells[self.roster.column("Maximum Grade")]
@@ -172,7 +164,8 @@ class Moodle:
     def stamp(self, results: list[Row], due: datetime) -> None:
         """Set in each row when it was handed in, as far as the worksheet tells."""
         times = worksheet_times(self.roster, due)
-        for line, row in match(results, self.students, moodle_pairs).by_line.items():
+        matching = match(results, self.students, moodle_pairs)
+        for line, row in matching.by_line.items():
             if line in times:
                 row["submitted_at"] = times[line]
 

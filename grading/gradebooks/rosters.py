@@ -41,6 +41,20 @@ _SUFFIXES = re.compile(
 )
 
 
+class Student(NamedTuple):
+    """A row of the roster that can be graded."""
+
+    line: int  # index into the rows
+    number: str  # that the platform puts into the names of submissions; empty if unknown
+    identifiers: list[str]  # any of which a submission may be named after
+    names: list[str]  # the same, for people; the first is shown
+
+    @property
+    def label(self) -> str:
+        """How the student is called in a message."""
+        return " ".join([*self.names[:1], f"({', '.join(self.identifiers[:1])})"])
+
+
 class Roster(NamedTuple):
     """A CSV file of students: the header, and the rows filled up to its length."""
 
@@ -63,19 +77,21 @@ class Roster(NamedTuple):
             )
         return self.header.index(name)
 
+    def student(self, line: int, number: str, identifiers: list[str], names: list[str]) -> Student:
+        """Return a student; identifiers go into the platform's file as they are.
 
-class Student(NamedTuple):
-    """A row of the roster that can be graded."""
-
-    line: int  # index into the rows
-    number: str  # that the platform puts into the names of submissions; empty if unknown
-    identifiers: list[str]  # any of which a submission may be named after
-    names: list[str]  # the same, for people; the first is shown
-
-    @property
-    def label(self) -> str:
-        """How the student is called in a message."""
-        return " ".join([*self.names[:1], f"({', '.join(self.identifiers[:1])})"])
+        So none may be odd, while names are shown to people alone, and can be made harmless there.
+        Raises UserError if a spreadsheet would run an identifier.
+        """
+        identifiers, names = (
+            [text.strip() for text in texts if text.strip()] for texts in (identifiers, names)
+        )
+        if odd := next(filter(is_formula, identifiers), None):
+            raise self.error(
+                f": {quoted(odd)} in row {line + 2} is a formula to a spreadsheet: change it on "
+                "the platform and export again"
+            )
+        return Student(line, number, identifiers, names)
 
 
 def read_roster(path: Path) -> Roster:
@@ -128,32 +144,6 @@ def _decode(content: bytes) -> tuple[str, str]:
         if _MISREAD.search(text):
             raise
     return text, "is not UTF-8 and was read as Windows-1252: check the accents in the names"
-
-
-def make_student(
-    roster: Roster, line: int, number: str, identifiers: list[str], names: list[str]
-) -> Student:
-    """Return a student; identifiers go into the platform's file as they are, so none may be odd.
-
-    Names are shown to people alone, and can be made harmless there.
-
-    Raises UserError if a spreadsheet would run an identifier.
-    """
-    identifiers, names = (
-        [text.strip() for text in texts if text.strip()] for texts in (identifiers, names)
-    )
-    if odd := next(filter(is_formula, identifiers), None):
-        raise roster.error(
-            f": {quoted(odd)} in row {line + 2} is a formula to a spreadsheet: change it on the "
-            "platform and export again"
-        )
-    return Student(line, number, identifiers, names)
-
-
-def listed(names: list[str], limit: int = 3) -> str:
-    """Return the first of some untrusted names, quoted, and how many more there are."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(map(quoted, names[:limit])) + more
 
 
 class Matching(NamedTuple):
@@ -279,3 +269,9 @@ class _Finder:
 def _letters(name: str) -> str:
     """Return what file names keep of a person's name: letters, their marks and digits."""
     return "".join(c for c in name_key(name) if unicodedata.category(c)[0] in "LMN")
+
+
+def listed(names: list[str], limit: int = 3) -> str:
+    """Return the first of some untrusted names, quoted, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(quoted, names[:limit])) + more

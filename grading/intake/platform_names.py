@@ -100,17 +100,14 @@ def read_gradescope_metadata(path: Path) -> dict[str, Handed]:
         known = folders.get(folder, Handed())
         # Rails writes a time with its zone as an object, whose first key is the time in UTC.
         if key == "created_at" and (found := _TIME.match(line)):
-            folders[folder] = known._replace(submitted_at=_iso_time(found))
-            key = ""
+            text, key = f"{found[1]}T{found[2]}{found[3] or 'Z'}", ""
+            folders[folder] = known._replace(submitted_at="")
+            with contextlib.suppress(ValueError):  # there may be no such time
+                time = datetime.fromisoformat(text).isoformat()
+                folders[folder] = known._replace(submitted_at=time)
         elif key == "submitters" and (found := _SUBMITTER.match(line)) and _plain(found[1]):
             folders[folder] = known._replace(students=(*known.students, _plain(found[1])))
     return folders
-
-
-def _iso_time(found: re.Match[str]) -> str:
-    with contextlib.suppress(ValueError):
-        return datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3] or 'Z'}").isoformat()
-    return ""
 
 
 def _plain(scalar: str) -> str:

@@ -154,7 +154,11 @@ class Server:
     def _answer(self, slot: int, target: int, channel: int, files: list[OpenFile]) -> None:
         block = memoryview(mmap.mmap(target, self.shape.block_size))
         limits.become_nobody(slot)
-        _close_all_but({channel, *(file.descriptor for file in files)})
+        start = 3
+        for kept in sorted([channel, *(file.descriptor for file in files)]):
+            os.closerange(start, kept)
+            start = kept + 1
+        os.closerange(start, 2**16)
         limits.limit_resources(self.memory, self.timeout)
         try:
             contents = []
@@ -223,14 +227,6 @@ class Server:
             if outputs.ndim == 1:
                 outputs = np.eye(self.shape.num_classes, dtype=np.float32)[outputs]
             wire.encode_sample(block, self.shape, number, images.start, outputs)
-
-
-def _close_all_but(kept: set[int]) -> None:
-    start = 3
-    for descriptor in sorted(kept):
-        os.closerange(start, descriptor)
-        start = descriptor + 1
-    os.closerange(start, 2**16)
 
 
 def main(settings: str) -> None:
