@@ -63,9 +63,8 @@ class Preprocessing:
                 "inferred, and the recipe's is taken where a file declares none"
             )
         self.recipe = recipe
-        tried = {"recipe": recipe, **(_USUAL if sample is not None else {})}
-        if insisted:
-            tried = dict([insisted])
+        known = {"recipe": recipe, **(_USUAL if sample is not None else {})}
+        tried = dict([insisted]) if insisted else known
         self.names: Sequence[str] = list(tried)
         self.normalizations: Sequence[Normalization] = list(tried.values())
 

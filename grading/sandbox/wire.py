@@ -119,21 +119,12 @@ def encode_refusal(block: memoryview, reason: str) -> None:
 
 def _write_header(block: memoryview, state: int, info: FileInfo) -> None:
     text = info.notes[:MAX_TEXT].encode("utf-8", "replace")
-    block[1 : _HEADER.size] = _HEADER.pack(
-        state,
-        info.kind.encode(),
-        (info.architecture or "").encode(),
-        -1 if info.parameters is None else info.parameters,
-        -1 if info.epoch is None else info.epoch,
-        math.nan if info.claimed_accuracy is None else info.claimed_accuracy,
-        info.file,
-        info.is_guess,
-        info.chosen,
-        info.mean,
-        info.std,
-        len(text),
-        text,
-    )[1:]
+    words = info.kind.encode(), (info.architecture or "").encode()
+    counts = (-1 if count is None else count for count in (info.parameters, info.epoch))
+    claim = math.nan if info.claimed_accuracy is None else info.claimed_accuracy
+    read = info.file, info.is_guess, info.chosen, info.mean, info.std
+    header = _HEADER.pack(state, *words, *counts, claim, *read, len(text), text)
+    block[1 : _HEADER.size] = header[1:]
     block[0] = state
 
 
