@@ -34,7 +34,11 @@ def grade_all(
     The labels of the test set stay in this process. ``threshold`` is in percent. The sandbox is
     started only if there is a file to read.
     """
-    rows = {index: _row_of(submission) for index, submission in submissions.items()}
+    rows = {
+        index: ungraded_row(s.name, s.source, "run" if s.is_run else "unknown", own=False)
+        | _owner_of(s)
+        for index, s in submissions.items()
+    }
     refused: deque[int] = deque()
 
     def open_files() -> Iterator[tuple[int, list[OpenFile]]]:
@@ -60,13 +64,12 @@ def grade_all(
             for index, outcome in sandbox.measure(itertools.chain([first], waiting)):
                 yield from refused_rows()
                 row = {**rows[index], "isolation": sandbox.isolation}
-                if isinstance(outcome, SubmissionError):
-                    yield index, {**row, "reason": str(outcome)}
-                    continue
-                answers, trials = outcome
-                if row["kind"] != "run":
-                    row["kind"] = answers.info.kind
                 try:
+                    if isinstance(outcome, SubmissionError):
+                        raise outcome
+                    answers, trials = outcome
+                    if row["kind"] != "run":
+                        row["kind"] = answers.info.kind
                     row["preprocessing"] = preprocessing.describe(answers.info, trials)
                 except SubmissionError as error:
                     yield index, {**row, "reason": str(error)}
@@ -77,14 +80,7 @@ def grade_all(
     yield from refused_rows()
 
 
-def _row_of(submission: Submission) -> Row:
-    kind = "run" if submission.is_run else "unknown"
-    row = ungraded_row(submission.name, submission.source, kind, own=False)
-    return row | _owner_of(submission)
-
-
 def _owner_of(submission: Submission) -> Row:
-    """Return what the platform says of a submission, and whose it is."""
     said: Row = {
         "student": list(submission.handed.students),
         "submitted_at": submission.handed.submitted_at,
@@ -99,12 +95,18 @@ def _fingerprints(files: list[OpenFile]) -> dict[str, str]:
     """Return the checksum of the only file, and of all files with their names.
 
     Of several files the first one's stands for the submission: others may have handed it in too.
+    Raises SubmissionError if one cannot be read; all are closed then.
     """
-    sums = [_sha256(file, files) for file in files]
-    together = hashlib.sha256(
-        repr([(f.name, s) for f, s in zip(files, sums, strict=True)]).encode()
-    )
-    return {"sha256": sums[0], "files_sha256": together.hexdigest()}
+    sums = []
+    try:
+        for file in files:
+            os.lseek(file.descriptor, 0, os.SEEK_SET)
+            with os.fdopen(os.dup(file.descriptor), "rb") as stream:
+                sums.append((file.name, hashlib.file_digest(stream, "sha256").hexdigest()))
+    except OSError as error:
+        close_all(files)
+        raise SubmissionError(f"cannot be read: {error.strerror}; upload it again") from error
+    return {"sha256": sums[0][1], "files_sha256": hashlib.sha256(repr(sums).encode()).hexdigest()}
 
 
 def reuse_rows(
@@ -119,30 +121,16 @@ def reuse_rows(
     for index, submission in enumerate(submissions if known else []):
         try:
             files = open_submission(submission)
-            fingerprint = _fingerprints(files)["files_sha256"]
+            row = known.get(_fingerprints(files)["files_sha256"])
         except SubmissionError:
             continue  # it gets its reason anew
         close_all(files)
-        row = known.get(fingerprint)
         if row is not None and (row["kind"] == "run") == submission.is_run:
-            row.pop("rank", None)  # of the earlier set of submissions
-            source = json_text(submission.source)
-            for key in _SAID_BY_PLATFORM:  # of whoever handed the same file in then
-                row.pop(key, None)
-            reused[index] = row | {"name": submission.name, "source": source}
-            reused[index] |= _owner_of(submission)
+            # Not the rank among the earlier submissions, nor whoever handed the same file in then.
+            kept = {k: v for k, v in row.items() if k not in ("rank", *_SAID_BY_PLATFORM)}
+            said = {"name": submission.name, "source": json_text(submission.source)}
+            reused[index] = kept | said | _owner_of(submission)
             if row["status"] != "error":
                 passed = metrics.passes(row["correct"], row["total"], threshold)
                 reused[index]["status"] = "pass" if passed else "fail"
     return reused
-
-
-def _sha256(file: OpenFile, files: list[OpenFile]) -> str:
-    """Return the checksum of an open file; if it cannot be read, all files are closed."""
-    try:
-        os.lseek(file.descriptor, 0, os.SEEK_SET)
-        with os.fdopen(os.dup(file.descriptor), "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        close_all(files)
-        raise SubmissionError(f"cannot be read: {error.strerror}; upload it again") from error

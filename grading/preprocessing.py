@@ -30,30 +30,13 @@ SAMPLE_SEED = 0
 
 # p-values of McNemar's exact test against the best one: below the first the recipe's normalisation
 # gives way to it, below the second any other one is given up.
-_CLEARLY_WORSE = 0.001
-_PROBABLY_WORSE = 0.05
+_CLEARLY_WORSE, _PROBABLY_WORSE = 0.001, 0.05
 
-# Another one than the recipe's is taken on this many images, at least.
-_LEAST_IMAGES = 1000
-
-# If the recipe's normalisation has this share right, no other one can be much better.
-_ALWAYS_ENOUGH = 0.99
-
-# Answers that differ for fewer images than this are not worth the time of further ones.
-_MATTERS = 0.0025
-
-# The share of images that a network recognises, at least, under the normalisation it was trained
-# with; no other one is taken below that.
-_AT_HOME = 0.5
-
-# A network rebuilt from shapes alone has to recognise this much of the sample, in percent.
-_GUESS_HOLDS = 50
-
-
-_NOT_INFERRED = (
-    "No training images in --data-dir: the preprocessing of a submission is not inferred, and the "
-    "recipe's is taken where a file declares none"
-)
+_LEAST_IMAGES = 1000  # on which another one than the recipe's is taken
+_ALWAYS_ENOUGH = 0.99  # with this share right, no other one than the recipe's can be much better
+_MATTERS = 0.0025  # answers that differ for fewer images are not worth the time of further ones
+_AT_HOME = 0.5  # share recognised, at least, under the normalisation that it was trained with
+_GUESS_HOLDS = 50  # percent of the sample recognised, at least, by a network rebuilt from shapes
 
 
 class Preprocessing:
@@ -71,10 +54,14 @@ class Preprocessing:
     ) -> None:
         self.sample, self.is_given = sample, insisted is not None
         # Rows that were graded by another rule do not hold.
-        self.rule = (
-            f"{insisted or 'auto'}, {'with' if sample is not None else 'no'} training images"
-        )
-        self.warning = _NOT_INFERRED if sample is None and insisted is None else ""
+        found = "no" if sample is None else "with"
+        self.rule = f"{insisted or 'auto'}, {found} training images"
+        self.warning = ""
+        if sample is None and insisted is None:
+            self.warning = (
+                "No training images in --data-dir: the preprocessing of a submission is not "
+                "inferred, and the recipe's is taken where a file declares none"
+            )
         self.recipe = recipe
         known = {"recipe": recipe, **(_USUAL if sample is not None else {})}
         tried = dict([insisted]) if insisted else known
@@ -94,7 +81,7 @@ class Preprocessing:
             is_enough = correct[0].mean() >= _ALWAYS_ENOUGH
             return {0} if is_enough else set(range(len(self.names)))
         best = max(correct, key=lambda number: (correct[number].sum(), -number))
-        has_no_loss = _are_classes(logits[best])
+        has_no_loss = np.isin(logits[best], (0, 1)).all()  # ones for the classes, and zeros
         losses = {number: cross_entropy(x, targets) for number, x in logits.items()}
         left = {
             number
@@ -121,8 +108,11 @@ class Preprocessing:
 
         Raises SubmissionError if the network is a guess that does not hold on the sample.
         """
-        accuracies = {n: self._accuracy(classes) for n, classes in trials.predicted.items()}
-        taken = trials.taken
+        accuracies, taken = {}, trials.taken
+        for number, classes in trials.predicted.items():
+            assert self.sample is not None
+            correct = int((classes == self.sample.targets[: len(classes)]).sum())
+            accuracies[number] = accuracy_percent(correct, len(classes))
         if info.is_guess and accuracies and accuracies[taken] < _GUESS_HOLDS:
             raise SubmissionError(
                 "the layers fit, but with ReLU between them the network recognises only "
@@ -147,16 +137,6 @@ class Preprocessing:
             "sample_accuracy_recipe": accuracies[0] if accuracies else None,
         }
 
-    def _accuracy(self, classes: np.ndarray) -> float:
-        assert self.sample is not None
-        targets = self.sample.targets[: len(classes)]
-        return accuracy_percent(int((classes == targets).sum()), len(classes))
-
-
-def _are_classes(logits: np.ndarray) -> bool:
-    """Tell whether these are made of classes: a one for the class, and zeros."""
-    return bool(np.isin(logits, (0, 1)).all())
-
 
 def _p_value(correct: np.ndarray, other: np.ndarray) -> float:
     return float(mcnemar_exact(correct, other)["p_value"])
@@ -164,12 +144,11 @@ def _p_value(correct: np.ndarray, other: np.ndarray) -> float:
 
 def parse_preprocessing(text: str, recipe: Normalization) -> tuple[str, Normalization] | None:
     """Read ``--preprocessing``; None for "auto". Raises UserError if it is none of the choices."""
+    known = {"recipe": recipe, **_USUAL}
     if text == "auto":
         return None
-    if text == "recipe":
-        return "recipe", recipe
-    if text in _USUAL:
-        return text, _USUAL[text]
+    if text in known:
+        return text, known[text]
     if found := re.fullmatch(r"(-?\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", text, re.ASCII):
         mean, std = float(found[1]), float(found[2])
         if std > 0 and abs(mean) < 1e6 and std < 1e6:
@@ -180,16 +159,14 @@ def parse_preprocessing(text: str, recipe: Normalization) -> tuple[str, Normaliz
 def choose_preprocessing(
     text: str, spec: DatasetSpec, data_dir: Path, recipe: Normalization
 ) -> Preprocessing:
-    """Return what chooses the normalisations, by ``--preprocessing`` and the data there are."""
-    return Preprocessing(recipe, draw_sample(spec, data_dir), parse_preprocessing(text, recipe))
+    """Return what chooses the normalisations, by ``--preprocessing`` and the data there are.
 
-
-def draw_sample(spec: DatasetSpec, data_dir: Path) -> LabelledImages | None:
-    """Return the fixed sample of training images; None if they are not there to be read."""
-    names = spec.files["train"]
-    if not find_files(spec, data_dir, names).keys() >= set(names):
-        return None
-    training_images = load_split(spec, data_dir, "train")
-    generator = np.random.default_rng(SAMPLE_SEED)
-    size = min(STAGES[-1], len(training_images))
-    return training_images.select(generator.choice(len(training_images), size, replace=False))
+    The sample is always the same. There is none if the training images are not there to be read.
+    """
+    names, sample = spec.files["train"], None
+    if find_files(spec, data_dir, names).keys() >= set(names):
+        images = load_split(spec, data_dir, "train")
+        generator = np.random.default_rng(SAMPLE_SEED)
+        size = min(STAGES[-1], len(images))
+        sample = images.select(generator.choice(len(images), size, replace=False))
+    return Preprocessing(recipe, sample, parse_preprocessing(text, recipe))

@@ -20,7 +20,7 @@ _NAMED = 10
 
 
 def exploration(summary: dict[str, Any]) -> str:
-    """Return the facts of ``data.summary.describe`` in a few lines, with an image of each class."""
+    """Return the facts of ``data.splits.describe`` in a few lines, with an image of each class."""
     train, val = (summary["class_counts"][part][:_ACROSS] for part in ("train", "val"))
     shape = " x ".join(map(str, summary["image_shape"]))
     mean, std = summary["normalization"]

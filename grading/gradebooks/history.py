@@ -7,27 +7,23 @@ from collections import Counter
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import filelock
 
+from common.measuring import Row
 from common.support.errors import UserError
 from common.support.files import atomic_write, require_target
 from common.support.text import accuracy_text
 from grading.gradebooks.gradebook import csv_text
 from grading.gradebooks.spreadsheets import spreadsheet_cell
 
-COLUMNS = (
+COLUMNS = [
     *("graded_at", "student", "status_before", "accuracy_before", "status", "accuracy"),
     *("file_of", "sha256"),
-)
+]
 
 # What evaluate.py itself writes beside an evaluation.
 _TAKEN = ("grades.csv", "canvas.csv", "moodle.csv")
-
-_NOBODY = dict.fromkeys(COLUMNS, "")
-
-Row = dict[str, Any]
 
 
 class History:
@@ -53,50 +49,49 @@ class History:
         try:
             text = self.path.read_bytes().decode("utf-8-sig")
             lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+            if lines and (lines[0] != COLUMNS or any(len(line) != len(COLUMNS) for line in lines)):
+                raise ValueError("no history")
         except FileNotFoundError:
             return "", {}
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise UserError(self._not_ours()) from error
-        if lines[:1] not in ([], [list(COLUMNS)]) or {len(line) for line in lines} - {len(COLUMNS)}:
-            raise UserError(self._not_ours())
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(
+                f"--history {self.path} is no history as evaluate.py wrote it: put back the file "
+                "as it was, without another program's changes, or name another one"
+            ) from error
         return text, {line[1]: dict(zip(COLUMNS, line, strict=True)) for line in lines[1:]}
-
-    def _not_ours(self) -> str:
-        return (
-            f"--history {self.path} is no history as evaluate.py wrote it: put back the file as it "
-            "was, without another program's changes, or name another one"
-        )
 
     def append(self, rows: list[Row], threshold: float) -> str:
         """Add a line for each student whose grade or file changed; return a line that says so."""
         # Another grading may have added lines in the meantime.
         with filelock.FileLock(self.path.with_name(f".{self.path.name}.lock")):
             text, latest = self._read()
-            added = [
-                change
-                for row, student in zip(rows, _students(rows), strict=True)
-                if (change := _change(row, student, latest.get(student, _NOBODY), threshold))
-            ]
+            added = []
+            for row, student in zip(rows, _students(rows), strict=True):
+                before = latest.get(student, dict.fromkeys(COLUMNS, ""))
+                now = _line_of(row, student, before, threshold)
+                if any(now[key] != before[key] for key in ("status", "accuracy", "sha256")):
+                    added.append([now[column] for column in COLUMNS])
             if added or not text:
                 # An editor may have left out the last line's end.
                 end = "\n" if text and not text.endswith("\n") else ""
-                table = [*([] if text else [COLUMNS]), *added]
+                table = added if text else [COLUMNS, *added]
                 atomic_write(self.path, f"{text}{end}{csv_text(table)}".encode())
-        changed = "1 student" if len(added) == 1 else f"{len(added)} students"
+        changed = f"{len(added)} student{'s' * (len(added) != 1)}"
         return f"History: {changed} changed since the last grading, in {self.path}"
 
 
-def _change(row: Row, student: str, before: dict[str, str], threshold: float) -> list[str] | None:
-    """Return the line that says how a student changed; None if nothing did."""
+def _line_of(row: Row, student: str, before: dict[str, str], threshold: float) -> dict[str, str]:
     graded = row["status"] != "error"
-    accuracy = accuracy_text(row["accuracy"], threshold) if graded else ""
-    checksum = row.get("sha256", "")
-    now = (row["status"], accuracy, checksum)
-    if now == (before["status"], before["accuracy"], before["sha256"]):
-        return None
-    graded_at = datetime.now(UTC).isoformat(timespec="seconds")
-    then = (before["status"], before["accuracy"])
-    return [graded_at, student, *then, row["status"], accuracy, _day_of_file(row), checksum]
+    return {
+        "graded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "student": student,
+        "status_before": before["status"],
+        "accuracy_before": before["accuracy"],
+        "status": row["status"],
+        "accuracy": accuracy_text(row["accuracy"], threshold) if graded else "",
+        "file_of": _day_of_file(row),
+        "sha256": row.get("sha256", ""),
+    }
 
 
 def _students(rows: list[Row]) -> list[str]:

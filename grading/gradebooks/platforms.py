@@ -7,17 +7,14 @@ Moodle: grade import, and the assignment's offline grading worksheet). No live p
 import html
 import re
 from datetime import datetime
-from typing import Any
 
-from common.support.errors import UserError
+from common.measuring import Row
 from common.support.text import accuracy_text, name_key, quoted
-from grading.gradebooks.feedback_text import feedback_text
+from grading.gradebooks.feedback import feedback_text
 from grading.gradebooks.late import worksheet_times
-from grading.gradebooks.matching import CANVAS_NAMES, MOODLE_NAMES, Matching, match
-from grading.gradebooks.rosters import Roster, Student, make_student
+from grading.gradebooks.rosters import Matching, Roster, Student, canvas_pairs, match, moodle_pairs
 from grading.gradebooks.spreadsheets import is_formula, spreadsheet_cell
 
-Row = dict[str, Any]
 Table = list[list[str]]
 
 # What Moodle's lists of participants call what a grade can be imported by.
@@ -40,51 +37,50 @@ class Canvas:
     def __init__(self, roster: Roster, assignment: str | None) -> None:
         header = roster.header
         if len(header) < 4 or "Student" not in header[0] or "ID" not in header[1]:
-            raise UserError(
-                f"--roster {roster.path} is no export of Canvas's gradebook: choose Export in the "
-                "course's Grades, and give that file"
+            raise roster.error(
+                " is no export of Canvas's gradebook: choose Export in the course's Grades, and "
+                "give that file"
             )
         self.roster = roster
         self.info = roster.column("Section") + 1
         self.assignment = self._find_assignment(assignment)
-        self.students = [
-            make_student(
-                roster, line, row[1].strip(), row[1 : self.info - 1], _names_in_both_orders(row[0])
-            )
-            for line, row in enumerate(roster.rows)
-            if row[1].strip()
-        ]
+        self.students = []
+        for line, row in enumerate(roster.rows):
+            if number := row[1].strip():
+                last, comma, first = row[0].partition(", ")
+                names = [row[0], *([f"{first} {last}"] if comma and "," not in first else [])]
+                student = roster.student(line, number, row[1 : self.info - 1], names)
+                self.students.append(student)
 
     def _find_assignment(self, title: str | None) -> int:
-        header = self.roster.header
-        assignments = [name for name in header[self.info :] if re.search(r" \(\d+\)$", name)]
-        wanted = [name for name in assignments if title in (None, name)] or [
-            name for name in assignments if title and name_key(title) == name_key(name)
-        ]
+        columns = self.roster.header[self.info :]
+        assignments = [name for name in columns if re.search(r" \(\d+\)$", name)]
+        wanted = [name for name in assignments if title in (None, name)]
+        if title and not wanted:
+            wanted = [name for name in assignments if name_key(title) == name_key(name)]
         if not assignments:
-            raise UserError(
-                f"--roster {self.roster.path} has no assignment such as 'MNIST (1234)': create it "
-                "in Canvas, and export the gradebook again"
+            raise self.roster.error(
+                " has no assignment such as 'MNIST (1234)': create it in Canvas, and export the "
+                "gradebook again"
             )
         if len(wanted) != 1:
-            raise UserError(
-                f"--roster {self.roster.path} has the assignments "
-                f"{', '.join(map(quoted, assignments))}: name one of them with --assignment"
+            names = ", ".join(map(quoted, assignments))
+            raise self.roster.error(
+                f" has the assignments {names}: name one of them with --assignment"
             )
         return self.roster.column(wanted[0])
 
     def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
         """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students, CANVAS_NAMES)
-        header = [*self.roster.header[: self.info], self.roster.header[self.assignment]]
+        matching = match(results, self.students, canvas_pairs)
+        grades = matching.graded
+        table = [[*self.roster.header[: self.info], self.roster.header[self.assignment]]]
         lines = {student.line for student in self.students}
-        table = [header]
         for line, row in enumerate(self.roster.rows):
             if line in lines or "Points Possible" in row[0]:
-                grade = _graded(matching.by_line.get(line))
                 cell = row[self.assignment]
-                if grade is not None:
-                    cell = f"{accuracy_text(grade['accuracy'], threshold)}%"
+                if line in grades:
+                    cell = f"{accuracy_text(grades[line]['accuracy'], threshold)}%"
                 table.append([spreadsheet_cell(row[0]), *row[1 : self.info], cell])
         return table, matching
 
@@ -107,10 +103,10 @@ class Moodle:
         keys = ("Identifier",) if self.is_worksheet else _MOODLE_KEYS
         self.keys = [roster.column(key) for key in keys if key in roster.header]
         if not self.keys:
-            raise UserError(
-                f"--roster {roster.path} is neither Moodle's offline grading worksheet (columns "
-                "Identifier and Grade) nor a list of participants (column "
-                f"{' or '.join(_MOODLE_KEYS)}): download one of them in English"
+            raise roster.error(
+                " is neither Moodle's offline grading worksheet (columns Identifier and Grade) nor "
+                f"a list of participants (column {' or '.join(_MOODLE_KEYS)}): download one of "
+                "them in English"
             )
         if self.is_worksheet:
             self.maxima = [self._maximum(line, row) for line, row in enumerate(roster.rows)]
@@ -118,74 +114,63 @@ class Moodle:
         self.students = [self._student(line, row, names) for line, row in enumerate(roster.rows)]
 
     def _student(self, line: int, row: list[str], names: list[int]) -> Student:
-        identifiers = [row[i] for i in self.keys]
+        header, number, identifiers = self.roster.header, "", [row[i] for i in self.keys]
         if self.is_worksheet:
-            cells = [row[i] for i, name in enumerate(self.roster.header) if name in _MOODLE_KEYS]
+            found = re.search(r"(\d+)$", identifiers[0].strip())
+            number = found[1] if found else ""
+            cells = [cell for name, cell in zip(header, row, strict=True) if name in _MOODLE_KEYS]
             identifiers += [cell for cell in cells if not is_formula(cell)]
         shown = [" ".join(row[i] for i in names)]
-        if shown[0].strip() and "Group" in self.roster.header:
+        if shown[0].strip() and "Group" in header:
             # What a team hands in has the team's name before the person's.
-            shown.append(f"{row[self.roster.header.index('Group')]} {shown[0]}")
-        number = re.search(r"(\d+)$", row[self.keys[0]].strip()) if self.is_worksheet else None
-        return make_student(self.roster, line, number[1] if number else "", identifiers, shown)
-
-    def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
-        """Return the file's rows, and who was matched with what."""
-        matching = match(results, self.students, MOODLE_NAMES)
-        graded = {line: row for line, row in matching.by_line.items() if _graded(row)}
-        if self.is_worksheet:
-            return self._worksheet(matching.by_line, threshold), matching
-        header = [*(self.roster.header[key] for key in self.keys), self.title, "Feedback"]
-        table = [header]
-        for line, row in sorted(graded.items()):
-            ids = [self.roster.rows[line][key] for key in self.keys]
-            table.append(
-                [*ids, accuracy_text(row["accuracy"], threshold), _feedback_html(row, threshold)]
-            )
-        return table, matching
-
-    def stamp(self, results: list[Row], due: datetime) -> None:
-        """Set in each row when it was handed in, as far as the worksheet tells."""
-        times = worksheet_times(self.roster, due)
-        for line, row in match(results, self.students, MOODLE_NAMES).by_line.items():
-            if line in times:
-                row["submitted_at"] = times[line]
-
-    def _worksheet(self, by_line: dict[int, Row], threshold: float) -> Table:
-        header = self.roster.header
-        table = [header]
-        for line, cells in enumerate(self.roster.rows):
-            filled, row = [spreadsheet_cell(cell) for cell in cells], by_line.get(line)
-            if row is not None:
-                if _graded(row):
-                    share = self.maxima[line] / 100
-                    grade = accuracy_text(row["accuracy"] * share, threshold * share)
-                    filled[header.index("Grade")] = grade
-                if "Feedback comments" in header:
-                    filled[header.index("Feedback comments")] = _feedback_html(row, threshold)
-            table.append(filled)
-        return table
+            shown.append(f"{row[header.index('Group')]} {shown[0]}")
+        return self.roster.student(line, number, identifiers, shown)
 
     def _maximum(self, line: int, cells: list[str]) -> float:
         cell = cells[self.roster.column("Maximum Grade")]
         if not re.fullmatch(r"\d+([.,]\d+)?", cell.strip(), re.ASCII):
-            raise UserError(
-                f"--roster {self.roster.path}: the Maximum Grade in row {line + 2} is "
-                f"{quoted(cell)}, but must be a number: give the assignment points in Moodle, and "
-                "download the worksheet again"
+            raise self.roster.error(
+                f": the Maximum Grade in row {line + 2} is {quoted(cell)}, but must be a number: "
+                "give the assignment points in Moodle, and download the worksheet again"
             )
         return float(cell.replace(",", "."))
 
+    def table(self, results: list[Row], threshold: float) -> tuple[Table, Matching]:
+        """Return the file's rows, and who was matched with what."""
+        matching = match(results, self.students, moodle_pairs)
+        if self.is_worksheet:
+            return self._worksheet(matching, threshold), matching
+        table = [[*(self.roster.header[key] for key in self.keys), self.title, "Feedback"]]
+        for line, row in sorted(matching.graded.items()):
+            ids = [self.roster.rows[line][key] for key in self.keys]
+            grade = accuracy_text(row["accuracy"], threshold)
+            table.append([*ids, grade, _feedback_html(row, threshold)])
+        return table, matching
 
-def _graded(row: Row | None) -> Row | None:
-    return row if row is not None and row["status"] != "error" else None
+    def _worksheet(self, matching: Matching, threshold: float) -> Table:
+        header, grades = self.roster.header, matching.graded
+        table = [header]
+        for line, cells in enumerate(self.roster.rows):
+            filled = [spreadsheet_cell(cell) for cell in cells]
+            if line in grades:
+                share = self.maxima[line] / 100
+                grade = accuracy_text(grades[line]["accuracy"] * share, threshold * share)
+                filled[header.index("Grade")] = grade
+            if line in matching.by_line and "Feedback comments" in header:
+                comment = _feedback_html(matching.by_line[line], threshold)
+                filled[header.index("Feedback comments")] = comment
+            table.append(filled)
+        return table
+
+    def stamp(self, results: list[Row], due: datetime) -> None:
+        """Set in each row when it was handed in, as far as the worksheet tells."""
+        times = worksheet_times(self.roster, due)
+        matching = match(results, self.students, moodle_pairs)
+        for line, row in matching.by_line.items():
+            if line in times:
+                row["submitted_at"] = times[line]
 
 
 def _feedback_html(row: Row, threshold: float) -> str:
     # Moodle takes a comment for HTML, and shows it to the teacher too.
     return html.escape(feedback_text(row, threshold), quote=False)
-
-
-def _names_in_both_orders(name: str) -> list[str]:
-    last, comma, first = name.partition(", ")
-    return [name, f"{first} {last}"] if comma and "," not in first else [name]

@@ -6,7 +6,6 @@ No member's path is ever used as one: contents go to files with numbers, in a fo
 import contextlib
 import itertools
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -16,46 +15,29 @@ from typing import IO
 from common.support.errors import UserError
 from common.support.text import terminal_safe
 from grading.intake.platform_names import are_of_platform
-from grading.sandbox import bubblewrap
-from grading.sandbox.client import CODE, ENVIRONMENT, REPOSITORY
-from grading.sandbox.members import (
-    END,
-    MAX_PIECE,
-    NAME,
-    PACKET,
-    PIECE,
-    REFUSED,
-    is_passed_over,
-    parts_of,
-)
+from grading.sandbox import bubblewrap, members
+from grading.sandbox.client import start_process
+from grading.sandbox.members import is_passed_over, parts_of
 from grading.sandbox.wire import MAX_BYTES
 
 _MAX_MEMBERS = 100_000
 _MAX_EXPANDED = 8 * 2**30  # bytes
 _SECONDS = 600
+_ADVICE = "unpack it, and name its folder"
 
 Packet = tuple[bytes, bytes]  # kind and content
 Member = tuple[str, Path]  # its name in the zip file, and where its content is
 
 
 def unpack_class(path: Path, folder: Path, isolation: str) -> list[Member] | None:
-    """Unpack a zip file into a new folder.
+    """Unpack a zip file into a new folder in ``folder``, under the ``isolation`` of submissions.
 
     None if it is not a class's, by the names in it, or no zip file at all. Of a member that is
     larger than a file may be there is one byte more than that.
 
-    Parameters
-    ----------
-    path : Path
-        The zip file.
-    folder : Path
-        Where the new folder is made.
-    isolation : "auto", "bubblewrap" or "process"
-        As for the submissions.
-
     Raises UserError if it is too large or encrypted, or its process cannot be started.
     """
-    ways = ["process"] if isolation == "process" else ["bubblewrap"]
+    ways = [isolation]
     if isolation == "auto":
         ways = ["bubblewrap", "process"] if bubblewrap.find() else ["process"]
     for way in ways:
@@ -63,12 +45,12 @@ def unpack_class(path: Path, folder: Path, isolation: str) -> list[Member] | Non
             if (first := next(packets, None)) is None:
                 continue  # bubblewrap does not work here
             names = _names(path, itertools.chain([first], packets))
-            if names is None or not are_of_platform(_outer_names(names)):
+            if names is None:
+                return None
+            if not are_of_platform({parts[0] for parts in without_outer_folder(names) if parts}):
                 return None
             return _write(path, names, packets, Path(tempfile.mkdtemp(dir=folder)))
-    raise UserError(
-        f"{path}: --isolation {isolation} does not work here: unpack it, and name its folder"
-    )
+    raise UserError(f"{path}: --isolation {isolation} does not work here: {_ADVICE}")
 
 
 def without_outer_folder(names: list[str]) -> list[list[str]]:
@@ -81,28 +63,16 @@ def without_outer_folder(names: list[str]) -> list[list[str]]:
     return parts
 
 
-def _outer_names(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(parts[0] for parts in without_outer_folder(names) if parts))
-
-
 @contextlib.contextmanager
 def _packets(path: Path, isolation: str) -> Iterator[Iterator[Packet]]:
     """Start the process that unpacks, and give what it sends; it ends with the block."""
-    arguments = [str(MAX_BYTES), str(_SECONDS)]
-    command = [sys.executable, "-m", "grading.sandbox.unzip", *arguments]
-    if isolation == "bubblewrap":
-        program = bubblewrap.find() or "bwrap"
-        command = bubblewrap.wrapped(program, command, CODE, REPOSITORY)
     with (
         path.open("rb") as file,
-        subprocess.Popen(
-            command,
-            cwd=REPOSITORY,
-            env=ENVIRONMENT,
+        start_process(
+            *("grading.sandbox.unzip", [str(MAX_BYTES), str(_SECONDS)], isolation),
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
         ) as process,
     ):
         assert process.stdout is not None
@@ -118,9 +88,9 @@ def _packets(path: Path, isolation: str) -> Iterator[Iterator[Packet]]:
 
 def _read_packets(stream: IO[bytes]) -> Iterator[Packet]:
     """Yield kind and content of each packet, until the first that breaks the rules."""
-    while len(header := stream.read(PACKET.size)) == PACKET.size:
-        kind, length = PACKET.unpack(header)
-        if length > MAX_PIECE:
+    while len(header := stream.read(members.PACKET.size)) == members.PACKET.size:
+        kind, length = members.PACKET.unpack(header)
+        if length > members.MAX_PIECE:
             return
         body = stream.read(length)
         if len(body) != length:
@@ -132,34 +102,33 @@ def _names(path: Path, packets: Iterator[Packet]) -> list[str] | None:
     """Return the names of all members; None if the file is no zip file."""
     names: list[str] = []
     for kind, body in packets:
-        if kind == END:
+        if kind == members.END:
             return names
-        if kind != NAME:
+        if kind != members.NAME:
             break
         if len(names) == _MAX_MEMBERS:
-            raise UserError(
-                f"{path}: more than {_MAX_MEMBERS:,} members: unpack it, and name its folder"
-            )
+            raise UserError(f"{path}: more than {_MAX_MEMBERS:,} members: {_ADVICE}")
         names.append(body.decode("utf-8", "replace"))
     return None
 
 
 def _write(path: Path, names: list[str], packets: Iterator[Packet], folder: Path) -> list[Member]:
-    left, members = _MAX_EXPANDED, []
+    left, written = _MAX_EXPANDED, []
     for number, name in enumerate(names):
         place = folder / str(number)
         with place.open("wb") as file:
             for kind, body in packets:
-                if kind == END:
-                    members.append((name, place))
+                if kind == members.END:
+                    written.append((name, place))
                     break
+                if kind == members.REFUSED:
+                    why = terminal_safe(body.decode("utf-8", "replace"))
+                    raise UserError(f"{path}: {why}: {_ADVICE}")
                 left -= len(body)
-                if kind != PIECE or left < 0:
-                    why = f"it expands to more than {_MAX_EXPANDED // 2**30} GiB"
-                    if kind == REFUSED:
-                        why = terminal_safe(body.decode("utf-8", "replace"))
-                    raise UserError(f"{path}: {why}: unpack it, and name its folder")
+                if kind != members.PIECE or left < 0:
+                    size = f"{_MAX_EXPANDED // 2**30} GiB"
+                    raise UserError(f"{path}: it expands to more than {size}: {_ADVICE}")
                 file.write(body)
-    if len(members) < len(names):
-        raise UserError(f"{path}: its unpacking broke off: unpack it, and name its folder")
-    return members
+    if len(written) < len(names):
+        raise UserError(f"{path}: its unpacking broke off: {_ADVICE}")
+    return written

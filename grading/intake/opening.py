@@ -21,16 +21,14 @@ _REFUSED = (
 _KNOWN = {*MODELS, *TABLES, *DATA, *_REFUSED, ".zip"}
 KNOWN = f"{', '.join(MODELS)}, {', '.join(TABLES)} or .zip"
 
-# Beginnings of files without a suffix: zip, pickles of two protocols, ONNX has none, numpy.
+# Beginnings of files without a suffix: zip, pickles of two protocols, numpy; ONNX has none.
 _BEGINNINGS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x93NUMPY")
 
-# 10,000 rows of ten probabilities take 2 MB.
-MAX_TABLE_BYTES = 16 * 2**20
+MAX_TABLE_BYTES = 16 * 2**20  # 10,000 rows of ten probabilities take 2 MB
+_MAX_FOLDER_ENTRIES, _MAX_FOLDER_DEPTH = 10_000, 32
 
-_MAX_FOLDER_ENTRIES = 10_000
-_MAX_FOLDER_DEPTH = 32
-
-_OUTSIDE = "not a regular file: a link that leads outside of the folder: hand in the file itself"
+_LINK = "not a regular file: a link that leads"
+_OUTSIDE = f"{_LINK} outside of the folder: hand in the file itself"
 
 
 def open_submission(submission: Submission) -> list[OpenFile]:
@@ -46,7 +44,7 @@ def open_submission(submission: Submission) -> list[OpenFile]:
             raise SubmissionError("not a regular file but a link: hand in the file itself")
         source = Path(os.path.realpath(submission.source))
         if submission.files:
-            return _open_several(_all_files(submission.files, submission.limit))
+            return _open_several(_files_of(submission))
         if not stat.S_ISDIR(os.lstat(source).st_mode):
             return _open_one(submission.source, source, submission.limit)
         if submission.is_run:
@@ -63,11 +61,12 @@ def open_submission(submission: Submission) -> list[OpenFile]:
 def _open_one(named: Path, source: Path, limit: Path | None) -> list[OpenFile]:
     """Open a file that is a submission of its own, and the weights beside an .onnx file."""
     files = [_open(json_text(named.name), source, limit)]
+    suffix = os.path.splitext(named.name)[1].lower()
     beside = named.with_name(f"{named.name}.data")
-    if limit is None and named.suffix.lower() == ".onnx" and beside.is_file():
+    if limit is None and suffix == ".onnx" and beside.is_file():
         with contextlib.suppress(SubmissionError):  # the model says that its weights are missing
             files.append(_open(json_text(beside.name), Path(os.path.realpath(beside)), None))
-    if not _may_count(files[0], os.path.splitext(named.name)[1].lower()):
+    if not _may_count(files[0], suffix):
         close_all(files)
         raise SubmissionError(f"unknown kind of file: hand in one of {KNOWN}")
     return files
@@ -82,7 +81,7 @@ def _open_several(paths: Iterator[tuple[str, Path, Path | None]]) -> list[OpenFi
     files: list[OpenFile] = []
     broken: SubmissionError | None = None
     try:
-        for name, path, limit in sorted(paths, key=_models_first):
+        for name, path, limit in sorted(paths, key=lambda p: (p[0].lower().endswith(TABLES), p[0])):
             suffix = os.path.splitext(name)[1].lower()
             if len(files) == MAX_FILES and suffix in TABLES and not files[0].name.endswith(TABLES):
                 break
@@ -121,33 +120,24 @@ def _resolve(path: Path, limit: Path) -> Path:
     if not real.is_relative_to(os.path.realpath(limit)):
         raise SubmissionError(_OUTSIDE)
     if path.is_symlink() and not real.exists():
-        raise SubmissionError(
-            "not a regular file: a link that leads nowhere: hand in the file itself"
-        )
+        raise SubmissionError(f"{_LINK} nowhere: hand in the file itself")
     return real
 
 
-def _models_first(item: tuple[str, Path, Path | None]) -> tuple[bool, str]:
-    return item[0].lower().endswith(TABLES), item[0]
-
-
-def _all_files(
-    files: tuple[tuple[str, Path], ...], limit: Path | None
-) -> Iterator[tuple[str, Path, Path | None]]:
-    for title, path in files:
+def _files_of(submission: Submission) -> Iterator[tuple[str, Path, Path | None]]:
+    for title, path in submission.files:
         if path.is_symlink():
             continue
         if path.is_dir():
             yield from ((f"{title}/{name}", inner, path) for name, inner in _files_in(path))
         else:
-            yield json_text(title), path, limit
+            yield json_text(title), path, submission.limit
 
 
 def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield what is not a folder, at any depth, with its name in the folder; hidden ones not."""
     # Not os.walk: it lists a whole folder before anyone can count, and recurses for each level.
-    entries = 0
-    waiting = [(folder, 0)]
+    entries, waiting = 0, [(folder, 0)]
     while waiting:
         parent, depth = waiting.pop()
         if depth > _MAX_FOLDER_DEPTH:
@@ -163,9 +153,9 @@ def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
                         f"the folder has more than {_MAX_FOLDER_ENTRIES:,} entries: hand in the "
                         "file that counts"
                     )
-                path = Path(entry.path)
                 if is_passed_over(entry.name):
                     continue
+                path = Path(entry.path)
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((path, depth + 1))
                 else:
@@ -198,14 +188,7 @@ def _open(name: str, path: Path, limit: Path | None) -> OpenFile:
 
 
 def _require_regular(mode: int) -> None:
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
     if not stat.S_ISREG(mode):
-        raise SubmissionError(
-            f"not a regular file but {kinds.get(stat.S_IFMT(mode), 'a link')}: hand in a file"
-        )
+        kinds = {"d": "a folder", "p": "a FIFO", "s": "a socket", "c": "a device", "b": "a device"}
+        kind = kinds.get(stat.filemode(mode)[0], "a link")
+        raise SubmissionError(f"not a regular file but {kind}: hand in a file")

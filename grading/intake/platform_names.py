@@ -40,10 +40,9 @@ class Upload(NamedTuple):
 
 def canvas_group(name: str) -> Upload | None:
     """Read a name that Canvas gave; None if it is none. Versions of a title share the title."""
-    found = _CANVAS.fullmatch(name)
-    if not found:
-        return None
-    return Upload(f"{found['who']}_{found['user']}", _VERSION.sub("", found["title"]))
+    if found := _CANVAS.fullmatch(name):
+        return Upload(f"{found['who']}_{found['user']}", _VERSION.sub("", found["title"]))
+    return None
 
 
 def canvas_order(name: str) -> tuple[str, int, int]:
@@ -57,10 +56,9 @@ def canvas_order(name: str) -> tuple[str, int, int]:
 
 def moodle_group(name: str) -> Upload | None:
     """Read a name that Moodle gave; None if it is none."""
-    found = _MOODLE.fullmatch(name)
-    if not found:
-        return None
-    return Upload(found["owner"], found["title"] or name, found["kind"] == "onlinetext")
+    if found := _MOODLE.fullmatch(name):
+        return Upload(found["owner"], found["title"] or name, found["kind"] == "onlinetext")
+    return None
 
 
 def are_of_canvas(names: Collection[str]) -> bool:
@@ -102,23 +100,14 @@ def read_gradescope_metadata(path: Path) -> dict[str, Handed]:
         known = folders.get(folder, Handed())
         # Rails writes a time with its zone as an object, whose first key is the time in UTC.
         if key == "created_at" and (found := _TIME.match(line)):
-            folders[folder] = known._replace(submitted_at=_iso_time(found))
-            key = ""
-        elif key == "submitters" and (found := _SUBMITTER.match(line)):
-            value = _plain(found[1])
-            if value:
-                folders[folder] = known._replace(students=(*known.students, value))
+            text, key = f"{found[1]}T{found[2]}{found[3] or 'Z'}", ""
+            folders[folder] = known._replace(submitted_at="")
+            with contextlib.suppress(ValueError):  # there may be no such time
+                time = datetime.fromisoformat(text).isoformat()
+                folders[folder] = known._replace(submitted_at=time)
+        elif key == "submitters" and (found := _SUBMITTER.match(line)) and _plain(found[1]):
+            folders[folder] = known._replace(students=(*known.students, _plain(found[1])))
     return folders
-
-
-def _iso_time(found: re.Match[str]) -> str:
-    """Return a time as ISO 8601; nothing if there is no such time."""
-    day, time, offset = found.groups()
-    text = f"{day}T{time}{'+00:00' if offset in (None, 'Z') else offset}"
-    try:
-        return datetime.fromisoformat(text).isoformat()
-    except ValueError:
-        return ""
 
 
 def _plain(scalar: str) -> str:

@@ -12,17 +12,9 @@ from typing import NamedTuple
 
 from common.support.errors import UserError
 from common.support.text import json_text, quoted
+from grading.intake import platform_names
 from grading.intake.class_zip import Member, unpack_class, without_outer_folder
-from grading.intake.platform_names import (
-    METADATA,
-    Handed,
-    are_of_canvas,
-    canvas_group,
-    canvas_order,
-    lateness_on_canvas,
-    moodle_group,
-    read_gradescope_metadata,
-)
+from grading.intake.platform_names import METADATA, Handed
 from grading.sandbox.members import is_passed_over
 
 # What operating systems and programs leave in folders, and nobody hands in.
@@ -55,9 +47,8 @@ class Submission(NamedTuple):
     def is_run(self) -> bool:
         """Whether the source is a run's folder, in which ``checkpoint.pth`` counts."""
         # Unlike Path's method, this is False for whatever the system refuses to look at.
-        return all(
-            os.path.isfile(self.source / name) for name in ("metrics.json", "checkpoint.pth")
-        )
+        names = ("metrics.json", "checkpoint.pth")
+        return all(os.path.isfile(self.source / name) for name in names)
 
 
 class _File(NamedTuple):
@@ -116,7 +107,11 @@ def find_submissions(paths: list[Path], isolation: str, folder: Path) -> Found:
         named.add(os.path.abspath(path))
         if os.path.isdir(path) and not _is_run_and_nothing_else(path):
             submissions, litter = _of_folder(path)
-        elif members := _of_class_zip(path, isolation, folder):
+        elif (
+            path.suffix.lower() == ".zip"
+            and os.path.isfile(path)
+            and (members := unpack_class(path, folder, isolation))
+        ):
             submissions, litter = _of_zip(path, members)
         else:
             submissions, litter = [Submission(path.name or str(path), path, None)], []
@@ -138,16 +133,8 @@ def _of_folder(folder: Path) -> tuple[list[Submission], list[str]]:
     """Return the submissions in a class's folder, and the names of what nobody hands in."""
     entries = {entry.name: [("", entry)] for entry in sorted(folder.iterdir())}
     found, litter = _of_class(entries, folder / METADATA)
-    submissions = [
-        s._replace(limit=folder, files=s.files if len(s.files) > 1 else ()) for s in found
-    ]
-    return submissions, litter
-
-
-def _of_class_zip(path: Path, isolation: str, folder: Path) -> list[Member] | None:
-    if path.suffix.lower() != ".zip" or not os.path.isfile(path):
-        return None
-    return unpack_class(path, folder, isolation)
+    alone = [s._replace(files=()) if len(s.files) == 1 else s for s in found]
+    return [s._replace(limit=folder) for s in alone], litter
 
 
 def _of_zip(path: Path, members: list[Member]) -> tuple[list[Submission], list[str]]:
@@ -177,14 +164,14 @@ def _of_class(
     ``entries`` are the files and folders by name, in order; each file with what follows the name
     and where it is. ``metadata`` is Gradescope's file, if there is one.
     """
-    metadata_of = read_gradescope_metadata(metadata)
+    metadata_of = platform_names.read_gradescope_metadata(metadata)
     litter = [name for name in entries if _LITTER.fullmatch(name)]
     names = [n for n in entries if not n.startswith(".") and n not in litter]
-    group_of = moodle_group
+    group_of = platform_names.moodle_group
     # One name of this form may be a coincidence, and one of another may have been put beside them.
-    if are_of_canvas(names):
-        group_of = canvas_group
-        names.sort(key=canvas_order)
+    if platform_names.are_of_canvas(names):
+        group_of = platform_names.canvas_group
+        names.sort(key=platform_names.canvas_order)
     groups: dict[str, list[_File]] = {}
     for name in names:
         group = group_of(name)
@@ -196,17 +183,16 @@ def _of_class(
         title = group.title if group else name
         files = [_File(title, name, inner, place) for inner, place in entries[name]]
         groups.setdefault(key, []).extend(files)
-    is_late = lateness_on_canvas(names)
+    is_late = platform_names.lateness_on_canvas(names)
     submissions = []
     for owner, files in groups.items():
-        handed = metadata_of.get(files[0].entry, Handed())
-        handed = handed._replace(is_late=is_late.get(files[0].entry))
+        entry = files[0].entry
+        handed = metadata_of.get(entry, Handed())._replace(is_late=is_late.get(entry))
         submissions.append(_of_student(owner, files, handed))
     return submissions, litter
 
 
 def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
-    """Return the submission of a student's files."""
     # Of versions of a title the last one, which is the highest.
     newest = {(file.title, file.inner): file for file in files}
     entries = list(dict.fromkeys(file.entry for file in newest.values()))
@@ -225,21 +211,16 @@ def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
 
 
 def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:
-    times_named = Counter(json_text(submission.name) for submission in submissions)
-    names = [
-        json_text(s.name if times_named[json_text(s.name)] == 1 else _full_name(s))
-        for s in submissions
-    ]
-    return [s._replace(name=n) for s, n in zip(submissions, _distinct(names), strict=True)]
+    r"""Name equal ones after their sources, and number what is equal even then.
 
-
-def _full_name(submission: Submission) -> str:
-    inside = f"/{submission.name}" if submission.is_in_zip else ""
-    return f"{json_text(submission.source)}{inside}"
-
-
-def _distinct(names: list[str]) -> list[str]:
-    r"""Number equal names, such as the byte FF and the four characters ``\xff``."""
+    Such as the byte FF and the four characters ``\xff``.
+    """
+    names = [json_text(submission.name) for submission in submissions]
+    times_named = Counter(names)
+    for index, submission in enumerate(submissions):
+        if times_named[names[index]] > 1:
+            inside = f"/{names[index]}" if submission.is_in_zip else ""
+            names[index] = f"{json_text(submission.source)}{inside}"
     taken = Counter(names)
     for index, name in enumerate(names):
         if taken[name] > 1:
@@ -247,4 +228,4 @@ def _distinct(names: list[str]) -> list[str]:
             names[index] = next(other for other in numbered if other not in taken)
             taken[name] -= 1
             taken[names[index]] = 1
-    return names
+    return [s._replace(name=name) for s, name in zip(submissions, names, strict=True)]

@@ -19,42 +19,27 @@ def find() -> str | None:
     return shutil.which("bwrap")
 
 
-def wrapped(
-    program: str, command: list[str], folders: Iterable[Path], working_folder: Path
-) -> list[str]:
-    """Return ``command`` in a sandbox that shows ``folders``, Python and the system, read-only.
-
-    ``program`` is the path of ``bwrap``.
-    """
-    shown = [*map(Path, _SYSTEM), *_python_folders(), *folders]
+def wrapped(command: list[str], folders: Iterable[Path], working_folder: Path) -> list[str]:
+    """Return ``command`` in a sandbox that shows ``folders``, Python and the system, read-only."""
+    # Only installed packages: the module path begins with the script's own folder.
+    packages = [place for place in sys.path if "-packages" in place]
+    python = [Path(place) for place in (sys.prefix, sys.base_prefix, *packages)]
+    shown = {*map(Path, _SYSTEM), *python, *(place.resolve() for place in python), *folders}
     # Parents before children: a mount hides what was mounted below it earlier.
-    binds = [
-        word for path in sorted(set(shown)) for word in ("--ro-bind-try", str(path), str(path))
-    ]
+    binds = [word for path in sorted(shown) for word in ("--ro-bind-try", str(path), str(path))]
+    namespaces = ["--unshare-all"]
+    if os.geteuid() == 0:
+        # Root needs no user namespace, in which it could not change to another user. Of root's
+        # capabilities the server keeps those to change a child's user, and to kill a child.
+        others = [f"--unshare-{name}" for name in ("ipc", "pid", "net", "uts", "cgroup-try")]
+        kept = [w for name in ("SETUID", "SETGID", "KILL") for w in ("--cap-add", f"CAP_{name}")]
+        namespaces = [*others, "--cap-drop", "ALL", *kept]
     return [
-        program,
-        *_namespaces(),
+        find() or "bwrap",
+        *namespaces,
         # Before the folders, which may lie under /tmp themselves.
         *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),
         *binds,
         *("--die-with-parent", "--new-session", "--chdir", str(working_folder), "--"),
         *command,
     ]
-
-
-def _namespaces() -> list[str]:
-    if os.geteuid() != 0:
-        return ["--unshare-all"]
-    # Root needs no user namespace, in which it could not change to another user. Of root's
-    # capabilities the server keeps those to change a child's user, and to kill a child.
-    kept = [w for name in ("SETUID", "SETGID", "KILL") for w in ("--cap-add", f"CAP_{name}")]
-    others = [f"--unshare-{name}" for name in ("ipc", "pid", "net", "uts", "cgroup-try")]
-    return [*others, "--cap-drop", "ALL", *kept]
-
-
-def _python_folders() -> list[Path]:
-    """Return where this Python, its library and its packages are."""
-    # Only installed packages: the module path begins with the script's own folder.
-    packages = [place for place in sys.path if "-packages" in place]
-    named = [Path(place) for place in (sys.prefix, sys.base_prefix, *packages)]
-    return [*named, *(place.resolve() for place in named)]

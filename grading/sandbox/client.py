@@ -9,12 +9,14 @@ import json
 import os
 import select
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +33,7 @@ REPOSITORY = Path(common.__path__[0]).resolve().parent
 CODE = (REPOSITORY / "common", REPOSITORY / "grading")
 
 # Seconds that the server has to load torch, to report after a child's time is over, and to end.
-_START_TIMEOUT = 120
-_GRACE = 20
-_SECONDS_TO_END = 2
+_START_TIMEOUT, _GRACE, _SECONDS_TO_END = 120, 20, 2
 
 # All that a submission's process could read from the environment. One thread: a child forked from
 # a process whose thread pool has run would hang.
@@ -56,38 +56,37 @@ def require_linux() -> None:
         )
 
 
+def start_process(
+    module: str,
+    arguments: Iterable[str],
+    isolation: str,
+    folders: Iterable[Path] = CODE,
+    **streams: Any,  # noqa: ANN401
+) -> subprocess.Popen[bytes]:
+    """Start a module of this repository, in bubblewrap if that is the ``isolation``."""
+    command = [sys.executable, "-m", module, *arguments]
+    if isolation == "bubblewrap":
+        command = bubblewrap.wrapped(command, folders, REPOSITORY)
+    # In a session of its own: Ctrl-C is for the parent, which then ends the process.
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=ENVIRONMENT, start_new_session=True, **streams
+    )
+
+
 class Sandbox:
     """A warm server, in bubblewrap if that works, and the submissions it is reading.
 
     Use it as a context manager: leaving it ends the server.
 
-    Parameters
-    ----------
-    test_set : LabelledImages
-        Its labels stay in this process.
-    isolation : "auto", "bubblewrap" or "process"
-        "auto" takes bubblewrap if it works.
-    memory : int
-        Bytes for each submission, beyond what the server holds.
-    timeout : float
-        Seconds for each.
-    jobs : int
-        Submissions read at a time.
-    preprocessing : Advisor
-        Chooses the normalisation of each.
-    models : Path, optional
-        Python file of whoever grades, with the classes of the assignment.
-    reader : str
-        The module that reads submissions.
-    folders : paths
-        The folders of this repository that the server may see in bubblewrap.
+    The labels of ``test_set`` stay in this process. ``isolation`` is "bubblewrap", "process", or
+    "auto" for bubblewrap if it works; the attribute is the one in force, and ``fallback_reason``
+    says why "auto" did not take bubblewrap. ``memory`` is in bytes beyond what the server holds,
+    ``timeout`` in seconds, both for each of the ``jobs`` submissions that are read at a time.
+    ``models`` is a Python file of whoever grades, with the classes of the assignment. ``reader`` is
+    the module that reads submissions, and ``folders`` are those that the server may see in
+    bubblewrap.
 
-    Attributes
-    ----------
-    isolation : str
-        The one in force: "bubblewrap" or "process".
-    fallback_reason : str or None
-        Why "auto" did not take bubblewrap.
+    Raises UserError if no server can be started.
     """
 
     def __init__(
@@ -103,11 +102,14 @@ class Sandbox:
         folders: Iterable[Path] = CODE,
     ) -> None:
         self.images, self.timeout, self.jobs = test_set.images, timeout, jobs
-        self.folders, self.preprocessing = list(folders), preprocessing
-        sample, tried = preprocessing.sample, len(preprocessing.names)
-        sampled = 0 if sample is None else len(sample)
-        classes = len(test_set.dataset.classes)
-        self.shape = wire.Shape(len(self.images), sampled, tried, classes)
+        self.preprocessing, self.fallback_reason = preprocessing, ""
+        self.folders = [*folders, *([models.resolve()] if models else [])]
+        self.shape = wire.Shape(
+            num_images=len(self.images),
+            num_sampled=0 if preprocessing.sample is None else len(preprocessing.sample),
+            num_tried=len(preprocessing.names),
+            num_classes=len(test_set.dataset.classes),
+        )
         self.settings = json.dumps(
             {
                 "reader": reader,
@@ -120,22 +122,24 @@ class Sandbox:
                 "is_given": preprocessing.is_given,
             }
         )
-        if models:
-            self.folders.append(models.resolve())
-        self.fallback_reason: str | None = None
         self.isolation = "process" if isolation == "process" else "bubblewrap"
         # Imported here: Windows lacks what it needs, and can still measure one's own runs.
         from grading.sandbox import limits
 
         limits.hide_from_debuggers()
-        if self.isolation == "bubblewrap" and bubblewrap.find() is None:
-            self._fall_back(isolation, "the package bubblewrap is not installed")
         try:
+            if self.isolation == "bubblewrap" and bubblewrap.find() is None:
+                raise UserError("the package bubblewrap is not installed")
             self._start()
         except UserError as error:
             if self.isolation == "process":
                 raise
-            self._fall_back(isolation, str(error))
+            if isolation == "bubblewrap":
+                raise UserError(
+                    f"--isolation bubblewrap does not work here ({error}): mend that, or take "
+                    "--isolation process"
+                ) from error
+            self.isolation, self.fallback_reason = "process", str(error)
             self._start()
 
     def __enter__(self) -> "Sandbox":
@@ -162,12 +166,10 @@ class Sandbox:
     def _run(
         self, waiting: Iterator[Numbered], jobs: int
     ) -> Generator[tuple[int, Outcome], None, list[Numbered]]:
-        """Yield outcomes until all are done and return nothing; or return those that the server was
-        reading when it died. A new server is up by then.
-        """
+        """Yield outcomes; return what a server was reading when it died, when a new one is up."""
         running: dict[int, Task] = {}  # by slot
         survivors: list[Numbered] = []
-        finished: tuple[int, Outcome] | None = None
+        finished: list[tuple[int, Outcome]] = []
         try:
             while True:
                 # Slots are filled before an outcome is handed over, so that the next submission is
@@ -176,12 +178,10 @@ class Sandbox:
                     slot = next(slot for slot in range(jobs) if slot not in running)
                     running[slot] = Task(item, self.shape)
                     running[slot].send(self.control, slot)
-                if finished:
-                    yield finished
+                yield from finished
                 if not running:
                     return []
-                report = self._wait(running)
-                finished = None
+                report, finished = self._wait(running), []
                 if report is None:
                     survivors = [task.item for task in running.values()]
                     self._stop()
@@ -189,17 +189,14 @@ class Sandbox:
                     return survivors
                 slot, ending, detail = report
                 task = running.pop(slot)
-                finished = task.item[0], task.outcome(ending, detail, self.timeout)
+                finished = [(task.item[0], task.outcome(ending, detail, self.timeout))]
                 task.close()
         finally:
             for task in running.values():
                 task.close(with_files=task.item not in survivors)
 
     def _wait(self, running: dict[int, Task]) -> tuple[int, int, int] | None:
-        """Return slot, ending and detail of the next report; nothing if the server is gone.
-
-        Meanwhile answers what submissions ask.
-        """
+        """Answer what submissions ask until the next report comes; None if the server is gone."""
         deadline = time.monotonic() + self.timeout + _GRACE
         while (left := deadline - time.monotonic()) > 0:
             asking = {t.channel: t for t in running.values() if t.stages_left}
@@ -212,28 +209,20 @@ class Sandbox:
         return None  # a silent server counts as gone
 
     def _receive(self) -> tuple[int, int, int] | None:
-        try:
-            report = self.control.recv(REPORT.size)
-        except OSError:  # among them the time-out
-            return None
-        return REPORT.unpack(report) if len(report) == REPORT.size else None
+        """Return slot, ending and detail."""
+        with contextlib.suppress(OSError, struct.error):  # a time-out; a server that is gone
+            return REPORT.unpack(self.control.recv(REPORT.size))
+        return None
 
     def _start(self) -> None:
         """Start the server and wait until it is up. Raises UserError with its last word if not."""
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "grading.sandbox.server", self.settings]
-        if self.isolation == "bubblewrap":
-            program = bubblewrap.find() or "bwrap"
-            command = bubblewrap.wrapped(program, command, self.folders, REPOSITORY)
         with tempfile.TemporaryFile() as complaints, theirs:
-            self.process = subprocess.Popen(
-                command,
-                cwd=REPOSITORY,
-                env=ENVIRONMENT,
+            self.process = start_process(
+                *("grading.sandbox.server", [self.settings], self.isolation, self.folders),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
-                start_new_session=True,  # Ctrl-C is for the parent, which then ends the server
             )
             theirs.close()
             self._send_images()
@@ -243,21 +232,18 @@ class Sandbox:
                 self._stop()
                 complaints.seek(0)
                 lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
-                raise UserError(
-                    f"{self.isolation}: {terminal_safe(lines[-1] if lines else 'no word')}"
-                )
+                last = terminal_safe(lines[-1] if lines else "no word")
+                raise UserError(f"{self.isolation}: {last}")
         self.control.settimeout(self.timeout + _GRACE)
 
     def _send_images(self) -> None:
-        descriptor = os.memfd_create("images")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(np.ascontiguousarray(self.images).data)
-            if self.preprocessing.sample is not None:
-                file.write(np.ascontiguousarray(self.preprocessing.sample.images).data)
-            file.flush()
-            os.lseek(descriptor, 0, os.SEEK_SET)
+        sample = self.preprocessing.sample
+        with os.fdopen(os.memfd_create("images"), "wb") as file:
+            for images in (self.images, *([] if sample is None else [sample.images])):
+                file.write(np.ascontiguousarray(images).data)
+            file.seek(0)
             with contextlib.suppress(OSError):  # a server that could not start: see _start
-                socket.send_fds(self.control, [b"i"], [descriptor])
+                socket.send_fds(self.control, [b"i"], [file.fileno()])
 
     def _stop(self) -> None:
         self.control.close()  # the server then ends, if it still can
@@ -265,11 +251,3 @@ class Sandbox:
             self.process.wait(_SECONDS_TO_END)
         self.process.kill()
         self.process.wait()
-
-    def _fall_back(self, wanted: str, reason: str) -> None:
-        if wanted == "bubblewrap":
-            raise UserError(
-                f"--isolation bubblewrap does not work here ({reason}): mend that, or take "
-                "--isolation process"
-            )
-        self.isolation, self.fallback_reason = "process", reason

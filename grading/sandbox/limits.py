@@ -43,13 +43,12 @@ def become_nobody(slot: int) -> None:
 
 def _user_of(server: int, slot: int) -> int:
     """Return the user id for a slot of a server, which is given by its process number."""
-    user = _FIRST_UID + server * _UIDS_PER_SERVER + slot
+    number = server * _UIDS_PER_SERVER + slot
     with open("/proc/self/uid_map") as lines:
         known = max(int(first) + int(count) for first, _, count in map(str.split, lines))
-    if user < known:
-        return user
-    few = _FEW_LAST_UID - _FEW_FIRST_UID + 1
-    return _FEW_FIRST_UID + (server * _UIDS_PER_SERVER + slot) % few
+    if _FIRST_UID + number < known:
+        return _FIRST_UID + number
+    return _FEW_FIRST_UID + number % (_FEW_LAST_UID - _FEW_FIRST_UID + 1)
 
 
 def hide_from_debuggers() -> None:
@@ -64,23 +63,19 @@ def limit_resources(memory: int, seconds: float) -> None:
     file (the null device) still works.
     """
     seconds = math.ceil(seconds)
-    addresses = _mapped_bytes() + memory
+    with open("/proc/self/statm") as file:
+        addresses = int(file.read().split()[0]) * resource.getpagesize() + memory
     resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
     # The soft limit sends SIGXCPU, the hard one kills whoever ignores that.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, _NONE)
-    resource.setrlimit(resource.RLIMIT_NPROC, _NONE)
-    resource.setrlimit(resource.RLIMIT_CORE, _NONE)
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, _NONE)
-    resource.setrlimit(resource.RLIMIT_MSGQUEUE, _NONE)
+    for name in ("FSIZE", "NPROC", "CORE", "MEMLOCK", "MSGQUEUE"):
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), _NONE)
 
 
 def forbid_opening() -> None:
-    """Let no file or socket be opened from now on.
-
-    Without bubblewrap this keeps an ONNX model from naming the file of the labels as its weights:
-    onnxruntime reads relative paths outside of the folder without complaint.
-    """
+    """Let no file or socket be opened from now on."""
+    # Without bubblewrap this keeps an ONNX model from naming the file of the labels as its weights:
+    # onnxruntime reads relative paths outside of the folder without complaint.
     resource.setrlimit(resource.RLIMIT_NOFILE, _NONE)
 
 
@@ -96,11 +91,6 @@ def limit_met(error: BaseException | None, memory: int) -> str | None:
             return _REASONS[error.errno]
         error = error.__cause__ or error.__context__
     return None
-
-
-def _mapped_bytes() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def _prctl(option: int, value: int) -> None:

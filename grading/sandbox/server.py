@@ -17,7 +17,6 @@ import signal
 import socket
 import sys
 import time
-from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -30,31 +29,9 @@ from common.support.errors import SubmissionError
 from common.transforms import normalize
 from grading.sandbox import limits, wire
 from grading.sandbox.reading import Network, Reading, Table
-from grading.sandbox.wire import (
-    ADVICE,
-    ADVISED,
-    DECLARED,
-    EXITED,
-    KILLED,
-    MAX_FILES,
-    MAX_REQUEST,
-    NONE,
-    READY,
-    REPORT,
-    STAGES,
-    TIMED_OUT,
-    TRIED,
-    OpenFile,
-)
+from grading.sandbox.wire import OpenFile
 
 _UNREADABLE = "the file cannot be read: save or export it anew, and upload it again"
-
-
-class Pixels(NamedTuple):
-    """Images as the files have them: uint8 [N, side, side]."""
-
-    test: Tensor
-    sample: Tensor
 
 
 class Child(NamedTuple):
@@ -69,22 +46,24 @@ class Child(NamedTuple):
 class Server:
     """The loop of the server.
 
-    ``control`` is where requests come from and reports go to; a message is a packet. ``options``
-    are those that ``client`` sends. The reader is a module with
-    ``read_submission(files, sizes, num_images)`` and ``warm_up(sizes, models)``.
+    ``control`` is where requests come from and reports go to; a message is a packet. ``pixels`` are
+    the test images and then the sample, uint8 [N, side, side]. ``options`` are those that
+    ``client`` sends. The reader is a module with ``read_submission(files, sizes, num_images)`` and
+    ``warm_up(sizes, models)``.
     """
 
-    def __init__(self, control: socket.socket, pixels: Pixels, options: dict[str, Any]) -> None:
-        self.control, self.pixels = control, pixels
-        self.shape = wire.Shape(*options["shape"])
+    def __init__(self, control: socket.socket, pixels: Tensor, options: dict[str, Any]) -> None:
+        self.control, self.shape = control, wire.Shape(*options["shape"])
+        self.test_pixels = pixels[: self.shape.num_images]
+        self.sample_pixels = pixels[self.shape.num_images :]
         self.sizes = Sizes(options["side"], self.shape.num_classes)
         self.normalizations = [Normalization(*pair) for pair in options["normalizations"]]
         self.is_given = options["is_given"]
         self.memory, self.timeout = options["memory"], options["timeout"]
-        self.reader: ModuleType = importlib.import_module(options["reader"])
+        self.reader = importlib.import_module(options["reader"])
         self.models = options["models"]
         # Of most submissions, so made once, before any of them is there.
-        self.inputs = normalize(pixels.test, self.normalizations[0])
+        self.inputs = normalize(self.test_pixels, self.normalizations[0])
         self.children: dict[int, Child] = {}  # by descriptor
         self.selector = selectors.DefaultSelector()
         self.null = os.open(os.devnull, os.O_RDWR)
@@ -96,13 +75,17 @@ class Server:
         gc.collect()
         gc.freeze()  # a collection in a child would touch, and so copy, every page with an object
         self.selector.register(self.control, selectors.EVENT_READ)
-        self._report(READY, EXITED, 0)
+        self._report(wire.READY, wire.EXITED, 0)
         while True:
-            for key, _ in self.selector.select(self._seconds_to_deadline()):
+            deadlines = [child.deadline for child in self.children.values()]
+            seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+            for key, _ in self.selector.select(seconds):
                 if key.fileobj is not self.control:
                     self._reap(self.children[key.fd], timed_out=False)
                 elif not self._take_request():
-                    self._kill_children()
+                    # They die with the server anyway, unless one has switched that off.
+                    for child in self.children.values():
+                        os.kill(child.pid, signal.SIGKILL)
                     return
             for child in [c for c in self.children.values() if c.deadline <= time.monotonic()]:
                 self._reap(child, timed_out=True)
@@ -122,23 +105,15 @@ class Server:
         if os.waitpid(pid, 0)[1] != 0:
             raise RuntimeError("a process cannot be confined here: no right to change its user")
 
-    def _seconds_to_deadline(self) -> float | None:
-        deadlines = [child.deadline for child in self.children.values()]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-
     def _take_request(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self.control, MAX_REQUEST, MAX_FILES + 2)
+        most = wire.MAX_FILES + 2
+        message, descriptors, _, _ = socket.recv_fds(self.control, wire.MAX_REQUEST, most)
         if not message:
             return False
         request = json.loads(message)
         pid = os.fork()
         if pid == 0:
-            block, channel, *sources = descriptors
-            files = [
-                OpenFile(name, descriptor, size)
-                for (name, size), descriptor in zip(request["files"], sources, strict=True)
-            ]
-            self._be_child(request["slot"], block, channel, files)
+            self._be_child(request, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         child = Child(request["slot"], pid, os.pidfd_open(pid), time.monotonic() + self.timeout)
@@ -147,90 +122,91 @@ class Server:
         return True
 
     def _reap(self, child: Child, timed_out: bool) -> None:
-        """Reap a child, killing it first if it timed out."""
         if timed_out:
             os.kill(child.pid, signal.SIGKILL)
         _, status = os.waitpid(child.pid, 0)
         self.selector.unregister(child.descriptor)
         del self.children[child.descriptor]
         os.close(child.descriptor)
-        if timed_out:
-            self._report(child.slot, TIMED_OUT, 0)
-        elif os.WIFSIGNALED(status):
-            self._report(child.slot, KILLED, os.WTERMSIG(status))
-        else:
-            self._report(child.slot, EXITED, os.WEXITSTATUS(status))
-
-    def _kill_children(self) -> None:
-        # They die with the server anyway, unless one has switched that off.
-        for child in self.children.values():
-            os.kill(child.pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(status)  # below 0 the signal
+        ending = wire.TIMED_OUT if timed_out else wire.KILLED if code < 0 else wire.EXITED
+        self._report(child.slot, ending, abs(code))
 
     def _report(self, slot: int, ending: int, detail: int) -> None:
-        self.control.send(REPORT.pack(slot, ending, detail))
+        self.control.send(wire.REPORT.pack(slot, ending, detail))
 
-    def _be_child(self, slot: int, block: int, channel: int, files: list[OpenFile]) -> NoReturn:
+    def _be_child(self, request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         status = 1
         with contextlib.suppress(BaseException):
             os.setsid()
             # Standard input was the control socket: who held it could report for others.
             for number in (0, 1, 2):
                 os.dup2(self.null, number)
-            self._answer(slot, block, channel, files)
+            block, channel, *sources = descriptors
+            files = [
+                OpenFile(name, descriptor, size)
+                for (name, size), descriptor in zip(request["files"], sources, strict=True)
+            ]
+            self._answer(request["slot"], block, channel, files)
             status = 0
         os._exit(status)
 
     def _answer(self, slot: int, target: int, channel: int, files: list[OpenFile]) -> None:
         block = memoryview(mmap.mmap(target, self.shape.block_size))
         limits.become_nobody(slot)
-        _close_all_but({channel, *(file.descriptor for file in files)})
+        start = 3
+        for kept in sorted([channel, *(file.descriptor for file in files)]):
+            os.closerange(start, kept)
+            start = kept + 1
+        os.closerange(start, 2**16)
         limits.limit_resources(self.memory, self.timeout)
         try:
-            contents = [(file.name, _read(file)) for file in files]
+            contents = []
+            for file in files:
+                with os.fdopen(file.descriptor, "rb") as stream:
+                    contents.append((file.name, stream.read(file.size)))
             limits.forbid_opening()
             reading = self.reader.read_submission(contents, self.sizes, self.shape.num_images)
             wire.encode(block, self._measure(reading, block, channel))
         except Exception as error:  # whatever a submission provokes costs its own row alone
-            reason = limits.limit_met(error, self.memory)
-            if reason is None:
-                known = isinstance(error, SubmissionError)
-                reason = str(error) if known else _UNREADABLE
-            wire.encode_refusal(block, reason)
+            reason = str(error) if isinstance(error, SubmissionError) else _UNREADABLE
+            wire.encode_refusal(block, limits.limit_met(error, self.memory) or reason)
 
     def _measure(self, reading: Reading, block: memoryview, channel: int) -> Answers:
         """Return the answers to the test images, which are read once."""
         if isinstance(reading, Table):
             return reading.answers
         info, normalization = reading.info, self.normalizations[0]
-        chosen, is_tried = ADVISED, False
+        chosen, is_tried = wire.ADVISED, False
         if reading.takes_pixels:
-            chosen = NONE
+            chosen = wire.NONE
         elif reading.normalization is not None and not self.is_given:
-            chosen, normalization = DECLARED, reading.normalization
+            chosen, normalization = wire.DECLARED, reading.normalization
         elif self.shape.num_sampled and not self.is_given:
             normalization, is_tried = self._advised(reading, block, channel), True
         if info.is_guess and self.shape.num_sampled and not is_tried:
-            self._try(reading, block, 0, normalization, range(STAGES[0]))
-        mean, std = (math.nan, math.nan) if chosen == NONE else normalization
+            self._try(reading, block, 0, normalization, range(wire.STAGES[0]))
+        mean, std = (math.nan, math.nan) if chosen == wire.NONE else normalization
         info = info._replace(chosen=chosen, mean=mean, std=std)
-        if normalization == self.normalizations[0] and not reading.takes_pixels:
-            outputs = reading.predict(self.inputs)
+        if reading.takes_pixels:
+            inputs = self.test_pixels.unsqueeze(1)
+        elif normalization == self.normalizations[0]:
+            inputs = self.inputs
         else:
-            outputs = _predict_pixels(reading, self.pixels.test, normalization)
-        if outputs.ndim == 1:
-            return ClassAnswers(outputs, info)
-        return LogitAnswers(outputs, info)
+            inputs = normalize(self.test_pixels, normalization)
+        outputs = reading.predict(inputs)
+        return ClassAnswers(outputs, info) if outputs.ndim == 1 else LogitAnswers(outputs, info)
 
     def _advised(self, reading: Network, block: memoryview, channel: int) -> Normalization:
         """Try normalisations on the sample until the parent says which one to take."""
         asked, answered = [0], [0] * len(self.normalizations)
-        for num_images in STAGES:
+        for num_images in wire.STAGES:
             for number in asked:
                 images = range(answered[number], num_images)
                 self._try(reading, block, number, self.normalizations[number], images)
                 answered[number] = max(answered[number], num_images)
-            os.write(channel, TRIED)
-            (advice,) = ADVICE.unpack(os.read(channel, ADVICE.size))
+            os.write(channel, wire.TRIED)
+            (advice,) = wire.ADVICE.unpack(os.read(channel, wire.ADVICE.size))
             asked = [n for n in range(len(self.normalizations)) if advice >> n & 1]
             if len(asked) == 1:
                 return self.normalizations[asked[0]]
@@ -245,31 +221,12 @@ class Server:
         images: range,
     ) -> None:
         """Answer these images of the sample, as far as there are so many."""
-        pixels = self.pixels.sample[images.start : images.stop]
+        pixels = self.sample_pixels[images.start : images.stop]
         if len(pixels):
             outputs = reading.predict(normalize(pixels, normalization))
             if outputs.ndim == 1:
                 outputs = np.eye(self.shape.num_classes, dtype=np.float32)[outputs]
             wire.encode_sample(block, self.shape, number, images.start, outputs)
-
-
-def _predict_pixels(reading: Network, pixels: Tensor, normalization: Normalization) -> np.ndarray:
-    if reading.takes_pixels:
-        return reading.predict(pixels.unsqueeze(1))
-    return reading.predict(normalize(pixels, normalization))
-
-
-def _close_all_but(kept: set[int]) -> None:
-    start = 3
-    for descriptor in sorted(kept):
-        os.closerange(start, descriptor)
-        start = descriptor + 1
-    os.closerange(start, 2**16)
-
-
-def _read(file: OpenFile) -> bytes:
-    with os.fdopen(file.descriptor, "rb") as stream:
-        return stream.read(file.size)
 
 
 def main(settings: str) -> None:
@@ -278,11 +235,11 @@ def main(settings: str) -> None:
     options = json.loads(settings)
     control = socket.socket(fileno=os.dup(0))
     _, (images_descriptor,), _, _ = socket.recv_fds(control, 1, 1)
-    side, shape = options["side"], wire.Shape(*options["shape"])
     with os.fdopen(images_descriptor, "rb") as file:
-        pixels = torch.from_numpy(np.fromfile(file, np.uint8)).view(-1, side, side)
+        pixels = torch.from_numpy(np.fromfile(file, np.uint8))
     limits.hide_from_debuggers()
-    Server(control, Pixels(pixels[: shape.num_images], pixels[shape.num_images :]), options).serve()
+    side = options["side"]
+    Server(control, pixels.view(-1, side, side), options).serve()
 
 
 if __name__ == "__main__":

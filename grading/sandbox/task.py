@@ -17,18 +17,7 @@ from common.data.arrays import LabelledImages
 from common.data.catalog import Normalization
 from common.support.errors import SubmissionError
 from grading.sandbox import wire
-from grading.sandbox.wire import (
-    ADVICE,
-    EXITED,
-    STAGES,
-    TIMED_OUT,
-    TRIED,
-    Answers,
-    OpenFile,
-    Shape,
-    Trials,
-    close_all,
-)
+from grading.sandbox.wire import STAGES, Answers, OpenFile, Shape, Trials, close_all
 
 ANEW = "save it anew, or hand in predictions"
 _LESS = "hand in a smaller network, or ask who grades for more time"
@@ -85,7 +74,7 @@ class Task:
     def answer(self, advisor: Advisor) -> None:
         """Answer what was tried on the sample with what to try next, or to take."""
         with contextlib.suppress(OSError):
-            if self.channel.recv(1) != TRIED or not self.shape.num_sampled:
+            if self.channel.recv(1) != wire.TRIED or not self.shape.num_sampled:
                 self.stages_left = []  # its process has ended, or does not keep to the rules
                 return
             num_images = self.stages_left.pop(0)
@@ -97,26 +86,13 @@ class Task:
             if len(self._asked) == 1:
                 self._trials = self._trials._replace(taken=min(self._asked))
                 self.stages_left = []
-            self.channel.send(ADVICE.pack(sum(1 << number for number in self._asked)))
+            self.channel.send(wire.ADVICE.pack(sum(1 << number for number in self._asked)))
 
     def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:
         """Return the answers, or why there are none, once its process has ended."""
-        if ending == TIMED_OUT:
-            return SubmissionError(
-                f"took longer than the {timeout:g} s allowed (--timeout): {_LESS}"
-            )
-        if ending == EXITED and detail == 0:
-            return self._decoded()
-        if ending == EXITED:
-            return SubmissionError(f"ended the process that read it (exit status {detail}): {ANEW}")
-        if detail == signal.SIGXCPU:
-            return SubmissionError(
-                f"used more than the {timeout:g} s of processor time allowed (--timeout): {_LESS}"
-            )
-        return SubmissionError(f"crashed the process that read it ({_signal_name(detail)}): {ANEW}")
-
-    def _decoded(self) -> Outcome:
         try:
+            if ending != wire.EXITED or detail != 0:
+                raise SubmissionError(_why_it_ended(ending, detail, timeout))
             answers = wire.decode(os.pread(self.block, self.shape.sample_start(0), 0), self.shape)
         except SubmissionError as error:
             return error
@@ -132,8 +108,14 @@ class Task:
         return wire.decode_sample(content, self.shape.num_classes)
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # most real-time signals have no name
-        return f"signal {number}"
+def _why_it_ended(ending: int, detail: int, timeout: float) -> str:
+    if ending == wire.TIMED_OUT:
+        return f"took longer than the {timeout:g} s allowed (--timeout): {_LESS}"
+    if ending == wire.EXITED:
+        return f"ended the process that read it (exit status {detail}): {ANEW}"
+    if detail == signal.SIGXCPU:
+        return f"used more than the {timeout:g} s of processor time allowed (--timeout): {_LESS}"
+    # Most real-time signals have no name.
+    known = detail in {*signal.Signals}
+    name = signal.Signals(detail).name if known else f"signal {detail}"
+    return f"crashed the process that read it ({name}): {ANEW}"

@@ -1,8 +1,8 @@
 """The process that unpacks a class's zip file, so that the parent never parses one.
 
-``grading.intake.class_zip`` starts it as ``python -m grading.sandbox.unzip
-MAX_BYTES SECONDS`` with the file as standard input. On standard output it answers with packets: the
-names of all members, an end, and then for each member its content in pieces and an end.
+``grading.intake.class_zip`` starts it as ``python -m grading.sandbox.unzip MAX_BYTES SECONDS`` with
+the file as standard input. On standard output it answers with packets: the names of all members, an
+end, and then for each member its content in pieces and an end.
 """
 
 import codecs

@@ -12,13 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.measuring import (
-    Answers,
-    ClassAnswers,
-    FileInfo,
-    LogitAnswers,
-    check_logits,
-)
+from common.measuring import Answers, ClassAnswers, FileInfo, LogitAnswers, check_logits
 from common.support.errors import SubmissionError
 
 MAX_TEXT = 600  # characters
@@ -105,8 +99,7 @@ def decode_sample(content: bytes, num_classes: int) -> np.ndarray:
 
     Whatever stands there is taken for numbers; NaN and infinite ones become finite.
     """
-    logits = np.frombuffer(content, dtype="<f4").reshape(-1, num_classes)
-    return np.nan_to_num(logits.astype(np.float32))
+    return np.nan_to_num(np.frombuffer(content, dtype="<f4").reshape(-1, num_classes))
 
 
 def encode(block: memoryview, answers: Answers) -> None:
@@ -126,21 +119,12 @@ def encode_refusal(block: memoryview, reason: str) -> None:
 
 def _write_header(block: memoryview, state: int, info: FileInfo) -> None:
     text = info.notes[:MAX_TEXT].encode("utf-8", "replace")
-    block[1 : _HEADER.size] = _HEADER.pack(
-        state,
-        info.kind.encode(),
-        (info.architecture or "").encode(),
-        -1 if info.parameters is None else info.parameters,
-        -1 if info.epoch is None else info.epoch,
-        math.nan if info.claimed_accuracy is None else info.claimed_accuracy,
-        info.file,
-        info.is_guess,
-        info.chosen,
-        info.mean,
-        info.std,
-        len(text),
-        text,
-    )[1:]
+    words = info.kind.encode(), (info.architecture or "").encode()
+    counts = (-1 if count is None else count for count in (info.parameters, info.epoch))
+    claim = math.nan if info.claimed_accuracy is None else info.claimed_accuracy
+    read = info.file, info.is_guess, info.chosen, info.mean, info.std
+    header = _HEADER.pack(state, *words, *counts, claim, *read, len(text), text)
+    block[1 : _HEADER.size] = header[1:]
     block[0] = state
 
 
@@ -152,7 +136,7 @@ def decode(block: bytes, shape: Shape) -> Answers:
     """
     state, kind, architecture, parameters, epoch, claim, *rest = _HEADER.unpack_from(block)
     file, is_guess, chosen, mean, std, length, text = rest
-    notes = text[: min(length, _TEXT_BYTES)].decode("utf-8", "replace")[:MAX_TEXT]
+    notes = text[:length].decode("utf-8", "replace")[:MAX_TEXT]
     if state == _REFUSED:
         raise SubmissionError(notes or "refused without a reason: save it anew and upload it again")
     if state not in (_LOGITS, _CLASSES):
@@ -160,9 +144,12 @@ def decode(block: bytes, shape: Shape) -> Answers:
             "the process that read it ended without an answer: save it anew and upload it again"
         )
     is_known = math.isfinite(mean) and 0 < std < math.inf
+    kind, architecture = (
+        word.rstrip(b"\0").decode("utf-8", "replace") for word in (kind, architecture)
+    )
     info = FileInfo(
-        kind=_word(kind),
-        architecture=_word(architecture) or None,
+        kind=kind,
+        architecture=architecture or None,
         parameters=parameters if parameters >= 0 else None,
         epoch=epoch if epoch >= 0 else None,
         claimed_accuracy=claim if math.isfinite(claim) else None,
@@ -181,11 +168,7 @@ def decode(block: bytes, shape: Shape) -> Answers:
             )
         return ClassAnswers(classes, info)
     count = shape.num_images * shape.num_classes
-    logits = np.frombuffer(block, dtype="<f4", count=count, offset=_HEADER.size)
-    logits = logits.reshape(-1, shape.num_classes).astype(np.float32)
+    logits = np.frombuffer(block, "<f4", count, _HEADER.size).reshape(-1, shape.num_classes)
+    logits = logits.astype(np.float32)
     check_logits(logits)
     return LogitAnswers(logits, info)
-
-
-def _word(text: bytes) -> str:
-    return text.rstrip(b"\0").decode("utf-8", "replace")

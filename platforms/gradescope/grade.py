@@ -16,7 +16,7 @@ from common.support.errors import ALL_PASSED
 from common.support.files import atomic_write
 from grading import document
 from grading.grade import grade_all
-from grading.gradebooks.gradescope import gradescope_results
+from grading.gradebooks.feedback import gradescope_results
 from grading.intake.submissions import Submission
 from grading.preprocessing import Preprocessing, choose_preprocessing
 from grading.rows import Row
