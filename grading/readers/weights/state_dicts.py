@@ -14,9 +14,8 @@ from grading.readers.weights.chains import find_chain
 from grading.readers.weights.registry import ASSIGNED
 from grading.readers.weights.tensor_checks import (
     StateDict,
-    check_names,
+    check_fit,
     check_plain,
-    check_shapes,
     check_values,
     is_counter,
 )
@@ -86,10 +85,7 @@ def rebuild(
             f"{', '.join([*ASSIGNED, *ARCHITECTURES])}: leave it out, or {_AS_ONNX}"
         )
     model = _build(name, weights, model_args, sizes)
-    expected = _shapes(model.state_dict())
-    check_names(name, expected, weights)
-    check_shapes(expected, weights, sizes)
-    check_values({key: weights[key] for key in expected})
+    check_fit(name, _shapes(model.state_dict()), weights, sizes)
     model.load_state_dict(_converted(weights, notes), assign=True)
     return Checkpoint(model.eval(), name, notes)
 

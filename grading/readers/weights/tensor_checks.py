@@ -27,8 +27,10 @@ def check_plain(weights: dict[str, Any]) -> None:
     _refuse_first(weights, _NOT_PLAIN, lambda _, value: not _is_plain(value))
 
 
-def check_names(architecture: str, expected: dict[str, torch.Size], found: StateDict) -> None:
-    """Refuse names that the network does not have, or that are missing."""
+def check_fit(
+    architecture: str, expected: dict[str, torch.Size], found: StateDict, sizes: Sizes
+) -> None:
+    """Refuse names, shapes and values that the network, of ``expected`` shapes, cannot have."""
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
     complaints = [
@@ -42,10 +44,6 @@ def check_names(architecture: str, expected: dict[str, torch.Size], found: State
             "fc1, fc2, ... and, in ImprovedMNISTClassifier, bn1, bn2, ...: name them so, or "
             "hand it in as .onnx"
         )
-
-
-def check_shapes(expected: dict[str, torch.Size], found: StateDict, sizes: Sizes) -> None:
-    """Refuse shapes that the network cannot have."""
     wrong = [name for name in expected if found[name].shape != expected[name]]
     if wrong:
         first = wrong[0]
@@ -56,6 +54,7 @@ def check_shapes(expected: dict[str, torch.Size], found: StateDict, sizes: Sizes
             f"{list(expected[first][:8])}{inputs}{_and_more(wrong)}: hand in weights that fit, or "
             "the network as .onnx"
         )
+    check_values({name: found[name] for name in expected})
 
 
 def check_values(weights: StateDict) -> None:
