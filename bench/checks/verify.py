@@ -20,7 +20,7 @@ from common.own_runs import Measured, measure_run
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, SubmissionError, UserError
 from common.support.files import read_json
-from grading.readers.checkpoint import parse_checkpoint
+from grading.readers.weights.checkpoint import parse_checkpoint
 
 # The fields of a run's row that depend only on its files and the test images.
 _MEASURED = ("status", "sha256", "metrics_sha256", "correct", "total", "confusion_matrix")

@@ -23,7 +23,7 @@ from common.loops import Batches, predict_logits
 from common.models import ARCHITECTURES
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, UserError, require_positive
-from grading.readers.checkpoint import parse_checkpoint
+from grading.readers.weights.checkpoint import parse_checkpoint
 
 
 def main() -> int:

@@ -6,11 +6,14 @@ import zipfile
 from common.support.errors import SubmissionError
 from grading.sandbox.members import is_passed_over, parts_of
 
+NamedFile = tuple[str, bytes]
+
+# What an archive may expand to: bytes (the improved network takes 6 MB), and members.
 MAX_EXPANDED = 256 * 2**20
-_MAX_MEMBERS = 4096
+MAX_MEMBERS = 4096
 
 
-def unpack(content: bytes) -> list[tuple[str, bytes]]:
+def unpack(content: bytes) -> list[NamedFile]:
     """Return the files in a zip file by name; folders, hidden files and the like are left out.
 
     A name is only ever shown: nothing is written anywhere. Raises SubmissionError if the archive is
@@ -19,9 +22,9 @@ def unpack(content: bytes) -> list[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
-            if len(members) > _MAX_MEMBERS:
+            if len(members) > MAX_MEMBERS:
                 raise SubmissionError(
-                    f"the zip file has {len(members):,} members; at most {_MAX_MEMBERS:,} are "
+                    f"the zip file has {len(members):,} members; at most {MAX_MEMBERS:,} are "
                     "allowed: hand in the file that counts"
                 )
             wanted = [m for m in members if not any(map(is_passed_over, parts_of(m.filename)))]
@@ -43,7 +46,7 @@ def unpack(content: bytes) -> list[tuple[str, bytes]]:
 
 def _content_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     with archive.open(member) as file:
-        content = file.read(member.file_size + 1)
+        content = file.read(member.file_size + 1)  # no more, whatever is in it
     if len(content) != member.file_size:
-        raise SubmissionError("the zip file is damaged: make it anew and upload it again")
+        raise zipfile.BadZipFile("another size than it declares")
     return content

@@ -1,34 +1,22 @@
 """Reads one file of a submission, as what its content says it is."""
 
-import json
 from pathlib import PurePosixPath
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from common.data.catalog import Normalization, Sizes
+from common.data.catalog import Sizes
 from common.measuring import ClassAnswers, FileInfo, LogitAnswers
 from common.models import count_parameters
 from common.support.errors import SubmissionError
-from grading.readers.checkpoint import (
-    Checkpoint,
-    is_checkpoint,
-    parse_checkpoint,
-    parse_declared,
-)
+from grading.readers.archives import NamedFile
 from grading.readers.onnx.model import open_onnx
 from grading.readers.predictions import looks_like_predictions, parse_predictions
-from grading.readers.state_dicts import rebuild
+from grading.readers.weights.checkpoint import is_checkpoint, parse_checkpoint, parse_safetensors
+from grading.readers.weights.state_dicts import Checkpoint
 from grading.sandbox.members import DATA, TABLES
 from grading.sandbox.reading import Network, Reading, Table
-
-try:
-    import safetensors.torch
-
-    HAS_SAFETENSORS = True
-except ImportError:  # optional: requirements-grading.txt
-    HAS_SAFETENSORS = False
 
 INSTEAD = {
     ".pt2": "a .pt2 file is a program that can run code when it is opened",
@@ -73,31 +61,29 @@ def may_count(name: str, content: bytes) -> bool:
 
 
 def read_file(
-    name: str,
-    content: bytes,
-    beside: dict[str, bytes],
-    expected: tuple[Sizes, int],
-    is_alone: bool,
+    file: NamedFile, files: list[NamedFile], sizes: Sizes, num_images: int
 ) -> Reading | None:
-    """Return what a file is; None if it is not meant to be graded."""
-    sizes, num_images = expected
-    suffix = suffix_of(name)
+    """Return what a file is, which is one of ``files``; None if it is not meant to be graded.
+
+    Raises SubmissionError if it cannot be read. The only file has to be what counts.
+    """
+    name, content = file
+    suffix, is_alone = suffix_of(name), len(files) == 1
     if suffix == ".onnx":
-        return _read_onnx(content, beside, sizes)
+        return _read_onnx(file, files, sizes)
     if suffix == ".safetensors":
         return _network("safetensors", parse_safetensors(content, sizes), sizes.num_classes)
     if suffix == ".pt2":  # an archive as torch.save writes it, of another content
         raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
     if is_checkpoint(content) or (suffix in _CHECKPOINTS and content.startswith(b"\x80")):
         return _network("checkpoint", parse_checkpoint(content, sizes), sizes.num_classes)
-    if suffix in _SPREADSHEETS or is_spreadsheet(name, content):
+    if is_spreadsheet(name, content):
         raise SubmissionError("a spreadsheet file: save the table as CSV, and hand that in")
     if suffix in INSTEAD:
         raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
     if suffix in TABLES or content.startswith(b"\x93NUMPY"):
-        if not is_alone and not looks_like_predictions(content):
-            return None
-        return _read_table(content, sizes, num_images)
+        is_meant = is_alone or looks_like_predictions(content)
+        return _read_table(content, sizes, num_images) if is_meant else None
     if suffix in DATA and not is_alone:
         return None
     if suffix == ".zip":
@@ -117,15 +103,17 @@ def _read_table(content: bytes, sizes: Sizes, num_images: int) -> Table:
     return Table(LogitAnswers(logits, info))
 
 
-def _read_onnx(content: bytes, beside: dict[str, bytes], sizes: Sizes) -> Network:
+def _read_onnx(file: NamedFile, files: list[NamedFile], sizes: Sizes) -> Network:
+    name, content = file
+    others = [(PurePosixPath(other), data) for other, data in files]
+    beside = {path.name: data for path, data in others if path.parent == PurePosixPath(name).parent}
     model = open_onnx(content, beside, sizes.side, sizes.num_classes)
-    declared = Normalization(*model.normalization) if model.normalization else None
-
-    def predict(inputs: Tensor) -> np.ndarray:
-        return model.predict(inputs.numpy())
-
-    info = FileInfo(kind="onnx", notes="; ".join(model.notes))
-    return Network(info, predict, declared, model.takes_pixels)
+    return Network(
+        FileInfo(kind="onnx", notes="; ".join(model.notes)),
+        lambda inputs: model.predict(inputs.numpy()),
+        model.normalization,
+        model.takes_pixels,
+    )
 
 
 def _network(kind: str, checkpoint: Checkpoint, num_classes: int) -> Network:
@@ -148,43 +136,13 @@ def _network(kind: str, checkpoint: Checkpoint, num_classes: int) -> Network:
             )
         return logits.float().numpy()
 
-    return Network(describe_file(checkpoint)._replace(kind=kind), predict, checkpoint.normalization)
-
-
-def describe_file(checkpoint: Checkpoint) -> FileInfo:
-    """Return what goes into the row of a checkpoint."""
-    return FileInfo(
+    info = FileInfo(
+        kind=kind,
         architecture=checkpoint.architecture,
-        parameters=count_parameters(checkpoint.model),
+        parameters=count_parameters(model),
         epoch=checkpoint.epoch,
         claimed_accuracy=checkpoint.claimed_accuracy,
         notes="; ".join(checkpoint.notes),
         is_guess=checkpoint.is_guess,
     )
-
-
-def parse_safetensors(content: bytes, sizes: Sizes) -> Checkpoint:
-    """Rebuild the network in a .safetensors file. Raises what ``parse_checkpoint`` raises."""
-    if not HAS_SAFETENSORS:
-        raise SubmissionError(
-            "this machine cannot read safetensors yet: ask who grades to run "
-            "pip install -r requirements-grading.txt"
-        )
-    try:
-        state_dict = safetensors.torch.load(content)
-        metadata = _safetensors_metadata(content)
-    except Exception as error:  # the package's own type says no more than this
-        raise SubmissionError(
-            "not a safetensors file, or a damaged one: save and upload it again"
-        ) from error
-    found = rebuild(state_dict, sizes=sizes)
-    declared = parse_declared(metadata.get("normalization"))
-    return Checkpoint(
-        *(found.model, found.architecture, None, None, found.notes, declared, found.is_guess)
-    )
-
-
-def _safetensors_metadata(content: bytes) -> dict[str, str]:
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    return header.get("__metadata__", {})
+    return Network(info, predict, checkpoint.normalization)

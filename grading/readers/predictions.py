@@ -43,11 +43,6 @@ class Predictions(NamedTuple):
     notes: list[str]
 
 
-class _Expected(NamedTuple):
-    images: int
-    classes: int
-
-
 class _Problems:
     """Complaints in the order of the file: the first few in words, the rest as a number."""
 
@@ -70,12 +65,10 @@ def parse_predictions(content: bytes, num_images: int, num_classes: int) -> Pred
     """Return what a prediction file says, in the order of the test images.
 
     ``values`` are uint8 [num_images] classes, or float64 [num_images, num_classes] probabilities,
-    whose rows sum to 1 and may have zeros. ``num_classes`` is at most 256.
-
-    Raises SubmissionError if the file has no meaning, or more than one: with the first five
-    problems and how many more there are, or with what to do.
+    whose rows sum to 1 and may have zeros. ``num_classes`` is at most 256. Raises SubmissionError
+    if the file has no meaning, or more than one.
     """
-    expected = _Expected(num_images, num_classes)
+    expected = (num_images, num_classes)
     notes: list[str] = []
     if content.startswith(NPY_MAGIC):
         values = _from_array(read_array(content), expected, notes)
@@ -122,7 +115,7 @@ def _are_answers(rows: list[list[str]]) -> bool:
     return sum(0 <= min(row) < _MOST_CLASSES for row in numbers) > len(rows) / 2
 
 
-def _from_array(array: np.ndarray, expected: _Expected, notes: list[str]) -> np.ndarray:
+def _from_array(array: np.ndarray, expected: tuple[int, int], notes: list[str]) -> np.ndarray:
     """Read an array [N], [N, 1] or [1, N] of labels, [N, 2] with ids, or [N, C] of values."""
     images, classes = expected
     flat = array.squeeze()
@@ -139,7 +132,7 @@ def _from_array(array: np.ndarray, expected: _Expected, notes: list[str]) -> np.
             f"or ({images}, {classes}) for probabilities: save one row for each test image"
         )
     cells = [list(map(str, row)) for row in flat.tolist()]
-    return _from_table(Table(cells, list(range(1, images + 1)), "row"), expected, notes)
+    return _from_table(Table(cells, _places("row", images)), expected, notes)
 
 
 def _has_ids(array: np.ndarray) -> bool:
@@ -150,9 +143,9 @@ def _has_ids(array: np.ndarray) -> bool:
     )
 
 
-def _from_table(table: Table, expected: _Expected, notes: list[str]) -> np.ndarray:
+def _from_table(table: Table, expected: tuple[int, int], notes: list[str]) -> np.ndarray:
     """Read a table, with or without a header, of labels or of a value for each class."""
-    images = expected.images
+    images, classes = expected
     first = _trimmed(table.rows[0])
     header = [] if all(map(is_numeric, filter(None, first))) else first
     if len(table.rows) == 1 and images > 1 and len(first) > 2 and not header:  # all in one line
@@ -161,11 +154,11 @@ def _from_table(table: Table, expected: _Expected, notes: list[str]) -> np.ndarr
                 f"{len(first):,} labels in one line, expected {images:,}: hand in one for each "
                 "test image"
             )
-        table = Table([[cell] for cell in first], list(range(1, images + 1)), "value")
+        table = Table([[cell] for cell in first], _places("value", images))
     elif header or _is_counted(first, len(table.rows), images):
         if not header:
             notes.append(f"the first line, {quoted(','.join(first))}, was read as pandas' header")
-        table = table._replace(rows=table.rows[1:], numbers=table.numbers[1:])
+        table = Table(table.rows[1:], table.places[1:])
     if not table.rows:
         raise SubmissionError(
             f"0 rows of predictions, expected {images:,}: hand in one for each test image"
@@ -177,23 +170,24 @@ def _from_table(table: Table, expected: _Expected, notes: list[str]) -> np.ndarr
     notes.extend(roles.notes)
     if len(table.rows) != images:
         problems.add(-1, f"{len(table.rows):,} rows of predictions, expected {images:,}")
-    positions = _positions(roles.ids, table, images, problems, notes)
+    positions = _positions(roles.ids, table.places, images, problems, notes)
     if len(roles.values) == 1:
-        answers = _labels(roles.values[0], table, expected.classes, problems)
+        answers = _labels(roles.values[0], table.places, classes, problems)
     else:
-        answers = _numbers(roles.values, table, problems)
+        answers = _numbers(roles.values, table.places, problems)
     problems.raise_if_any()
     ordered = np.empty_like(answers)
     ordered[positions] = answers
     return ordered if ordered.ndim == 1 else as_probabilities(ordered, notes)
 
 
+def _places(unit: str, count: int) -> list[str]:
+    return [f"{unit} {number}" for number in range(1, count + 1)]
+
+
 def _trimmed(row: list[str]) -> list[str]:
     """Return a row without the empty cells at its end."""
-    width = len(row)
-    while width and not row[width - 1]:
-        width -= 1
-    return row[:width]
+    return row[: max((n for n, cell in enumerate(row, start=1) if cell), default=0)]
 
 
 def _is_counted(first: list[str], rows: int, images: int) -> bool:
@@ -209,69 +203,63 @@ def _columns(header: list[str], table: Table, problems: _Problems) -> list[Colum
     """Return the columns that have a name or, without a header, those of the first two rows."""
     names = header or [""] * max(len(_trimmed(row)) for row in table.rows[:2])
     width = len(names)
+    expected = f"{width}: {quoted(','.join(header))}" if header else width
     rows = []
-    for order, (number, cells) in enumerate(zip(table.numbers, table.rows, strict=True)):
+    for order, (place, cells) in enumerate(zip(table.places, table.rows, strict=True)):
         if any(cells[width:]):
-            problems.add(
-                order,
-                f"{table.unit} {number} has {len(_trimmed(cells))} cells, expected {width}"
-                + (f": {quoted(','.join(header))}" if header else ""),
-            )
+            problems.add(order, f"{place} has {len(_trimmed(cells))} cells, expected {expected}")
         rows.append((cells + [""] * (width - len(cells)))[:width])
     return [Column(*pair) for pair in zip(names, zip(*rows, strict=True), strict=True)]
 
 
 def _positions(
-    ids: Column | None, table: Table, images: int, problems: _Problems, notes: list[str]
+    ids: Column | None, places: list[str], images: int, problems: _Problems, notes: list[str]
 ) -> list[int]:
     """Return for each row which image it answers, counted from 0."""
     if ids is None:
         notes.append("no ids: the rows were taken in the order of the test images")
-        return list(range(len(table.rows)))
+        return list(range(len(places)))
     numbers = [whole_number(cell) for cell in ids.cells]
     first = 0 if 0 in numbers and images not in numbers else 1
     last = images - 1 + first
-    seen: dict[int, int] = {}  # the line of each id
-    for order, (line, number, cell) in enumerate(
-        zip(table.numbers, numbers, ids.cells, strict=True)
-    ):
-        place = f"{table.unit} {line}: id"
+    seen: dict[int, str] = {}  # the place of each id
+    for order, (place, number) in enumerate(zip(places, numbers, strict=True)):
         if number is None or not first <= number <= last:
-            problems.add(order, f"{place} {quoted(cell)} is not {first} to {last}")
+            cell = quoted(ids.cells[order])
+            problems.add(order, f"{place}: id {cell} is not {first} to {last}")
         elif number in seen:
-            problems.add(order, f"{place} {number} was on {table.unit} {seen[number]} already")
+            problems.add(order, f"{place}: id {number} was on {seen[number]} already")
         else:
-            seen[number] = line
+            seen[number] = place
     for number in range(first, last + 1):
         if number not in seen:
-            problems.add(len(table.rows), f"id {number} is missing")
+            problems.add(len(places), f"id {number} is missing")
     if first == 0:
         notes.append(f"ids 0 to {last:,} were counted from 0")
     return [(number or 0) - first for number in numbers]
 
 
-def _labels(column: Column, table: Table, classes: int, problems: _Problems) -> np.ndarray:
+def _labels(column: Column, places: list[str], classes: int, problems: _Problems) -> np.ndarray:
     """Return labels, uint8 [rows]; 0 where there is a problem."""
-    labels = np.zeros(len(table.rows), dtype=np.uint8)
+    labels = np.zeros(len(places), dtype=np.uint8)
     for order, cell in enumerate(column.cells):
         number = whole_number(cell)
         if number is not None and 0 <= number < classes:
             labels[order] = number
             continue
         whole = "a whole number from " if number is None and is_number(cell) else ""
-        place = f"{table.unit} {table.numbers[order]}: label"
+        place = f"{places[order]}: label"
         problems.add(order, f"{place} {quoted(cell)} is not {whole}0 to {classes - 1}")
     return labels
 
 
-def _numbers(columns: list[Column], table: Table, problems: _Problems) -> np.ndarray:
+def _numbers(columns: list[Column], places: list[str], problems: _Problems) -> np.ndarray:
     """Return the values of the classes, float64 [rows, classes]; 0 where there is a problem."""
-    values = np.zeros((len(table.rows), len(columns)))
+    values = np.zeros((len(places), len(columns)))
     for order, cells in enumerate(zip(*(column.cells for column in columns), strict=True)):
         bad = next((c for c in cells if not is_number(c) or abs(float(c)) == np.inf), None)
         if bad is None:
             values[order] = [float(cell) for cell in cells]
         else:
-            place = f"{table.unit} {table.numbers[order]}"
-            problems.add(order, f"{place}: {quoted(bad)} is not a finite number")
+            problems.add(order, f"{places[order]}: {quoted(bad)} is not a finite number")
     return values

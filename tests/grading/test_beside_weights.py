@@ -8,7 +8,7 @@ from common.data.catalog import Normalization
 from common.models import MNISTClassifier
 from common.support.errors import SubmissionError
 from grading.preprocessing import Preprocessing
-from grading.readers.checkpoint import parse_checkpoint
+from grading.readers.weights.checkpoint import parse_checkpoint
 from tests.grading.corpus import saved
 
 WEIGHTS = MNISTClassifier(hidden_sizes=(4,)).state_dict()

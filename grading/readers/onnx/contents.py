@@ -4,6 +4,7 @@ onnxruntime would open by path whatever a file names as the place of its weights
 found here first, and only files of the same submission are passed on.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -48,35 +49,30 @@ class OnnxFile(NamedTuple):
 
 
 def read_onnx_file(content: bytes) -> OnnxFile:
-    """Return what an ONNX file says of itself. The bytes are hostile.
-
-    Raises SubmissionError if the file is no ONNX model.
-    """
+    """Return what an ONNX file says of itself. Raises SubmissionError if it is none."""
     if content[4:8] == b"ORTM":
         raise SubmissionError(
             "a model in onnxruntime's own format (.ort): hand in the .onnx file it was made from"
         )
     parser = _Parser(content)
-    found = OnnxFile(0, {}, [], set(), False)
-    has_graph = False
+    ir_version, opsets, normalizations, has_graph = 0, {}, [], False
     for number, value, stop in parser.fields(0, len(content)):
         has_graph |= number == 7
         if number == 1 and stop is None:
-            found = found._replace(ir_version=value)
+            ir_version = value
         elif number == 8 and stop is not None:
-            domain, version = parser.opset(value, stop)
-            found.opsets["" if domain == "ai.onnx" else domain] = version
+            texts, numbers = parser.message(value, stop)
+            domain = texts[1].decode("utf-8", "replace")
+            opsets["" if domain == "ai.onnx" else domain] = numbers[2]
         elif number == 14 and stop is not None:
-            key, text = parser.entry(value, stop)
-            if key == b"normalization":
-                found.normalizations.append(text[:100].decode("utf-8", "replace"))
+            texts, _ = parser.message(value, stop)
+            if texts[1] == b"normalization":
+                normalizations.append(texts[2][:100].decode("utf-8", "replace"))
     if not has_graph:
         raise SubmissionError(_DAMAGED)
-    locations = list(_find_locations(parser))
-    return found._replace(
-        locations={location for location, _ in locations},
-        is_nested=any(is_nested for _, is_nested in locations),
-    )
+    found = set(_find_locations(parser))
+    locations = {location for location, _ in found}
+    return OnnxFile(ir_version, opsets, normalizations, locations, any(n for _, n in found))
 
 
 def _find_locations(parser: "_Parser") -> Iterator[tuple[bytes, bool]]:
@@ -98,9 +94,9 @@ def _find_locations(parser: "_Parser") -> Iterator[tuple[bytes, bool]]:
                 continue
             # Whether data_location says that this counts is not asked: onnxruntime merges two
             # halves of a message, and then the other one may say so.
-            key, location = parser.entry(value, stop)
-            if key == _KEY:
-                yield location, inner == "nested entry"
+            texts, _ = parser.message(value, stop)
+            if texts[1] == _KEY:
+                yield texts[2], inner == "nested entry"
 
 
 class _Parser:
@@ -144,20 +140,13 @@ class _Parser:
                 return value, place + 1
         raise SubmissionError(_DAMAGED)
 
-    def entry(self, start: int, end: int) -> tuple[bytes, bytes]:
-        """Return key and value of a StringStringEntryProto; the last of each counts."""
-        found = {1: b"", 2: b""}
+    def message(self, start: int, end: int) -> tuple[dict[int, bytes], dict[int, int]]:
+        """Return the texts and the numbers in a message, by field; the last of each counts."""
+        texts: dict[int, bytes] = defaultdict(bytes)
+        numbers: dict[int, int] = defaultdict(int)
         for number, value, stop in self.fields(start, end):
-            if stop is not None and number in found:
-                found[number] = self.content[value:stop][:_MAX_TEXT]
-        return found[1], found[2]
-
-    def opset(self, start: int, end: int) -> tuple[str, int]:
-        """Return domain and version of an OperatorSetIdProto."""
-        domain, version = "", 0
-        for number, value, stop in self.fields(start, end):
-            if number == 1 and stop is not None:
-                domain = self.content[value:stop][:_MAX_TEXT].decode("utf-8", "replace")
-            elif number == 2 and stop is None:
-                version = value
-        return domain, version
+            if stop is None:
+                numbers[number] = value
+            else:
+                texts[number] = self.content[value : min(stop, value + _MAX_TEXT)]
+        return texts, numbers

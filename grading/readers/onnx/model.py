@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from common.data.catalog import Normalization
 from common.support.errors import SubmissionError
 from common.support.text import quoted, shorten, terminal_safe
+from grading.readers.claims import read_normalization
 from grading.readers.onnx.contents import read_onnx_file
 from grading.readers.onnx.session import onnxruntime, open_session
 
@@ -29,17 +31,16 @@ _FAILED_NODE = re.compile(r"while running (\w{1,40}) node")
 class OnnxModel:
     """An ONNX model, opened and tried once.
 
-    ``normalization`` is mean and standard deviation of pixels in [0, 1], if the file declares them.
+    ``normalization`` is what the file declares, if it does and if it counts.
     ``takes_pixels``: the input is uint8, and pixels from 0 to 255 go in as they are. ``notes`` say
-    what was done with inputs and outputs; they are complete when the model is opened.
-
-    Raises SubmissionError if its input or its output is not that of a classifier of such images.
+    what was done with inputs and outputs; they are complete when the model is opened. Raises
+    SubmissionError if its input or its output is not that of a classifier of such images.
     """
 
     def __init__(
         self,
         session: "onnxruntime.InferenceSession",
-        normalization: tuple[float, float] | None,
+        normalization: Normalization | None,
         side: int,
         num_classes: int,
     ) -> None:
@@ -61,9 +62,8 @@ class OnnxModel:
         """Return logits, float32 [N, C], or classes, uint8 [N].
 
         ``inputs`` are float32 [N, 1, side, side], normalised, or uint8 if the model takes pixels.
-        They go in in batches of the size that the model asks for, so give it all there are.
-
-        Raises SubmissionError if the model fails, or has not one answer for each image.
+        They go in in batches of the size that the model asks for, so give it all there are. Raises
+        SubmissionError if the model fails, or has not one answer for each image.
         """
         names = list(filter(None, (self._scores, self._classes)))
         size = self._batch_size or _BATCH_SIZE
@@ -71,7 +71,7 @@ class OnnxModel:
         starts = range(0, len(images), size)
         batches = [self._answer(names, images[start : start + size]) for start in starts]
         joined = dict(zip(names, map(np.concatenate, zip(*batches, strict=True)), strict=True))
-        classes = joined[self._classes] if self._classes is not None else None
+        classes = None if self._classes is None else joined[self._classes]
         if classes is not None and not 0 <= classes.min() <= classes.max() < self._num_classes:
             wrong = classes.min() if classes.min() < 0 else classes.max()
             raise SubmissionError(
@@ -81,8 +81,8 @@ class OnnxModel:
         if self._scores is None:
             return joined[names[0]].astype(np.uint8)
         scores = joined[self._scores][:, self._columns]
-        if classes is not None and (scores.argmax(axis=1) != classes).any():
-            differing = int((scores.argmax(axis=1) != classes).sum())
+        differing = 0 if classes is None else (scores.argmax(axis=1) != classes).sum()
+        if differing:
             raise SubmissionError(
                 f"the outputs {_listed(names)} contradict each other for {differing} of "
                 f"{len(inputs)} images: export the model with only the one that counts"
@@ -149,7 +149,6 @@ class OnnxModel:
             ) from error
 
     def _answer(self, names: list[str], images: np.ndarray) -> list[np.ndarray]:
-        """Return the scores or classes in each of these outputs."""
         count, values = self._run(names, images)
         answers = []
         for name, value in zip(names, values, strict=True):
@@ -175,9 +174,7 @@ class OnnxModel:
         pairs = [(n, _read_output(value, count, self._num_classes)) for n, value in values.items()]
         read = {name: answers for name, answers in pairs if answers is not None}
         classes = [name for name, answers in read.items() if answers.ndim == 1]
-        scores = [
-            n for n, answers in read.items() if (answers.ndim, answers.dtype.kind) == (2, "f")
-        ]
+        scores = [n for n, found in read.items() if found.ndim == 2 and found.dtype.kind == "f"]
         # Whole numbers [N, C] may be scores, ranks or indices.
         unclear = [name for name in read if name not in classes + scores]
         if unclear + scores + classes == unclear[:1]:
@@ -215,11 +212,10 @@ class OnnxModel:
 def open_onnx(
     content: bytes, data_files: dict[str, bytes], side: int, num_classes: int
 ) -> OnnxModel:
-    """Open a model given as the bytes of its file.
+    """Open a model from the bytes of its file. Raises SubmissionError if it is no such classifier.
 
     ``data_files`` are other files of the same submission, by base name: they may hold weights.
     Any other file, and custom operators, are not available to the model.
-    Raises SubmissionError if it is no model that classifies such images.
     """
     if onnxruntime is None:
         raise SubmissionError(
@@ -227,31 +223,19 @@ def open_onnx(
             "pip install -r requirements-grading.txt"
         )
     file = read_onnx_file(content)
-    declared = _read_normalization(file.normalizations)
-    return OnnxModel(open_session(content, file, data_files), declared, side, num_classes)
-
-
-def _read_normalization(texts: list[str]) -> tuple[float, float] | None:
-    """Return mean and standard deviation, if metadata_props declare them."""
-    if not texts:
-        return None
-    try:
-        ((mean, std),) = {tuple(map(float, text.strip("()[] ").split(","))) for text in texts}
-    except ValueError:  # no number, not two of them, or several pairs
-        mean = std = math.nan
-    if not (abs(mean) <= 2 and 0 < std <= 2):
+    declared = {read_normalization(text) for text in file.normalizations}
+    if len(declared) > 1 or None in declared:
         raise SubmissionError(
-            f"metadata_props has the normalization {_listed(texts)}: write mean and standard "
-            'deviation of pixels in [0, 1] once, as text, such as "0.1307,0.3081"'
+            f"metadata_props has the normalization {_listed(file.normalizations)}: write mean and "
+            'standard deviation of pixels in [0, 1] once, as text, such as "0.1307,0.3081"'
         )
-    return mean, std
+    session = open_session(content, file, data_files)
+    return OnnxModel(session, declared.pop() if declared else None, side, num_classes)
 
 
 def _read_output(value: object, count: int, num_classes: int) -> np.ndarray | None:
     """Return the numbers [count, C] or the classes, int [count], in an output; else None."""
     if isinstance(value, np.ndarray):
-        if value.dtype.kind in "fiu" and value.shape == (count, num_classes):
-            return value
         # Axes of size 1 mean nothing, so a model for one image may have no axis for the batch.
         sizes = [size for size in value.shape if size != 1]
         if value.dtype.kind in "fiu" and sizes == [n for n in (count, num_classes) if n != 1]:

@@ -37,18 +37,27 @@ def open_session(
 ) -> "onnxruntime.InferenceSession":
     """Return the session of a model, on one thread of the CPU. No file is opened.
 
-    ``data_files`` are other files of the same submission, by base name.
-
-    Raises SubmissionError if weights are missing, the file is too new, or no model.
+    ``data_files`` are other files of the same submission, by base name. Raises SubmissionError if
+    weights are missing, the file is too new, or no model.
     """
     options = _options()
-    names = [_checked_location(location) for location in sorted(file.locations)]
+    names = [location.decode("utf-8", "backslashreplace") for location in sorted(file.locations)]
+    for name in names:
+        if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
+            raise SubmissionError(
+                f"the model keeps weights in other files, by the path {quoted(name)}, and only a "
+                f"file right beside the model is read: {_INSIDE}"
+            )
     data = [content for name, content in data_files.items() if name.endswith(DATA)]
     if len(names) == len(data) == 1:
         # A platform or a person has renamed it: that of one model's only file has one meaning.
         data_files = {names[0]: data[0], **data_files}
     for name in names:
-        _require_there(name, data_files)
+        if name not in data_files:
+            raise SubmissionError(
+                f"the model keeps weights in other files, and {quoted(name)} is not there: hand it "
+                f"in beside the model, under this name, or {_INSIDE}"
+            )
     if file.is_nested:
         # onnxruntime takes these from no memory, it opens them by path.
         raise SubmissionError(
@@ -65,9 +74,13 @@ def open_session(
             )
         add(names, [data_files[n] for n in names], [len(data_files[n]) for n in names])
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return _open(content, options)
     except Exception as error:  # onnxruntime's own types share no base class but this
         raise SubmissionError(_why_refused(str(error)[:4000], file, names)) from error
+
+
+def _open(content: bytes, options: "onnxruntime.SessionOptions") -> "onnxruntime.InferenceSession":
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _options() -> "onnxruntime.SessionOptions":
@@ -77,27 +90,7 @@ def _options() -> "onnxruntime.SessionOptions":
     return options
 
 
-def _checked_location(location: bytes) -> str:
-    """Return the name of a file beside the model; nothing else is a place for weights."""
-    name = location.decode("utf-8", "backslashreplace")
-    if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
-        raise SubmissionError(
-            f"the model keeps weights in other files, by the path {quoted(name)}, and only a file "
-            f"right beside the model is read: {_INSIDE}"
-        )
-    return name
-
-
-def _require_there(name: str, data_files: dict[str, bytes]) -> None:
-    if name not in data_files:
-        raise SubmissionError(
-            f"the model keeps weights in other files, and {quoted(name)} is not there: hand it in "
-            f"beside the model, under this name, or {_INSIDE}"
-        )
-
-
 def _why_refused(text: str, file: OnnxFile, names: list[str]) -> str:
-    """Return the reason and the next step for an error of onnxruntime."""
     max_ir, max_opset = supported_versions()
     opset, other = file.opsets.get("", 0), _MAX_OPSET.search(text)
     is_newer_opset = 0 < max_opset < opset or other is not None
@@ -140,13 +133,12 @@ def supported_versions() -> tuple[int, int]:
 
     They are in its answers to two models that are newer than any. 0 if they cannot be found.
     """
-    return _highest(_NEWEST_IR, _MAX_IR), _highest(_NEWEST_OPSET, _MAX_OPSET)
-
-
-def _highest(content: bytes, pattern: re.Pattern[str]) -> int:
-    try:
-        onnxruntime.InferenceSession(content, _options(), providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above
-        found = pattern.search(str(error))
-        return int(found.groups()[-1]) if found else 0
-    return 0
+    highest = []
+    for content, pattern in ((_NEWEST_IR, _MAX_IR), (_NEWEST_OPSET, _MAX_OPSET)):
+        try:
+            _open(content, _options())
+            found = None
+        except Exception as error:  # as above
+            found = pattern.search(str(error))
+        highest.append(int(found.groups()[-1]) if found else 0)
+    return highest[0], highest[1]

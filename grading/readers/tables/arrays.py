@@ -29,9 +29,7 @@ def read_array(content: bytes) -> np.ndarray:
     """Return the array of a .npy file, of numbers or booleans; a view of ``content``.
 
     Like ``np.load(..., allow_pickle=False)``, but the header is no Python that is evaluated, and
-    nothing of the size that it declares is allocated.
-
-    Raises SubmissionError if the file is damaged, or holds anything but plain numbers.
+    nothing of the size that it declares is allocated. Raises SubmissionError.
     """
     start = 10 if content[6:7] == b"\x01" else 12
     offset = start + int.from_bytes(content[8:start], "little")
@@ -56,18 +54,15 @@ def read_array(content: bytes) -> np.ndarray:
 
 
 def as_probabilities(values: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Turn the values of the classes, float64 [N, C], into probabilities; the largest stays so.
-
-    Raises SubmissionError if the values are not finite, or name no class.
-    """
+    """Turn values of the classes, float64 [N, C], into probabilities. Raises SubmissionError."""
     broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(broken):
         raise SubmissionError(
             f"{len(broken):,} rows have values that are NaN or infinite (first: row "
             f"{broken[0] + 1}): see what the network computes there, and predict again"
         )
-    best = values.argmax(axis=1)
-    ties = int(((values == values.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
+    largest = values.max(axis=1, keepdims=True)
+    ties = int(((values == largest).sum(axis=1) > 1).sum())
     if (values == values[:, :1]).all():
         raise SubmissionError(
             "all values of a row are equal, in every row: no class is the largest, predict again"
@@ -80,14 +75,14 @@ def as_probabilities(values: np.ndarray, notes: list[str]) -> np.ndarray:
         if scale and values.min() >= 0:
             probabilities = values / sums
         else:
-            probabilities = np.exp(values - values.max(axis=1, keepdims=True))
+            probabilities = np.exp(values - largest)
             probabilities /= probabilities.sum(axis=1, keepdims=True)
             scale = 0
     if scale == 100:
         notes.append("the rows sum to 100: read as percent")
     elif not scale:
         notes.append("the rows do not sum to 1: read as logits (softmax)")
-    if (probabilities.argmax(axis=1) != best).any():
+    if (probabilities.argmax(axis=1) != values.argmax(axis=1)).any():
         raise SubmissionError(
             "the largest values of a row differ too little to tell: hand in the classes instead"
         )
@@ -96,14 +91,14 @@ def as_probabilities(values: np.ndarray, notes: list[str]) -> np.ndarray:
 
 def _why_not(header: str) -> str:
     described = _TYPE.match(header)
-    if described is None or _NUMBERS.fullmatch(described[1].strip("'")):
+    dtype = described[1].strip("'") if described else ""
+    if described is None or _NUMBERS.fullmatch(dtype):
         return "a damaged .npy file: save the array again with np.save"
-    if described[1] == "[":
+    if dtype == "[":
         return (
             "an array with named fields (a structured dtype): save the labels alone, as whole "
             "numbers, or hand in CSV with the header ImageId,Label"
         )
-    dtype = described[1].strip("'")
     if dtype.lstrip("<>|=").startswith("O"):
         return (
             "an object array: loading one can run code (allow_pickle). Save numbers, with "

@@ -3,12 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from common.support.errors import SubmissionError
 from common.support.text import quoted
 
-# Names as ``plain_name`` leaves them. An index counts as ids if there are no better ones.
+# Names as ``_plain_name`` leaves them. An index counts as ids if there are no better ones.
 _IDS = re.compile("(?:image|img|picture|test|sample)s?(?:id|index|idx|number|no|nr)?s?|ids?|no|nr")
 _INDEX = re.compile("#?|index|idx|row|rowid|rownumber|level0|unnamed[0-9]+")
 _LABELS = re.compile(
@@ -41,19 +42,14 @@ class Roles(NamedTuple):
 
 
 def choose_named(columns: list[Column], num_images: int, num_classes: int) -> Roles:
-    """Return the roles of the columns, which have a header.
-
-    Raises SubmissionError if no names, or too many, are those of labels, or of ids where there are
-    other columns.
-    """
+    """Return the roles of the columns, which have a header. Raises SubmissionError."""
     kinds = kinds_of([column.name for column in columns])
     unnamed = [columns[n] for n in kinds.indexes if any(columns[n].cells)]
     ids = _only([columns[n] for n in kinds.ids] or unnamed, "ids")
-    values = [columns[n] for n in kinds.labels]
-    if values:
-        values = [label for label in [_only(values, "labels")] if label]
-    else:
-        values = [columns[n] for n in kinds.classes] if len(kinds.classes) == num_classes else []
+    label = _only([columns[n] for n in kinds.labels], "labels")
+    values = [label] if label else [columns[n] for n in kinds.classes]
+    if not label and len(values) != num_classes:
+        values = []
     used = {id(column) for column in (ids, *values)}
     others = [column for column in columns if any(column.cells) and id(column) not in used]
     if not values or (others and ids is None):
@@ -62,40 +58,35 @@ def choose_named(columns: list[Column], num_images: int, num_classes: int) -> Ro
             f"no column is named as {missing}: found {_names(columns)}. Name them ImageId,Label "
             "(id, index and class, category, prediction, predicted, target, digit will do, too)"
         )
-    if (
-        ids
-        and len(values) == 1
-        and is_count(values[0], num_images)
-        and not is_count(ids, num_images)
-    ):
+    if ids and label and _is_count(label, num_images) and not _is_count(ids, num_images):
         header = ",".join(column.name for column in columns)
         raise SubmissionError(
-            f"the first line is {quoted(header)}, but the ids are under {quoted(values[0].name)}: "
+            f"the first line is {quoted(header)}, but the ids are under {quoted(label.name)}: "
             "swap the two names"
         )
     return Roles(ids, values, [f"columns left out: {_names(others)}"] if others else [])
 
 
 def choose_unnamed(columns: list[Column], num_images: int, num_classes: int) -> Roles:
-    """Return the roles of the columns, which have no header: what they hold decides.
-
-    Raises SubmissionError if none or several of two columns can be the ids, or the number of
-    columns fits nothing.
-    """
+    """Return the roles of columns without a header, by their cells. Raises SubmissionError."""
     columns = [column for column in columns if any(column.cells)]
+    if len(columns) == 1:
+        return Roles(None, columns, [])
+    counts = [column for column in columns if _is_count(column, num_images)]
     if len(columns) == 2:
-        ids = _ids_of_two(columns, num_images, num_classes)
-        if ids is not None:
-            note = ["no header: the second column has the ids"] if ids is columns[1] else []
-            return Roles(ids, [column for column in columns if column is not ids], note)
+        ids = counts or [  # ids with a fault are still the ones that are no labels
+            column
+            for column in columns
+            if any((whole_number(cell) or 0) >= num_classes for cell in column.cells)
+        ]
+        if len(ids) == 1:
+            note = ["no header: the second column has the ids"] if ids[0] is columns[1] else []
+            return Roles(ids[0], [column for column in columns if column is not ids[0]], note)
         if num_classes != 2:
             raise SubmissionError(
                 "two columns without a header, and either or neither can be the ids 1 to "
                 f"{num_images}: begin the file with the line ImageId,Label"
             )
-    if len(columns) == 1:
-        return Roles(None, columns, [])
-    counts = [column for column in columns if is_count(column, num_images)]
     if len(columns) == num_classes and not counts:
         return Roles(None, columns, [])
     if len(columns) == num_classes + 1 and counts == columns[:1]:
@@ -117,7 +108,7 @@ class Kinds(NamedTuple):
 
 def kinds_of(names: list[str]) -> Kinds:
     """Sort the columns of a header by what their names say."""
-    plain = [plain_name(name) for name in names]
+    plain = [_plain_name(name) for name in names]
     numbered: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for position, name in enumerate(plain):
         if found := _CLASS.fullmatch(name):
@@ -126,16 +117,18 @@ def kinds_of(names: list[str]) -> Kinds:
     groups = [g for g in groups if [number for number, _ in g] == list(range(len(g)))]
     classes = [position for _, position in groups[0]] if len(groups) == 1 else []
     labels = [n for n, name in enumerate(plain) if _LABELS.fullmatch(name)]
+    # pandas calls a column without a name 0.
+    if not labels and [plain[position] for position in classes] == ["0"]:
+        labels = classes
     return Kinds(
         [n for n, name in enumerate(plain) if _IDS.fullmatch(name)],
         [n for n, name in enumerate(plain) if _INDEX.fullmatch(name)],
-        # pandas calls a column without a name 0.
-        labels or (classes if len(classes) == 1 and plain[classes[0]] == "0" else []),
+        labels,
         classes if len(classes) > 1 else [],
     )
 
 
-def plain_name(name: str) -> str:
+def _plain_name(name: str) -> str:
     """Return the letters and digits of a name, in small letters: "Image_ID" is "imageid"."""
     if len(name) > _MAX_CELL:
         return "?"
@@ -163,28 +156,12 @@ def is_number(cell: str) -> bool:
     return len(cell) <= _MAX_CELL and _NUMBER.fullmatch(cell) is not None
 
 
-def is_count(column: Column, num_images: int) -> bool:
+def _is_count(column: Column, num_images: int) -> bool:
     """Tell whether a column has 1 to N or 0 to N - 1, each once, in any order."""
-    if len(column.cells) != num_images:
-        return False
-    found = set()
-    for cell in column.cells:
-        number = whole_number(cell)
-        if number is None:  # most columns of probabilities end here
-            return False
-        found.add(number)
-    return found in (set(range(1, num_images + 1)), set(range(num_images)))
-
-
-def _ids_of_two(columns: list[Column], num_images: int, num_classes: int) -> Column | None:
-    counts = [column for column in columns if is_count(column, num_images)]
-    if not counts:  # ids with a fault are still the ones that are no labels
-        counts = [
-            column
-            for column in columns
-            if any((whole_number(cell) or 0) >= num_classes for cell in column.cells)
-        ]
-    return counts[0] if len(counts) == 1 else None
+    # Most columns of probabilities end at their first cell.
+    numbers = takewhile(lambda number: number is not None, map(whole_number, column.cells))
+    counts = (set(range(num_images)), set(range(1, num_images + 1)))
+    return len(column.cells) == num_images and set(numbers) in counts
 
 
 def _only(columns: list[Column], what: str) -> Column | None:

@@ -16,7 +16,7 @@ from common.support.errors import SubmissionError
 from common.support.text import terminal_safe
 
 # A row has an id and a value for each class. Spreadsheets and pandas add some more.
-EXTRA_COLUMNS = 32
+_EXTRA_COLUMNS = 32
 # Rows up to here are counted, so that a message can say which images they answer.
 _COUNTED_ROWS = 100_000
 # A number as numpy writes it takes 25 characters, 50 bytes in UTF-16.
@@ -67,17 +67,14 @@ class Table(NamedTuple):
     """The rows that are not empty, with stripped cells. They may differ in length."""
 
     rows: list[list[str]]
-    numbers: list[int]  # of each row, for messages
-    unit: str = "line"  # what these numbers count: "line", "row" of an array, "value" in a line
+    places: list[str]  # of each row, for messages: "line 3", or a row or value of something else
 
 
 def read_table(content: bytes, num_images: int, num_classes: int) -> Table:
     """Return the cells of a text, its header line included; there is at least one row.
 
-    A decimal comma is turned into a point where the comma does not separate cells.
-
-    Raises SubmissionError if it is not text, not CSV, or far larger than the predictions for
-    ``num_images`` can be.
+    A decimal comma is turned into a point where the comma does not separate cells. Raises
+    SubmissionError if it is no text, no CSV, or far larger than so many predictions can be.
     """
     _refuse_foreign(content)
     limit = _BYTES_PER_CELL * num_images * (num_classes + 3) + 2**20
@@ -88,14 +85,17 @@ def read_table(content: bytes, num_images: int, num_classes: int) -> Table:
         )
     text = _decode(content)
     _refuse_binary(text)
-    widest, most_rows = num_classes + EXTRA_COLUMNS, max(_COUNTED_ROWS, 2 * num_images)
-    table = _printed_list(text) or Table([], [])
-    for line, cells in _rows(text) if not table.rows else ():
+    if printed := _printed_list(text):
+        return printed
+    widest, most_rows = num_classes + _EXTRA_COLUMNS, max(_COUNTED_ROWS, 2 * num_images)
+    table, first = Table([], []), 0
+    for line, cells in _rows(text):
+        first = first or line
         table.rows.append(cells)
-        table.numbers.append(line)
+        table.places.append(f"line {line}")
         # The only row may be wide: it can hold all labels.
         if len(table.rows) > 1:
-            _refuse_wide(table.numbers[0], len(table.rows[0]), widest)
+            _refuse_wide(first, len(table.rows[0]), widest)
             _refuse_wide(line, len(cells), widest)
         if len(table.rows) > most_rows:
             raise SubmissionError(
@@ -124,10 +124,7 @@ def first_rows(content: bytes, count: int) -> list[list[str]]:
 
 
 def refuse_other_images(rows: int, images: int) -> None:
-    """Refuse as many rows as there are images in another well-known set.
-
-    Raises SubmissionError that names the set.
-    """
+    """Raise SubmissionError if there are as many rows as another well-known set has images."""
     if rows in OTHER_IMAGES and rows != images:
         wanted = "MNIST test images (t10k-images)" if images == 10_000 else "test images"
         raise SubmissionError(
@@ -187,7 +184,7 @@ def _printed_list(text: str) -> Table | None:
             "np.savetxt('predictions.txt', predictions, fmt='%d')"
         )
     _refuse_wide(1, len(cells))
-    return Table([cells], [1]) if cells else None
+    return Table([cells], ["line 1"]) if cells else None
 
 
 def _refuse_wide(line: int, cells: int, most: int = _MOST_CELLS) -> None:

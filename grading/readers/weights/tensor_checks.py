@@ -24,11 +24,13 @@ StateDict = dict[str, Tensor]
 
 def check_plain(weights: dict[str, Any]) -> None:
     """Refuse what is no ordinary tensor."""
-    _refuse_first(weights, _NOT_PLAIN, lambda _, t: not _is_plain(t))
+    _refuse_first(weights, _NOT_PLAIN, lambda _, value: not _is_plain(value))
 
 
-def check_names(architecture: str, expected: dict[str, torch.Size], found: StateDict) -> None:
-    """Refuse names that the network does not have, or that are missing."""
+def check_fit(
+    architecture: str, expected: dict[str, torch.Size], found: StateDict, sizes: Sizes
+) -> None:
+    """Refuse names, shapes and values that the network, of ``expected`` shapes, cannot have."""
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
     complaints = [
@@ -42,10 +44,6 @@ def check_names(architecture: str, expected: dict[str, torch.Size], found: State
             "fc1, fc2, ... and, in ImprovedMNISTClassifier, bn1, bn2, ...: name them so, or "
             "hand it in as .onnx"
         )
-
-
-def check_tensors(expected: dict[str, torch.Size], found: StateDict, sizes: Sizes) -> None:
-    """Refuse shapes and values that the network cannot have."""
     wrong = [name for name in expected if found[name].shape != expected[name]]
     if wrong:
         first = wrong[0]
@@ -56,18 +54,23 @@ def check_tensors(expected: dict[str, torch.Size], found: StateDict, sizes: Size
             f"{list(expected[first][:8])}{inputs}{_and_more(wrong)}: hand in weights that fit, or "
             "the network as .onnx"
         )
-    check_values(expected, found)
+    check_values({name: found[name] for name in expected})
 
 
-def check_values(expected: dict[str, torch.Size], found: StateDict) -> None:
+def check_values(weights: StateDict) -> None:
     """Refuse values that are no finite floating-point numbers."""
-    found = {name: found[name] for name in expected if name in found}
     _refuse_first(
-        found,
+        weights,
         "has dtype {dtype}, expected a floating-point one: save it with .float()",
         lambda name, t: t.is_complex() or not (is_counter(name) or t.is_floating_point()),
     )
-    _refuse_first(found, _BROKEN, lambda _, t: not t.isfinite().all())
+    _refuse_first(weights, _BROKEN, lambda _, t: not t.isfinite().all())
+
+
+def is_counter(name: str) -> bool:
+    """Tell whether it is the name of BatchNorm's count of batches."""
+    # The one integer in a state_dict, unused in evaluation.
+    return name.endswith("num_batches_tracked")
 
 
 def _refuse_first(
@@ -86,14 +89,10 @@ def _and_more(names: list[str]) -> str:
 
 def _is_plain(value: object) -> bool:
     # The exact types: a subclass, or another device, can bring behaviour of its own.
-    if not isinstance(value, Tensor) or type(value) not in (Tensor, nn.Parameter):
-        return False
-    if value.device.type != "cpu":
-        return False
-    return value.layout == torch.strided and not value.is_quantized
-
-
-def is_counter(name: str) -> bool:
-    """Tell whether it is the name of BatchNorm's count of batches."""
-    # The one integer in a state_dict, unused in evaluation.
-    return name.endswith("num_batches_tracked")
+    return (
+        isinstance(value, Tensor)
+        and type(value) in (Tensor, nn.Parameter)
+        and value.device.type == "cpu"
+        and value.layout == torch.strided
+        and not value.is_quantized
+    )

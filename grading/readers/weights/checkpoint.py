@@ -1,28 +1,31 @@
-"""An untrusted checkpoint: loaded without running code, rebuilt by names and shapes alone."""
+"""Untrusted files of weights: loaded without running code, rebuilt by names and shapes alone."""
 
 import argparse
 import io
-import math
+import json
 import pathlib
 import pickle
-import sys
 import warnings
 import zipfile
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from common.data.catalog import MNIST, Normalization, Sizes
 from common.support.errors import SubmissionError
 from common.support.files import is_undamaged_zip
 from common.support.text import quoted
-from grading.readers.state_dicts import rebuild
+from grading.readers.archives import MAX_EXPANDED, MAX_MEMBERS
+from grading.readers.claims import read_normalization, read_percent
+from grading.readers.weights.state_dicts import Checkpoint, rebuild
 
-# What an archive may expand to: bytes (the improved network takes 6 MB), and members.
-MAX_EXPANDED = 256 * 2**20
-_MAX_ARCHIVE_MEMBERS = 4096
+try:
+    import safetensors.torch
+
+    HAS_SAFETENSORS = True
+except ImportError:  # optional: requirements-grading.txt
+    HAS_SAFETENSORS = False
 
 _HINT = (
     "save tensors and plain values only, as in "
@@ -46,18 +49,6 @@ _PLAIN: list[Any] = [
 ]
 
 
-class Checkpoint(NamedTuple):
-    """A network rebuilt from a file, in evaluation mode, and what the file says of it."""
-
-    model: nn.Module
-    architecture: str
-    epoch: int | None
-    claimed_accuracy: float | None  # percent; only shown, never believed
-    notes: list[str]  # what was done to the weights to make them fit
-    normalization: Normalization | None = None  # of pixels in [0, 1], as the file declares it
-    is_guess: bool = False  # nobody said what stands between its layers
-
-
 def is_checkpoint(content: bytes) -> bool:
     """Tell by a file's content whether it is one of torch's, in either format."""
     if content.startswith(_OLD_FORMAT):
@@ -77,9 +68,7 @@ def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
     """Rebuild the network from the bytes of a file, loaded with ``weights_only=True``, no fallback.
 
     The weights are the only dictionary of tensors in it, at the top or one level down; ``rebuild``
-    says what they must be. The network has to fit ``sizes``.
-
-    Raises SubmissionError if there is no such network. The text is ours: torch's own recommends
+    says what they must be. Raises SubmissionError; the text is ours, since torch's own recommends
     unsafe loading.
     """
     if zipfile.is_zipfile(io.BytesIO(content)):
@@ -88,17 +77,32 @@ def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
     if not isinstance(loaded, dict):
         raise SubmissionError(f"what the file holds is {quoted(loaded)}, not a state_dict: {_HINT}")
     state_dict, said = _weights_in(loaded)
-    rebuilt = rebuild(state_dict, said.get("model_architecture"), said.get("model_args"), sizes)
+    found = rebuild(state_dict, sizes, said.get("model_architecture"), said.get("model_args"))
     epoch = said.get("epoch")
-    return Checkpoint(
-        model=rebuilt.model,
-        architecture=rebuilt.architecture,
+    return found._replace(
         epoch=epoch if type(epoch) is int and 0 <= epoch < 2**31 else None,
-        claimed_accuracy=_percent(said.get("accuracy")),
-        notes=rebuilt.notes,
-        normalization=parse_declared(said.get("normalization")),
-        is_guess=rebuilt.is_guess,
+        claimed_accuracy=read_percent(said.get("accuracy")),
+        normalization=_declared(said.get("normalization")),
     )
+
+
+def parse_safetensors(content: bytes, sizes: Sizes) -> Checkpoint:
+    """Rebuild the network in a .safetensors file. Raises what ``parse_checkpoint`` raises."""
+    if not HAS_SAFETENSORS:
+        raise SubmissionError(
+            "this machine cannot read safetensors yet: ask who grades to run "
+            "pip install -r requirements-grading.txt"
+        )
+    try:
+        state_dict = safetensors.torch.load(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    except Exception as error:  # the package's own type says no more than this
+        raise SubmissionError(
+            "not a safetensors file, or a damaged one: save and upload it again"
+        ) from error
+    found = rebuild(state_dict, sizes)
+    return found._replace(normalization=_declared(metadata.get("normalization")))
 
 
 def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
@@ -106,11 +110,8 @@ def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]
     if not loaded or _is_of_tensors(loaded):
         return loaded, {}
     found = [key for key, value in loaded.items() if _is_of_tensors(value)]
-    at_top = any(
-        isinstance(value, torch.Tensor) and value.ndim
-        for key, value in loaded.items()
-        if key != "normalization"
-    )
+    others = [value for key, value in loaded.items() if key != "normalization"]
+    at_top = any(isinstance(value, torch.Tensor) and value.ndim for value in others)
     places = [*(["the top"] if at_top and found else []), *map(quoted, found)]
     if len(places) > 1:
         raise SubmissionError(
@@ -139,7 +140,6 @@ def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]
 def _is_of_tensors(value: object) -> bool:
     return (
         isinstance(value, dict)
-        and bool(value)
         and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
         and any(tensor.ndim for tensor in value.values())
     )
@@ -152,9 +152,9 @@ def _check_archive(content: bytes) -> None:
             members = archive.infolist()
     except Exception as error:  # a directory can be broken in more ways than zipfile names
         raise SubmissionError("the archive is damaged: save and upload it again") from error
-    if len(members) > _MAX_ARCHIVE_MEMBERS:
+    if len(members) > MAX_MEMBERS:
         raise SubmissionError(
-            f"the archive has {len(members):,} members; at most {_MAX_ARCHIVE_MEMBERS:,} are "
+            f"the archive has {len(members):,} members; at most {MAX_MEMBERS:,} are "
             "allowed: save the weights alone"
         )
     expanded = sum(member.file_size for member in members)
@@ -200,47 +200,11 @@ def _unsafe_part(content: bytes) -> str:
     return f"holds Python objects that only code could load (first: {quoted(names[0])}{more})"
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if not isinstance(value, int | float) or type(value) is bool or abs(value) > sys.float_info.max:
-        return None
-    return None if math.isnan(value) else float(value)
-
-
-def _percent(value: object) -> float | None:
-    """Return a claimed accuracy in percent; one of at most 1 is a fraction."""
-    claim = _number(value)
-    return 100 * claim if claim is not None and 0 <= claim <= 1 else claim
-
-
-def _float(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _unpacked(value: object) -> object:
-    """Return the one number of a channel, which ``transforms.Normalize`` takes as (0.1307,)."""
-    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
-
-
-def parse_declared(value: object) -> Normalization | None:
-    """Return mean and standard deviation of pixels in [0, 1], if that is what the file says."""
-    if value is None:
-        return None
-    if isinstance(value, str):  # as in the metadata of safetensors, which is text
-        value = [_float(part) for part in value.strip("()[] ").split(",")]
-    elif isinstance(value, dict) and value.keys() == {"mean", "std"}:
-        value = [value["mean"], value["std"]]
-    elif isinstance(value, torch.Tensor) and value.shape == (2,):
-        value = value.tolist()
-    pair = [_number(_unpacked(x)) for x in value] if isinstance(value, list | tuple) else []
-    known = [number for number in pair if number is not None]
-    if len(pair) == len(known) == 2 and abs(known[0]) <= 2 and 0 < known[1] <= 2:
-        return Normalization(*known)
-    raise SubmissionError(
-        "normalization is not mean and standard deviation of pixels in [0, 1]: save it as in "
-        "'normalization': (0.1307, 0.3081)"
-    )
+def _declared(value: object) -> Normalization | None:
+    found = read_normalization(value)
+    if value is not None and found is None:
+        raise SubmissionError(
+            "normalization is not mean and standard deviation of pixels in [0, 1]: save it as in "
+            "'normalization': (0.1307, 0.3081)"
+        )
+    return found
