@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, UserError
 from common.support.files import atomic_write, read_json
-from common.support.schemas import Playground, Study
 from common.support.text import accuracy_text, json_text, quoted, terminal_safe
 from common.support.validation import check, check_evaluation, check_metrics
 from reporting.comparison import render_comparison
 from reporting.feedback_files import PLATFORMS, pack, write_pages
 from reporting.pages import render_report
-from reporting.playground_page import playground_problem, render_playground
-from reporting.study import render_study
+from reporting.playground_page import Playground, playground_problem, render_playground
+from reporting.study import Study, render_study
 from reporting.terminal import named
 
 INCOMPLETE = "Incomplete: the run was cut short; the same command of evaluate.py ends it"

@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import common
 from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
-from common.support.text import accuracy_text, label_text, terminal_safe
+from common.support.text import accuracy_text, terminal_safe
 from reporting.figures import curves, dot_plots, plots
-from reporting.figures.svg import MAX_NAMED, with_styles
+from reporting.figures.svg import MAX_NAMED, label_text, with_styles
 from reporting.published import PUBLISHED_RESULTS
 from reporting.terminal import remarks
 

@@ -4,12 +4,15 @@ import base64
 import hashlib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Gt
 from markupsafe import Markup
+from pydantic import AfterValidator
 
 from common.data.catalog import MNIST
+from common.support.schemas import Count, Picture, Pixels, Positive, Proportion, listed, shape
 from reporting.pages import TEMPLATES, jinja_environment
 
 # The form that the script gives to a drawing is that of MNIST's images.
@@ -17,6 +20,26 @@ _INPUT_SIZE = MNIST.sizes.input_size
 _LABELS = ("true", "predicted")
 
 Row = dict[str, Any]
+
+
+def _require_base64(text: str) -> str:
+    base64.b64decode(text, validate=True)
+    return text
+
+
+# playground.json. Arrays are in base64.
+Encoded = Annotated[str, AfterValidator(_require_base64)]
+Layer = shape(inputs=Positive, outputs=Positive, levels=Encoded, scales=Encoded, biases=Encoded)
+TrainingDigit = shape(index=Count, digit=Count, pixels=Pixels)
+Playground = shape(
+    run=shape(name=str, architecture=str, parameters=Count),
+    test_set=shape(title=str, name=str),
+    float_network=Proportion,
+    quantized_network=shape(Proportion, changed_answers=Count),
+    network=shape(pixel_mean=float, pixel_std=Annotated[float, Gt(0)], layers=listed(Layer, 1)),
+    test_digits=shape(misclassified=listed(Picture), recognised=listed(Picture)),
+    training_digits=shape(size=Positive, per_digit=Count, seed=int, images=listed(TrainingDigit)),
+)
 
 
 def render_playground(document: Row, checksum: str) -> str:

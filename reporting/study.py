@@ -1,8 +1,9 @@
 """The study of the tutorial's claims as a page; the study itself is ``bench/study/claims.py``."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
+from common.support.schemas import Pair, Positive, listed, shape
 from reporting.figures import dot_plots
 from reporting.pages import Section, command_text, jinja_environment
 
@@ -10,6 +11,27 @@ _SECTIONS = (
     Section("claims", "What was found", needs="claims"),
     Section("claims_forest", "The differences", needs="claims"),
     Section("claims_method", "How it was measured", needs="runs"),
+)
+
+# bench/results/claims.json.
+Claim = shape(
+    claim=str,
+    contrast=str,
+    measure=str,
+    seeds=listed(int, 1),
+    follows=listed(float, 1),
+    other=listed(float, 1),
+    mean_difference=float,
+    interval=Pair,
+    margin=float | None,
+    verdict=Literal["supported", "contradicted", "equivalent", "undecided"],
+)
+Study = shape(
+    command=listed(str, 1),
+    environment=shape(torch=str, device_name=str),
+    images=shape(train=Positive, validation=Positive),
+    claims=listed(Claim),
+    runs=listed(Any, 1),
 )
 
 Row = dict[str, Any]

@@ -23,7 +23,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from common.support.text import label_text, shorten_middle
+from common.support.text import terminal_safe
 
 # Marker colours. None is black, for which matplotlib writes no fill.
 INK, MUTED, GRID, ERROR = "#010203", "#020304", "#030405", "#040506"
@@ -122,11 +122,22 @@ def with_styles(values: dict[str, Any]) -> Iterator[tuple[str, Any, Style]]:
         yield name, value, style
 
 
+def label_text(text: str) -> str:
+    """Return ``text`` for a label: escaped, and "(blank)" if nothing of it could be seen."""
+    return terminal_safe(text) if text.strip() else "(blank)"
+
+
 def short(name: str) -> str:
     """Return a folder's name in a length that leaves room for the figure."""
-    text = shorten_middle(label_text(name), 24)
+    text = _shorten(label_text(name), 24)
     # matplotlib leaves out of a legend what begins like this.
     return f" {text}" if text.startswith("_") else text
+
+
+def _shorten(text: str, limit: int) -> str:
+    """Return ``text`` cut in the middle, where names differ least, which becomes an ellipsis."""
+    head = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[:head]}…{text[head + 1 - limit :]}"
 
 
 def legend_above(axes: Axes) -> None:
@@ -169,7 +180,7 @@ def _moved_apart(heights: list[float], gap: float) -> list[float]:
 def name_ticks(axes: Axes, labels: Sequence[str]) -> None:
     """Write the classes' names along the x axis, or every n-th if there are many."""
     every = -(-len(labels) // MAX_NAMED)
-    names = [shorten_middle(label_text(label), _TICK_WIDTH) for label in labels[::every]]
+    names = [_shorten(label_text(label), _TICK_WIDTH) for label in labels[::every]]
     axes.set_xticks(range(0, len(labels), every), names)
     if max(map(len, names)) > 3:
         axes.tick_params("x", rotation=40)
