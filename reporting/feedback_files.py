@@ -11,14 +11,17 @@ import zipfile
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from common.support.errors import UserError
-from common.support.files import atomic_write
-from common.support.text import folder_names
+from common.support.files import atomic_write, read_json
+from common.support.text import folder_names, quoted
+from common.support.validation import check_evaluation
 from reporting.feedback import render_feedback
+from reporting.sources import document_path
+from reporting.terminal import INCOMPLETE, named
 
 _NAME = "feedback.html"
 
@@ -36,70 +39,80 @@ PLATFORMS = tuple(_UPLOADS)
 Row = dict[str, Any]
 
 
-class Pages(NamedTuple):
-    """What was written, and the text of each page, in the order of the rows."""
+def write_feedback(platform: str, given: list[Path]) -> None:
+    """Write ``<name>/feedback.html`` for each row of a grading, beside its evaluation.
 
-    folder: Path
-    texts: list[str]
-    num_written: int  # the others were there already, and are the same
+    For a platform also pack them. ``platform`` is what stands behind the flag: nothing, a platform,
+    or the evaluation, which is otherwise the one in ``given``.
 
-    def summary(self) -> str:
-        """Return it as a line."""
-        same = len(self.texts) - self.num_written
-        also = f", {same} were up to date" if same else ""
-        pages = "page" if self.num_written == 1 else "pages"
-        return f"Feedback: {self.num_written} {pages} written in {self.folder}{also}"
+    Raises UserError if that is not one evaluation of a graded folder, or if nothing can be packed.
+    """
+    if platform and platform not in PLATFORMS:
+        if given or not Path(platform).exists():
+            raise UserError(
+                f"--feedback is {quoted(platform)}, but must be {' or '.join(PLATFORMS)}"
+            )
+        platform, given = "", [Path(platform)]
+    (path, *others) = given or [Path("runs/grading/evaluation.json")]
+    if others:
+        raise UserError("--feedback takes one evaluation: call it once for each")
+    path = document_path(path)
+    evaluation = read_json(path)
+    check_evaluation(evaluation, path)
+    if any(row["own"] for row in evaluation["results"]):
+        raise UserError(f"{path} is of your own runs: name the evaluation of a graded folder")
+    if evaluation.get("complete") is False:
+        print(INCOMPLETE)
+    folder = path.with_name("feedback")
+    pages = _write_pages(evaluation, folder)
+    if platform:
+        _pack(platform, evaluation["results"], pages, folder)
 
 
-class Packed(NamedTuple):
-    """An archive, and the rows that are not in it."""
-
-    path: Path
-    num_pages: int
-    left_out: list[str]  # names of rows
-
-
-def write_pages(evaluation: Row, folder: Path) -> Pages:
-    """Write ``<name>/feedback.html`` for each row of a grading, except those that are there."""
+def _write_pages(evaluation: Row, folder: Path) -> list[str]:
+    """Write the pages that are not there already; return all, in the order of the rows."""
     rows = evaluation["results"]
     header = {key: value for key, value in evaluation.items() if key != "results"}
     accuracies = tuple(sorted(row["accuracy"] for row in rows if row["status"] != "error"))
     render = partial(render_feedback, header, accuracies)
-    texts, num_written = [], 0
+    pages, num_written = [], 0
     with (
         multiprocessing.Pool(initializer=_leave_signals_to_parent) as pool,
         tqdm(total=len(rows), unit="page", disable=None, leave=False) as bar,
     ):
         names = folder_names([row["name"] for row in rows])
-        for name, text in zip(names, pool.imap(render, rows, chunksize=4), strict=True):
-            num_written += _write_if_changed(folder / name / _NAME, text.encode())
-            texts.append(text)
+        for name, page in zip(names, pool.imap(render, rows, chunksize=4), strict=True):
+            num_written += _write_if_changed(folder / name / _NAME, page.encode())
+            pages.append(page)
             bar.update()
-    return Pages(folder, texts, num_written)
+    same = len(pages) - num_written
+    also = f", {same} were up to date" if same else ""
+    print(f"Feedback: {num_written} page{'s' * (num_written != 1)} written in {folder}{also}")
+    return pages
 
 
-def pack(platform: str, rows: list[Row], pages: Pages) -> Packed:
-    """Write the archive that a platform takes the pages back in, beside their folder.
-
-    Raises UserError if no page belongs into it; an earlier archive stays.
-    """
+def _pack(platform: str, rows: list[Row], pages: list[str], folder: Path) -> None:
+    """Write the archive that a platform takes the pages back in; without any, leave an earlier."""
     members = [member_name(platform, row.get("upload") or row["name"]) for row in rows]
     times = Counter(members)
-    packed: dict[str, str] = {}
-    left_out = []
-    for row, member, text in zip(rows, members, pages.texts, strict=True):
+    packed, left_out = {}, []
+    for row, member, page in zip(rows, members, pages, strict=True):
         if member is not None and times[member] == 1:
-            packed[member] = text
+            packed[member] = page
         else:  # never guess which of two is the student's
             left_out.append(row["name"])
+    owner = f"{platform.capitalize()}'s"
     if not packed:
         raise UserError(
-            f"no submission has a name of {platform.capitalize()}'s, so there is nothing to pack: "
-            "grade the platform's own download, under the names that it gave"
+            f"no submission has a name of {owner}, so there is nothing to pack: grade the "
+            "platform's own download, under the names that it gave"
         )
-    path = pages.folder.with_name(f"{pages.folder.name}-{platform}.zip")
+    path = folder.with_name(f"{folder.name}-{platform}.zip")
     _write_if_changed(path, _zip(packed))
-    return Packed(path, len(packed), left_out)
+    if left_out:
+        why = f"Not packed, {len(left_out)} without a name of {owner} of their own"
+        print(named(why, left_out))
+    print(f"Packed: {len(packed)} of {len(pages)} pages in {path}")
 
 
 def member_name(platform: str, upload: str) -> str | None:

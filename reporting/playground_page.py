@@ -12,7 +12,10 @@ from markupsafe import Markup
 from pydantic import AfterValidator
 
 from common.data.catalog import MNIST
+from common.support.errors import UserError
+from common.support.files import read_json
 from common.support.schemas import Count, Picture, Pixels, Positive, Proportion, listed, shape
+from common.support.validation import check
 from reporting.pages import TEMPLATES, jinja_environment
 
 # The form that the script gives to a drawing is that of MNIST's images.
@@ -42,12 +45,20 @@ Playground = shape(
 )
 
 
-def render_playground(document: Row, checksum: str) -> str:
-    """Return the page.
+def read_playground(path: Path) -> Row:
+    """Read the playground's file.
 
-    ``checksum`` is the SHA-256 sum of the file; ``playground_problem`` finds nothing wrong with the
-    document.
+    Raises UserError if it is not what ``evaluate.py --playground`` writes.
     """
+    document, advice = read_json(path), "run evaluate.py --playground again"
+    check(document, Playground, path, advice)
+    if problem := _problem(document):
+        raise UserError(f"{path}: {problem}: {advice}")
+    return document
+
+
+def render_playground(document: Row, checksum: str) -> str:
+    """Return the page of a document; ``checksum`` is the SHA-256 sum of its file."""
     script = page_script()
     page = {
         "playground": document,
@@ -66,7 +77,7 @@ def page_script() -> str:
     return "".join(_read(folder / name) for name in ("network.js", "photos.js", "page.js"))
 
 
-def playground_problem(document: Row) -> str | None:
+def _problem(document: Row) -> str | None:
     """Return what keeps the page from working on a document; None if nothing does."""
     layers = document["network"]["layers"]
     sizes = [(layer["inputs"], layer["outputs"]) for layer in layers]

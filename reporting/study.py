@@ -1,9 +1,12 @@
 """The study of the tutorial's claims as a page; the study itself is ``bench/study/claims.py``."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any, Literal
 
+from common.support.files import read_json
 from common.support.schemas import Pair, Positive, listed, shape
+from common.support.validation import check
 from reporting.figures import dot_plots
 from reporting.pages import Section, command_text, jinja_environment
 
@@ -35,6 +38,16 @@ Study = shape(
 )
 
 Row = dict[str, Any]
+
+
+def read_study(path: Path) -> Row:
+    """Read the study.
+
+    Raises UserError if the file is not what ``bench.study.claims`` writes.
+    """
+    document = read_json(path)
+    check(document, Study, path, "run bench.study.claims again")
+    return document
 
 
 def render_study(document: Row, checksum: str) -> str:

@@ -17,6 +17,8 @@ _ACROSS, _DOWN = 10, 20
 
 _NAMED = 10
 
+INCOMPLETE = "Incomplete: the run was cut short; the same command of evaluate.py ends it"
+
 
 def exploration(summary: dict[str, Any]) -> str:
     """Return the facts of ``common.data.describe`` in a few lines, with an image of each class."""
@@ -96,6 +98,26 @@ def evaluation(document: dict[str, Any]) -> str:
             f"{pair['a']} against {pair['b']}: only {pair['a']} recognises {pair['only_a']} "
             f"images, only {pair['b']} {pair['only_b']}; McNemar's exact p = {pair['p_value']:.2g}",
         ]
+    return "\n".join(lines) + "\n"
+
+
+def summary(evaluation: dict[str, Any], title: str = "") -> str:
+    """Return the accuracies of one's own runs and the verdict in a few lines, below a title."""
+    threshold, rows = evaluation["threshold"], evaluation["results"]
+    lines = [f"{terminal_safe(title)}:"] if title else []
+    for row in rows:
+        if row["own"] and row["status"] != "error":
+            low, high = row["accuracy_ci95"]
+            lines.append(
+                f"{terminal_safe(row['name'])}: {accuracy_text(row['accuracy'], threshold)} % of "
+                f"{row['total']:,} images (95 % interval {low:.2f} - {high:.2f})"
+            )
+    if evaluation.get("complete") is False:
+        lines.append(INCOMPLETE)
+    passed = sum(row["status"] == "pass" for row in rows)
+    best = evaluation["best"]
+    chosen = f"; the better model is {terminal_safe(best)}" if best else ""
+    lines.append(f"Verdict: {passed} of {len(rows)} reached {threshold:.12g} %{chosen}")
     return "\n".join(lines) + "\n"
 
 
