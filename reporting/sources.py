@@ -38,32 +38,22 @@ def document_path(path: Path) -> Path:
 def read_all(given: list[Path]) -> dict[str, Sources]:
     """Read evaluations with their runs, by what each is called on a page.
 
-    That is its folder, or its path if that says more.
-
-    Raises
-    ------
-    UserError
-        If one of the files is missing or is not what the scripts write, or is named twice.
+    That is its folder, or its path if that says more. Raises UserError if an evaluation is named
+    twice, or if one of the files is missing or is not what the scripts write.
     """
     paths = [document_path(path) for path in given]
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError("an evaluation is named twice: name each of them once")
-    named_by_folder = [path.name == "evaluation.json" and path.parent.name for path in paths]
-    return {
-        json_text(path.parent if by_folder else path): read_sources(path)
-        for path, by_folder in zip(paths, named_by_folder, strict=True)
-    }
+    in_folder = [path.name == "evaluation.json" and path.parent.name for path in paths]
+    labels = [path.parent if named else path for path, named in zip(paths, in_folder, strict=True)]
+    return {json_text(label): read_sources(path) for label, path in zip(labels, paths, strict=True)}
 
 
 def read_sources(path: Path) -> Sources:
     """Read an evaluation, and ``metrics.json`` of each measured run of one's own.
 
     A run lies beside the evaluation, which may have been moved with it, or else where it was.
-
-    Raises
-    ------
-    UserError
-        If one of them is missing or is not what the scripts write.
+    Raises UserError if one of the files is missing or is not what the scripts write.
     """
     evaluation = read_json(path)
     check_evaluation(evaluation, path)
@@ -80,12 +70,6 @@ def read_sources(path: Path) -> Sources:
 
 
 def require_other(output: Path, sources: Iterable[Path]) -> None:
-    """Refuse to write the page over what it is made from.
-
-    Raises
-    ------
-    UserError
-        If that is asked for.
-    """
+    """Raise UserError if the page would be written over what it is made from."""
     if output.resolve() in {path.resolve() for path in sources}:
         raise UserError(f"--output {output} is what the page is made from: name another file")

@@ -8,7 +8,7 @@ from common.support.files import read_json
 from common.support.schemas import Pair, Positive, listed, shape
 from common.support.validation import check
 from reporting.figures import dot_plots
-from reporting.pages import Section, command_text, jinja_environment
+from reporting.pages import Row, Section, command_text, render
 
 _SECTIONS = (
     Section("claims", "What was found", needs="claims"),
@@ -36,8 +36,6 @@ Study = shape(
     claims=listed(Claim),
     runs=listed(Any, 1),
 )
-
-Row = dict[str, Any]
 
 
 def read_study(path: Path) -> Row:
@@ -73,5 +71,4 @@ def render_study(document: Row, checksum: str) -> str:
         "command": command_text(["-m", f"bench.study.{script.removesuffix('.py')}", *flags]),
         "sources": {"the study": checksum},
     }
-    page["sections"] = [section for section in _SECTIONS if page[section.needs]]
-    return jinja_environment().get_template("claims.html").render(page)
+    return render("claims.html", page, _SECTIONS)
