@@ -1,10 +1,9 @@
 """Several evaluations on one page: what each of them says of one's own runs and of submissions."""
 
 from collections import Counter
-from typing import Any
 
 from reporting.figures import dot_plots
-from reporting.pages import Section, flatten_recipe, jinja_environment, side_by_side
+from reporting.pages import Row, Section, flatten_recipe, render, side_by_side
 
 _SECTIONS = (
     Section("evaluations", "The evaluations", needs="evaluations"),
@@ -12,8 +11,6 @@ _SECTIONS = (
     Section("compared_recipes", "Recipes", needs="recipes"),
     Section("compared_submissions", "Submissions", needs="submissions"),
 )
-
-Row = dict[str, Any]
 
 
 def render_comparison(
@@ -46,28 +43,22 @@ def render_comparison(
         "sources": sources,
         "figures": {"accuracies": dot_plots.accuracies(measured)} if measured else {},
     }
-    page["sections"] = [section for section in _SECTIONS if page[section.needs]]
-    return jinja_environment().get_template("comparison.html").render(page)
+    return render("comparison.html", page, _SECTIONS)
 
 
 def _submissions(evaluations: dict[str, Row]) -> list[Row]:
     """Return a row for each name that is a submission in any evaluation, with its row in each."""
-    by_label = {
-        label: {
+    by_name = [
+        {
             row["name"]: row | {"threshold": evaluation["threshold"]}
             for row in evaluation["results"]
             if not row["own"]
         }
-        for label, evaluation in evaluations.items()
-    }
-    names = sorted({name for rows in by_label.values() for name in rows})
-    found = [(name, [rows.get(name) for rows in by_label.values()]) for name in names]
-    return [
-        {
-            "name": name,
-            "rows": rows,
-            "differs": len({(row["status"], row.get("correct")) if row else None for row in rows})
-            > 1,
-        }
-        for name, rows in found
+        for evaluation in evaluations.values()
     ]
+    found = []
+    for name in sorted({name for rows in by_name for name in rows}):
+        rows = [rows.get(name) for rows in by_name]
+        outcomes = {(row["status"], row.get("correct")) if row else None for row in rows}
+        found.append({"name": name, "rows": rows, "differs": len(outcomes) > 1})
+    return found

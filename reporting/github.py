@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.support.text import accuracy_text, markdown_cell, workflow_message
+from common.support.text import accuracy_text, terminal_safe
 from reporting.terminal import remarks, verdict
 
 _MAX_SUMMARY = 2**20 - 1000  # bytes, with room for what another step's summary may add at the end
@@ -32,13 +32,14 @@ def summarise(document: dict[str, Any]) -> None:
             if status == "fail":
                 accuracy = accuracy_text(row["accuracy"], document["threshold"])
                 text = f"{accuracy} %, below the threshold"
-            print(f"::{kind} title=Grading::{workflow_message(row['name'] + ': ' + text)}")
+            message = terminal_safe(f"{row['name']}: {text}").replace("%", "%25")
+            print(f"::{kind} title=Grading::{message}")
 
 
 def markdown(document: dict[str, Any]) -> str:
     """Return the evaluation as GitHub-flavoured Markdown, cut after a row if it grows too long."""
     lines = [
-        f"## {markdown_cell(document['dataset']['title'])} grading",
+        f"## {_cell(document['dataset']['title'])} grading",
         "",
         f"{verdict(document).splitlines()[0]}. Test images: {document['dataset']['size']:,}.",
         "",
@@ -58,13 +59,19 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def _table_row(row: dict[str, Any], threshold: float) -> str:
-    name = markdown_cell(row["name"])
+    name = _cell(row["name"])
     if row["status"] == "error":
-        return f"| {name} | error | | | {markdown_cell(row['reason'])} |"
+        return f"| {name} | error | | | {_cell(row['reason'])} |"
     low, high = row["accuracy_ci95"]
     accuracy = accuracy_text(row["accuracy"], threshold)
-    notes = markdown_cell("; ".join(remarks(row)))
+    notes = _cell("; ".join(remarks(row)))
     return f"| {name} | {row['status']} | {accuracy} % | {low:.2f} - {high:.2f} | {notes} |"
+
+
+def _cell(text: str) -> str:
+    """Return ``text`` for a cell of a table, as plain text without markup or links."""
+    safe = terminal_safe(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~@:" else c for c in safe)
 
 
 @contextlib.contextmanager

@@ -1,26 +1,34 @@
 """The report as a page: figures and numbers go into the templates, one HTML text comes out."""
 
 import base64
+import functools
 import math
 import shlex
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 import common
 from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
-from common.support.text import accuracy_text, label_text, terminal_safe
+from common.support.text import accuracy_text, terminal_safe
 from reporting.figures import curves, dot_plots, plots
-from reporting.figures.svg import MAX_NAMED, with_styles
+from reporting.figures.svg import MAX_NAMED, label_text, with_styles
 from reporting.published import PUBLISHED_RESULTS
 from reporting.terminal import remarks
 
 TEMPLATES = Path(common.__path__[0]).parent / "templates"
 
 _CONFUSED_PAIRS = 6
+
+_MNIST_MD5 = {name: MNIST_SPEC.md5[name] for name in MNIST_SPEC.files["test"]}
+
+# A no-break space keeps a number and its unit on one line.
+_NBSP = "\N{NO-BREAK SPACE}"
+_PERCENT = f"{{:.2f}}{_NBSP}%"
 
 
 class Section(NamedTuple):
@@ -55,11 +63,16 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
     recipe. ``sources`` has the SHA-256 sum of each file that was read: the page holds them, so that
     ``bench.checks.verify`` can tell what it was made of.
     """
-    rows = evaluation["results"]
+    rows, dataset = evaluation["results"], evaluation["dataset"]
     own = [row for row in rows if row["own"]]
     measured = {row["name"]: row for row in own if row["status"] != "error"}
     submissions = [row for row in rows if not row["own"]]
     graded = [row for row in submissions if row["status"] != "error"]
+    # A command stands elsewhere on the page.
+    environments = [
+        {k: _setting(v) for k, v in run["environment"].items() if k != "command"}
+        for run in runs.values()
+    ]
     page = {
         "evaluation": evaluation,
         "rows": rows,
@@ -67,31 +80,33 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         "measured": measured,
         "broken": [row for row in own if row["status"] == "error"],
         "best": measured.get(evaluation["best"]),
-        "pairs": _confused_pairs(measured, len(evaluation["dataset"]["classes"])),
+        "pairs": _confused_pairs(measured, len(dataset["classes"])),
         "submissions": submissions,
-        "graded": sorted(graded, key=_by_verdict),
+        "graded": sorted(
+            graded, key=lambda row: (row["status"] != "pass", row.get("rank") or 0, row["name"])
+        ),
         "ungraded": _by_reason([row for row in submissions if row["status"] == "error"]),
         "runs": runs,
         "histories": {name: run["history"] for name, run in runs.items() if name in measured},
         "sources": sources,
         "data": next((run["data"] for run in runs.values()), None),
         "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in runs.values()]),
-        "environments": side_by_side([_environment_of(run) for run in runs.values()]),
+        "environments": side_by_side(environments),
         "commands": _commands(evaluation, runs),
         # On other images they would compare what cannot be compared.
-        "published": PUBLISHED_RESULTS if measured and _is_mnist(evaluation["dataset"]) else (),
+        "published": PUBLISHED_RESULTS if measured and dataset["md5"] == _MNIST_MD5 else (),
         "min_drawn": plots.MIN_DRAWN,
         "max_named": MAX_NAMED,
-        "classes": evaluation["dataset"]["classes"],
-        "noun": evaluation["dataset"]["noun"],
+        "classes": dataset["classes"],
+        "noun": dataset["noun"],
     }
     page["figures"] = _figures(page)
-    page["sections"] = [section for section in _SECTIONS if page[section.needs]]
-    return jinja_environment().get_template("report.html").render(page)
+    return render("report.html", page, _SECTIONS)
 
 
-def jinja_environment() -> Environment:
-    """Return what renders templates, with the filters that they use."""
+@functools.cache
+def _template(name: str) -> Template:
+    """Return a template, with the filters that it uses."""
     # Every string of a file is a stranger's: autoescape is on, and only our own SVG is Markup.
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -100,20 +115,14 @@ def jinja_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "percent": _percent,
-        "accuracy": _accuracy,
-        "points": _points,
-        "signed": _signed,
-        "interval": _interval,
-        "image_uri": _image_uri,
-        "plural": _plural,
-        "duration": _duration,
-        "sure": _sure,
-        "label": lambda value: label_text(str(value)),
-        "remarks": remarks,
-    }
-    return environment
+    environment.filters |= _FILTERS
+    return environment.get_template(name)
+
+
+def render(name: str, page: Row, sections: Sequence[Section] = ()) -> str:
+    """Return a template filled with a page's variables, with the sections that need no others."""
+    shown = [section for section in sections if page[section.needs]]
+    return _template(name).render(page, sections=shown)
 
 
 def command_text(words: list[str]) -> str:
@@ -131,14 +140,6 @@ def side_by_side(columns: list[dict[str, str]]) -> list[Row]:
     ]
 
 
-def _is_mnist(dataset: Row) -> bool:
-    return dataset["md5"] == {name: MNIST_SPEC.md5[name] for name in MNIST_SPEC.files["test"]}
-
-
-def _by_verdict(row: Row) -> tuple[int, int, str]:
-    return ("pass", "fail").index(row["status"]), row.get("rank") or 0, row["name"]
-
-
 def _by_reason(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     """Return the rows of each reason, the most frequent reason first, and rows by name."""
     groups: dict[str, list[Row]] = defaultdict(list)
@@ -149,10 +150,16 @@ def _by_reason(rows: list[Row]) -> list[tuple[str, list[Row]]]:
 
 def _figures(page: Row) -> dict[str, Any]:
     """Return the figures whose data the page has, by name; those of each run by its name too."""
-    measured, histories = page["measured"], page["histories"]
-    threshold, dataset = page["evaluation"]["threshold"], page["evaluation"]["dataset"]
-    classes, noun = dataset["classes"], dataset["noun"]
-    figures: dict[str, Any] = {}
+    measured, histories, classes = page["measured"], page["histories"], page["classes"]
+    threshold = page["evaluation"]["threshold"]
+    figures: dict[str, Any] = {
+        "reliability": {
+            name: plots.reliability_diagram(
+                row["confidence"]["before"], row["confidence"]["after"], name, style
+            )
+            for name, row, style in with_styles(measured)
+        }
+    }
     if page["graded"]:
         accuracies = [row["accuracy"] for row in page["graded"]]
         figures["distribution"] = plots.accuracy_distribution(accuracies, threshold)
@@ -164,17 +171,10 @@ def _figures(page: Row) -> dict[str, Any]:
         per_class = {name: row["per_class"] for name, row in measured.items()}
         coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
         figures["accuracies"] = dot_plots.accuracies(measured, threshold)
-        figures["per_class"] = dot_plots.per_class_accuracy(per_class, classes, noun)
+        figures["per_class"] = dot_plots.per_class_accuracy(per_class, classes, page["noun"])
         figures["coverage"] = plots.accuracy_against_coverage(coverage)
     if page["published"]:
-        published = dot_plots.compare_with_published(page["published"], measured)
-        figures["published"] = published
-    figures["reliability"] = {
-        name: plots.reliability_diagram(
-            row["confidence"]["before"], row["confidence"]["after"], name, style
-        )
-        for name, row, style in with_styles(measured)
-    }
+        figures["published"] = dot_plots.compare_with_published(page["published"], measured)
     return figures
 
 
@@ -197,8 +197,11 @@ def _confused_pairs(measured: dict[str, Row], num_classes: int) -> list[Row]:
         for a in range(b)
     ]
     pairs.sort(key=_times, reverse=True)
-    frequent = [pair for pair in pairs[:_CONFUSED_PAIRS] if _times(pair) > 0]
-    return [pair for pair in pairs if pair in frequent or pair["expected"]]
+    return [
+        pair
+        for place, pair in enumerate(pairs)
+        if pair["expected"] or (place < _CONFUSED_PAIRS and _times(pair))
+    ]
 
 
 def _times(pair: Row) -> int:
@@ -210,11 +213,6 @@ def _commands(evaluation: Row, runs: dict[str, Row]) -> list[str]:
     own = [[word for word in words if word != "--resume"] for words in trainings]
     rendering = ["report.py", evaluation["output"]]
     return [command_text(words) for words in [*own, evaluation["command"], rendering]]
-
-
-def _environment_of(run: Row) -> dict[str, str]:
-    """Return where a run was made, as text; its command stands elsewhere on the page."""
-    return {k: _setting(v) for k, v in run["environment"].items() if k != "command"}
 
 
 def flatten_recipe(recipe: Row) -> dict[str, str]:
@@ -235,47 +233,34 @@ def _setting(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _percent(value: float) -> str:
-    # A no-break space keeps the number and its unit on one line.
-    return f"{value:.2f}\N{NO-BREAK SPACE}%"
-
-
-def _accuracy(row: Row, threshold: float) -> str:
-    return f"{accuracy_text(row['accuracy'], threshold)}\N{NO-BREAK SPACE}%"
-
-
 def _points(value: float) -> str:
     # What is not 0 is not shown as 0.00.
     shown = f"{value:.2f}" if value == 0 or abs(value) >= 0.005 else f"{value:.1g}"
-    return f"{shown}\N{NO-BREAK SPACE}points"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _interval(ends: list[float]) -> str:
-    return f"{ends[0]:.2f}\N{EN DASH}{ends[1]:.2f}"
-
-
-def _sure(probability: float) -> str:
-    # Rounded down, so that only certainty is called 100 %.
-    return _percent(math.floor(10_000 * probability) / 100)
+    return f"{shown}{_NBSP}points"
 
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes}\N{NO-BREAK SPACE}min {rest:02d}\N{NO-BREAK SPACE}s"
-        if minutes
-        else f"{seconds:.1f}\N{NO-BREAK SPACE}s"
-    )
-
-
-def _plural(noun: str) -> str:
-    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{minutes}{_NBSP}min {rest:02d}{_NBSP}s" if minutes else f"{seconds:.1f}{_NBSP}s"
 
 
 def _image_uri(pixels: str) -> str:
     png = plots.image_png(decode_pixels(pixels))
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+# The filters that the templates use.
+_FILTERS = {
+    "percent": _PERCENT.format,
+    "accuracy": lambda row, threshold: f"{accuracy_text(row['accuracy'], threshold)}{_NBSP}%",
+    # Rounded down, so that only certainty is called 100 %.
+    "sure": lambda probability: _PERCENT.format(math.floor(10_000 * probability) / 100),
+    "points": _points,
+    "signed": lambda value: f"{value:+.3f}".replace("-", "\N{MINUS SIGN}"),
+    "interval": "{0[0]:.2f}\N{EN DASH}{0[1]:.2f}".format,
+    "duration": _duration,
+    "plural": lambda noun: f"{noun}es" if noun.endswith("s") else f"{noun}s",
+    "image_uri": _image_uri,
+    "label": lambda value: label_text(str(value)),
+    "remarks": remarks,
+}

@@ -4,46 +4,79 @@ import base64
 import hashlib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Gt
 from markupsafe import Markup
+from pydantic import AfterValidator
 
 from common.data.catalog import MNIST
-from reporting.pages import TEMPLATES, jinja_environment
+from common.support.errors import UserError
+from common.support.files import read_json
+from common.support.schemas import Count, Picture, Pixels, Positive, Proportion, listed, shape
+from common.support.validation import check
+from reporting.pages import TEMPLATES, Row, render
 
 # The form that the script gives to a drawing is that of MNIST's images.
 _INPUT_SIZE = MNIST.sizes.input_size
 _LABELS = ("true", "predicted")
 
-Row = dict[str, Any]
+
+def _require_base64(text: str) -> str:
+    base64.b64decode(text, validate=True)
+    return text
+
+
+# playground.json. Arrays are in base64.
+Encoded = Annotated[str, AfterValidator(_require_base64)]
+Layer = shape(inputs=Positive, outputs=Positive, levels=Encoded, scales=Encoded, biases=Encoded)
+TrainingDigit = shape(index=Count, digit=Count, pixels=Pixels)
+Playground = shape(
+    run=shape(name=str, architecture=str, parameters=Count),
+    test_set=shape(title=str, name=str),
+    float_network=Proportion,
+    quantized_network=shape(Proportion, changed_answers=Count),
+    network=shape(pixel_mean=float, pixel_std=Annotated[float, Gt(0)], layers=listed(Layer, 1)),
+    test_digits=shape(misclassified=listed(Picture), recognised=listed(Picture)),
+    training_digits=shape(size=Positive, per_digit=Count, seed=int, images=listed(TrainingDigit)),
+)
+
+
+def read_playground(path: Path) -> Row:
+    """Read the playground's file.
+
+    Raises UserError if it is not what ``evaluate.py --playground`` writes.
+    """
+    document, advice = read_json(path), "run evaluate.py --playground again"
+    check(document, Playground, path, advice)
+    if problem := _problem(document):
+        raise UserError(f"{path}: {problem}: {advice}")
+    return document
 
 
 def render_playground(document: Row, checksum: str) -> str:
-    """Return the page.
-
-    ``checksum`` is the SHA-256 sum of the file; ``playground_problem`` finds nothing wrong with the
-    document.
-    """
+    """Return the page of a document; ``checksum`` is the SHA-256 sum of its file."""
     script = page_script()
+    digest = hashlib.sha256(script.encode()).digest()
     page = {
         "playground": document,
-        "data": data_of(document),
+        "data": _data_of(document),
         "script": Markup(script),
-        "script_hash": _csp_hash(script),
+        # What a Content-Security-Policy calls a script that it lets run, and no other.
+        "script_hash": f"sha256-{base64.b64encode(digest).decode()}",
         "sources": {"the playground": checksum},
-        "sections": (),
     }
-    return jinja_environment().get_template("playground/playground.html").render(page)
+    return render("playground/playground.html", page)
 
 
 def page_script() -> str:
     """Return the JavaScript of the page: the network, photos, and what shows them."""
-    folder = TEMPLATES / "playground"
-    return "".join(_read(folder / name) for name in ("network.js", "photos.js", "page.js"))
+    parts = [TEMPLATES / "playground" / f"{name}.js" for name in ("network", "photos", "page")]
+    return "".join(part.read_text(encoding="utf-8") for part in parts)
 
 
-def playground_problem(document: Row) -> str | None:
+def _problem(document: Row) -> str | None:
     """Return what keeps the page from working on a document; None if nothing does."""
     layers = document["network"]["layers"]
     sizes = [(layer["inputs"], layer["outputs"]) for layer in layers]
@@ -68,32 +101,19 @@ def playground_problem(document: Row) -> str | None:
     return None
 
 
-def data_of(document: Row) -> Row:
+def _data_of(document: Row) -> Row:
     """Return what the script works on, and nothing else of the file."""
     network, tests = document["network"], document["test_digits"]
-    keys = ("inputs", "outputs", "levels", "scales", "biases")
     return {
         "network": {
             "pixel_mean": network["pixel_mean"],
             "pixel_std": network["pixel_std"],
-            "layers": [{key: layer[key] for key in keys} for layer in network["layers"]],
+            "layers": _only("inputs outputs levels scales biases", network["layers"]),
         },
-        "test_digits": [
-            {key: digit[key] for key in ("index", "true", "pixels")}
-            for digit in tests["misclassified"] + tests["recognised"]
-        ],
-        "training_digits": [
-            {key: digit[key] for key in ("index", "digit", "pixels")}
-            for digit in document["training_digits"]["images"]
-        ],
+        "test_digits": _only("index true pixels", tests["misclassified"] + tests["recognised"]),
+        "training_digits": _only("index digit pixels", document["training_digits"]["images"]),
     }
 
 
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-def _csp_hash(script: str) -> str:
-    """Return what a Content-Security-Policy calls a script that it lets run, and no other."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
+def _only(keys: str, rows: list[Row]) -> list[Row]:
+    return [{key: row[key] for key in keys.split()} for row in rows]

@@ -16,42 +16,28 @@ class PublishedResult(NamedTuple):
 
 _LECUN = (
     "LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition. "
-    "Proceedings of the IEEE 86(11), 1998, section III.C and figure 9"
+    "Proceedings of the IEEE 86(11), 1998, section III.C and figure 9",
+    "https://doi.org/10.1109/5.726791",
 )
+_DEEP = (
+    "Cireșan, Meier, Gambardella, Schmidhuber: Deep, big, simple neural nets for handwritten digit "
+    "recognition. Neural Computation 22(12), 2010",
+    "https://doi.org/10.1162/NECO_a_00052",
+)
+_CONVOLUTIONAL = (
+    "Cireșan, Meier, Masci, Gambardella, Schmidhuber: Flexible, high performance convolutional "
+    "neural networks for image classification. IJCAI 2011",
+    "https://doi.org/10.5591/978-1-57735-516-8/IJCAI11-210",
+)
+_PLAIN = "multilayer perceptron"
+_PLAIN_DISTORTED = f"{_PLAIN} of 12 million weights, distorted training images"
+_CONVOLUTIONAL_DISTORTED = "convolutional network, distorted training images"
 
 PUBLISHED_RESULTS = (
+    PublishedResult("Linear classifier", "one layer of weights", 1998, 12.0, *_LECUN),
+    PublishedResult("Two-layer network, 300 hidden units", _PLAIN, 1998, 4.7, *_LECUN),
+    PublishedResult("Deep plain network", _PLAIN_DISTORTED, 2010, 0.35, *_DEEP),
     PublishedResult(
-        label="Linear classifier",
-        kind="one layer of weights",
-        year=1998,
-        error=12.0,
-        source=_LECUN,
-        url="https://doi.org/10.1109/5.726791",
-    ),
-    PublishedResult(
-        label="Two-layer network, 300 hidden units",
-        kind="multilayer perceptron",
-        year=1998,
-        error=4.7,
-        source=_LECUN,
-        url="https://doi.org/10.1109/5.726791",
-    ),
-    PublishedResult(
-        label="Deep plain network",
-        kind="multilayer perceptron of 12 million weights, distorted training images",
-        year=2010,
-        error=0.35,
-        source="Cireșan, Meier, Gambardella, Schmidhuber: Deep, big, simple neural nets for "
-        "handwritten digit recognition. Neural Computation 22(12), 2010",
-        url="https://doi.org/10.1162/NECO_a_00052",
-    ),
-    PublishedResult(
-        label="Deep convolutional network",
-        kind="convolutional network, distorted training images",
-        year=2011,
-        error=0.35,
-        source="Cireșan, Meier, Masci, Gambardella, Schmidhuber: Flexible, high performance "
-        "convolutional neural networks for image classification. IJCAI 2011",
-        url="https://doi.org/10.5591/978-1-57735-516-8/IJCAI11-210",
+        "Deep convolutional network", _CONVOLUTIONAL_DISTORTED, 2011, 0.35, *_CONVOLUTIONAL
     ),
 )

@@ -1,10 +1,14 @@
 """The study of the tutorial's claims as a page; the study itself is ``bench/study/claims.py``."""
 
 from collections import Counter
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+from common.support.files import read_json
+from common.support.schemas import Pair, Positive, listed, shape
+from common.support.validation import check
 from reporting.figures import dot_plots
-from reporting.pages import Section, command_text, jinja_environment
+from reporting.pages import Row, Section, command_text, render
 
 _SECTIONS = (
     Section("claims", "What was found", needs="claims"),
@@ -12,7 +16,36 @@ _SECTIONS = (
     Section("claims_method", "How it was measured", needs="runs"),
 )
 
-Row = dict[str, Any]
+# bench/results/claims.json.
+Claim = shape(
+    claim=str,
+    contrast=str,
+    measure=str,
+    seeds=listed(int, 1),
+    follows=listed(float, 1),
+    other=listed(float, 1),
+    mean_difference=float,
+    interval=Pair,
+    margin=float | None,
+    verdict=Literal["supported", "contradicted", "equivalent", "undecided"],
+)
+Study = shape(
+    command=listed(str, 1),
+    environment=shape(torch=str, device_name=str),
+    images=shape(train=Positive, validation=Positive),
+    claims=listed(Claim),
+    runs=listed(Any, 1),
+)
+
+
+def read_study(path: Path) -> Row:
+    """Read the study.
+
+    Raises UserError if the file is not what ``bench.study.claims`` writes.
+    """
+    document = read_json(path)
+    check(document, Study, path, "run bench.study.claims again")
+    return document
 
 
 def render_study(document: Row, checksum: str) -> str:
@@ -38,5 +71,4 @@ def render_study(document: Row, checksum: str) -> str:
         "command": command_text(["-m", f"bench.study.{script.removesuffix('.py')}", *flags]),
         "sources": {"the study": checksum},
     }
-    page["sections"] = [section for section in _SECTIONS if page[section.needs]]
-    return jinja_environment().get_template("claims.html").render(page)
+    return render("claims.html", page, _SECTIONS)

@@ -1,8 +1,11 @@
 """What the scripts print: data and results as text that a person likes to read."""
 
+import contextlib
 import sys
 import unicodedata
 from collections import Counter
+from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,18 @@ import numpy as np
 from common.data.pixels import decode_pixels
 from common.support.text import accuracy_text, preprocessing_text, quoted, shorten, terminal_safe
 
+Row = dict[str, Any]
+
 _NAME_WIDTH = 40
+_NAMED = 10  # names that a line lists
 
 # Classes that there is room for, side by side and one below the other.
 _ACROSS, _DOWN = 10, 20
 
-_NAMED = 10
+INCOMPLETE = "Incomplete: the run was cut short; the same command of evaluate.py ends it"
 
 
-def exploration(summary: dict[str, Any]) -> str:
+def exploration(summary: Row) -> str:
     """Return the facts of ``data.splits.describe`` in a few lines, with an image of each class."""
     train, val = (summary["class_counts"][part][:_ACROSS] for part in ("train", "val"))
     shape = " x ".join(map(str, summary["image_shape"]))
@@ -35,26 +41,15 @@ def exploration(summary: dict[str, Any]) -> str:
         "train   " + "".join(f"{count:8,d}" for count in train),
         "validate" + "".join(f"{count:8,d}" for count in val),
     ]
-    samples = {sample["class"]: sample["pixels"] for sample in summary["samples"]}
-    blank = [" " * 7] * 4
-    drawn = [
-        _braille(decode_pixels(samples[label])) if label in samples else blank
-        for label in range(len(train))
-    ]
-    if _can_show(drawn):
-        lines += [
-            "        " + "".join(f" {part}" for part in row) for row in zip(*drawn, strict=True)
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _can_show(drawn: list[list[str]]) -> bool:
-    """Tell whether the output takes braille: a console of Windows may not."""
-    try:
+    drawn = [[" " * 7] * 4 for _ in train]
+    for sample in summary["samples"]:
+        if sample["class"] < len(drawn):
+            drawn[sample["class"]] = _braille(decode_pixels(sample["pixels"]))
+    # A console of Windows may not show braille.
+    with contextlib.suppress(UnicodeEncodeError):
         str(drawn).encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+        lines += [" " * 8 + "".join(f" {part}" for part in row) for row in zip(*drawn, strict=True)]
+    return "\n".join(lines) + "\n"
 
 
 def _names_of_classes(classes: list[str]) -> list[str]:
@@ -70,8 +65,7 @@ def _braille(image: np.ndarray) -> list[str]:
     # Of other sizes than 28 x 28, the nearest pixels.
     nearest = np.arange(28) * len(image) // 28
     halved = image[np.ix_(nearest, nearest)].reshape(14, 2, 14, 2).mean(axis=(1, 3)) > 96
-    dots = np.zeros((16, 14), dtype=bool)
-    dots[1:15] = halved
+    dots = np.pad(halved, ((1, 1), (0, 0)))
     # Bit values of the dots in a Braille character: Unicode standard, block U+2800.
     bits = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
     cells = dots.reshape(4, 4, 7, 2).transpose(0, 2, 1, 3)
@@ -79,7 +73,7 @@ def _braille(image: np.ndarray) -> list[str]:
     return ["".join(chr(0x2800 + code) for code in row) for row in codes]
 
 
-def evaluation(document: dict[str, Any]) -> str:
+def evaluation(document: Row) -> str:
     """Return an evaluation as tables: verdicts, then the details of one's own runs."""
     data = document["dataset"]
     lines = [
@@ -100,7 +94,27 @@ def evaluation(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def choice(document: dict[str, Any], path: Path) -> str:
+def summary(evaluation: Row, title: str = "") -> str:
+    """Return the accuracies of one's own runs and the verdict in a few lines, below a title."""
+    threshold, rows = evaluation["threshold"], evaluation["results"]
+    lines = [f"{terminal_safe(title)}:"] if title else []
+    for row in rows:
+        if row["own"] and row["status"] != "error":
+            low, high = row["accuracy_ci95"]
+            lines.append(
+                f"{terminal_safe(row['name'])}: {accuracy_text(row['accuracy'], threshold)} % of "
+                f"{row['total']:,} images (95 % interval {low:.2f} - {high:.2f})"
+            )
+    if evaluation.get("complete") is False:
+        lines.append(INCOMPLETE)
+    passed = sum(row["status"] == "pass" for row in rows)
+    best = evaluation["best"]
+    chosen = f"; the better model is {terminal_safe(best)}" if best else ""
+    lines.append(f"Verdict: {passed} of {len(rows)} reached {threshold:.12g} %{chosen}")
+    return "\n".join(lines) + "\n"
+
+
+def choice(document: Row, path: Path) -> str:
     """Return which run was chosen, by what, and where it is saved; nothing if none was."""
     best = next((row for row in document["results"] if row["name"] == document["best"]), None)
     if best is None:
@@ -110,7 +124,7 @@ def choice(document: dict[str, Any], path: Path) -> str:
     return f"Best by validation accuracy: {name} ({accuracy}), saved as {path}\n"
 
 
-def verdict(document: dict[str, Any], lost: int = 0, gradebook: str = "canvas.csv") -> str:
+def verdict(document: Row, lost: int = 0, gradebook: str = "canvas.csv") -> str:
     """Return the last lines: how many passed, and the verdict on the chosen model, if any.
 
     ``lost`` submissions could not be put into the platform's file ``gradebook``.
@@ -131,17 +145,15 @@ def verdict(document: dict[str, Any], lost: int = 0, gradebook: str = "canvas.cs
     return f"{line}\n{word}: Model achieved {accuracy}% accuracy (threshold {percent})"
 
 
-def _verdict_table(results: list[dict[str, Any]], threshold: float) -> list[str]:
+def _verdict_table(results: list[Row], threshold: float) -> list[str]:
     ranked = any(row.get("rank") for row in results)
     if ranked:
         results = sorted(results, key=lambda row: (row["rank"] is None, row["rank"]))
     names = [shorten(terminal_safe(row["name"]), _NAME_WIDTH) for row in results]
     width = max(map(_columns, ["name", *names]))
-    head = (
-        f"{'name':{width}}  verdict  accuracy   95 % interval  {'correct':>13}    loss  parameters"
-    )
-    if ranked:
-        head = f"rank  {head}"
+    rank = "rank  " if ranked else ""
+    head = f"{rank}{'name':{width}}  verdict  accuracy   95 % interval"
+    head += f"  {'correct':>13}    loss  parameters"
     lines = [head, "-" * len(head)]
     for name, row in zip(names, results, strict=True):
         start = f"{name}{' ' * (width - _columns(name))}  {row['status'].upper():7}"
@@ -152,7 +164,7 @@ def _verdict_table(results: list[dict[str, Any]], threshold: float) -> list[str]
     return lines
 
 
-def _figures(row: dict[str, Any], threshold: float) -> str:
+def _figures(row: Row, threshold: float) -> str:
     if row["status"] == "error":
         return f"  {terminal_safe(row['reason'])}"
     low, high = row["accuracy_ci95"]
@@ -165,7 +177,7 @@ def _figures(row: dict[str, Any], threshold: float) -> str:
     ).rstrip()
 
 
-def remarks(row: dict[str, Any]) -> list[str]:
+def remarks(row: Row) -> list[str]:
     """Return what an instructor should see beside a row's verdict, which it never changes."""
     found = []
     if row.get("late"):
@@ -213,43 +225,38 @@ def _columns(text: str) -> int:
     )
 
 
-def _per_class_table(own: list[dict[str, Any]], data: dict[str, Any]) -> list[str]:
+def _per_class_table(own: list[Row], data: Row) -> list[str]:
     noun, labels = data["noun"], data["classes"]
     rows = own[0]["per_class"]
     title = f"Accuracy by {noun}, percent, with its 95 % interval"
     if len(rows) > _DOWN:
         known = [row for row in rows if row["total"]]
-        rows = sorted(known, key=lambda row: row["accuracy"])[:_DOWN]
+        rows = sorted(known, key=itemgetter("accuracy"))[:_DOWN]
         title += f", the {len(rows)} lowest of {terminal_safe(own[0]['name'])}"
-    width = max(len(noun), *(len(label) for label in labels))
-    lines = [f"{title}:", ""]
-    lines.append(
-        f"{noun:{width}}  images" + "".join(f"{terminal_safe(r['name']):>24}" for r in own)
-    )
+    width = max(map(len, [noun, *labels]))
+    names = "".join(f"{terminal_safe(row['name']):>24}" for row in own)
+    lines = [f"{title}:", "", f"{noun:{width}}  images{names}"]
     for first in rows:
         cells = "".join(_accuracy_cell(row["per_class"][first["class"]]) for row in own)
         lines.append(f"{labels[first['class']]:>{width}}  {first['total']:6,}{cells}")
     return lines
 
 
-def _accuracy_cell(entry: dict[str, Any]) -> str:
+def _accuracy_cell(entry: Row) -> str:
     if entry["accuracy"] is None:
         return f"{'-':>8}{'':16}"
     low, high = entry["accuracy_ci95"]
     return f"{entry['accuracy']:8.2f}  {low:6.2f} - {high:5.2f}"
 
 
-def _confusion_lines(own: list[dict[str, Any]], data: dict[str, Any]) -> list[str]:
+def _confusion_lines(own: list[Row], data: Row) -> list[str]:
     labels = data["classes"]
     if all(row["correct"] == row["total"] for row in own):
         return ["No errors."]
     lines = ["Errors as true > predicted:", ""]
-    for row in own:
-        for title, key in (("most frequent", "most_confused"), ("named pairs", "named_confusions")):
-            if row[key]:
-                pairs = ",  ".join(
-                    f"{labels[e['true']]} > {labels[e['predicted']]} {e['count']:2}"
-                    for e in row[key]
-                )
-                lines.append(f"  {terminal_safe(row['name'])}, {title}: {pairs}")
+    kinds = {"most frequent": "most_confused", "named pairs": "named_confusions"}
+    for row, (title, key) in product(own, kinds.items()):
+        pairs = [f"{labels[e['true']]} > {labels[e['predicted']]} {e['count']:2}" for e in row[key]]
+        if pairs:
+            lines.append(f"  {terminal_safe(row['name'])}, {title}: {',  '.join(pairs)}")
     return lines

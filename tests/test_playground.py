@@ -203,9 +203,7 @@ def test_tampered_file_is_refused(document, tmp_path, change):
     TAMPERED[change](document)
     (tmp_path / "p.json").write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(UserError, match=r"p\.json: .*run evaluate\.py --playground again"):
-        report.render_page(
-            report.PLAYGROUND, tmp_path / "p.json", tmp_path / "p.html", is_opened=False
-        )
+        report.main([f"--playground={tmp_path}/p.json", f"--output={tmp_path}/p.html"])
     assert not (tmp_path / "p.html").exists()
 
 

@@ -30,17 +30,8 @@ def listed(kind: Any, at_least: int = 0) -> Any:  # noqa: ANN401
     return Annotated[GenericAlias(list, (kind,)), Len(at_least)]
 
 
-def _decode(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _require_base64(text: str) -> str:
-    _decode(text)
-    return text
-
-
 def _require_square(pixels: str) -> str:
-    size = len(_decode(pixels))
+    size = len(base64.b64decode(pixels, validate=True))
     if size == 0 or math.isqrt(size) ** 2 != size:
         raise ValueError(f"{size} bytes are no square image")
     return pixels
@@ -51,7 +42,6 @@ Positive = Annotated[int, Gt(0)]
 Percent = Annotated[float, Ge(0), Le(100)]
 Interval = Annotated[list[Percent], Len(2, 2)]
 Pair = Annotated[list[float], Len(2, 2)]
-Encoded = Annotated[str, AfterValidator(_require_base64)]
 Pixels = Annotated[str, AfterValidator(_require_square)]
 Temperature = Annotated[float, Gt(0)] | None
 
@@ -200,38 +190,4 @@ Metrics = shape(
     temperature=Temperature,
     seconds=float,
     checkpoint_sha256=str,
-)
-
-# bench/results/claims.json.
-Claim = shape(
-    claim=str,
-    contrast=str,
-    measure=str,
-    seeds=listed(int, 1),
-    follows=listed(float, 1),
-    other=listed(float, 1),
-    mean_difference=float,
-    interval=Pair,
-    margin=float | None,
-    verdict=Literal["supported", "contradicted", "equivalent", "undecided"],
-)
-Study = shape(
-    command=listed(str, 1),
-    environment=shape(torch=str, device_name=str),
-    images=shape(train=Positive, validation=Positive),
-    claims=listed(Claim),
-    runs=listed(Any, 1),
-)
-
-# playground.json. Arrays are in base64.
-Layer = shape(inputs=Positive, outputs=Positive, levels=Encoded, scales=Encoded, biases=Encoded)
-TrainingDigit = shape(index=Count, digit=Count, pixels=Pixels)
-Playground = shape(
-    run=shape(name=str, architecture=str, parameters=Count),
-    test_set=shape(title=str, name=str),
-    float_network=Proportion,
-    quantized_network=shape(Proportion, changed_answers=Count),
-    network=shape(pixel_mean=float, pixel_std=Annotated[float, Gt(0)], layers=listed(Layer, 1)),
-    test_digits=shape(misclassified=listed(Picture), recognised=listed(Picture)),
-    training_digits=shape(size=Positive, per_digit=Count, seed=int, images=listed(TrainingDigit)),
 )

@@ -34,11 +34,6 @@ def terminal_safe(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def label_text(text: str) -> str:
-    """Return ``text`` for a label: escaped, and "(blank)" if nothing of it could be seen."""
-    return terminal_safe(text) if text.strip() else "(blank)"
-
-
 def folder_names(names: Sequence[str]) -> list[str]:
     """Return a folder's name for each of some distinct names, whatever they hold.
 
@@ -77,29 +72,9 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def shorten_middle(text: str, limit: int) -> str:
-    """Return ``text`` in at most ``limit`` characters, cut in the middle, where names differ least.
-
-    The middle becomes an ellipsis.
-    """
-    head = (limit - 1) // 2
-    return text if len(text) <= limit else f"{text[:head]}…{text[head + 1 - limit :]}"
-
-
 def name_key(text: str) -> str:
     """Return a person's name or identifier for comparisons: in NFC, without case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-
-
-def markdown_cell(text: str) -> str:
-    """Return ``text`` for a cell of a Markdown table, as plain text without markup or links."""
-    safe = terminal_safe(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~@:" else c for c in safe)
-
-
-def workflow_message(text: str) -> str:
-    """Return ``text`` as the message of a GitHub workflow command, where % starts an escape."""
-    return terminal_safe(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def accuracy_text(accuracy: float, threshold: float) -> str:

@@ -3,27 +3,17 @@
 >>> IPython.display.SVG(learning_rates({"base": metrics["history"]}))
 """
 
-from typing import Any
-
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from reporting.figures.svg import (
-    count_axis,
-    label_ends,
-    new_axes,
-    render,
-    short,
-    with_styles,
-)
+from reporting.figures import svg
+from reporting.figures.svg import Row
 
 _HEIGHT = 3.0  # inches
 
 # On the axis of accuracy_curves: each has about half the errors of the one before.
 _ACCURACY_TICKS = (50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99)
-
-Row = dict[str, Any]
 
 
 def loss_curves(histories: dict[str, list[Row]]) -> Markup:
@@ -33,11 +23,11 @@ def loss_curves(histories: dict[str, list[Row]]) -> Markup:
 
     ``histories`` has the ``history`` of ``metrics.json`` by run.
     """
-    with new_axes(_HEIGHT) as axes:
+    with svg.new_axes(_HEIGHT) as axes:
         alt_text = _draw_curves(axes, histories, "loss")
         _epoch_axis(axes, "loss")
-        label_ends(axes, {name: _last(history, "loss") for name, history in histories.items()})
-        return render(axes, f"Loss after each epoch: {alt_text}.")
+        svg.label_ends(axes, {name: _last(history, "loss") for name, history in histories.items()})
+        return svg.render(axes, f"Loss after each epoch: {alt_text}.")
 
 
 def accuracy_curves(histories: dict[str, list[Row]]) -> Markup:
@@ -46,17 +36,13 @@ def accuracy_curves(histories: dict[str, list[Row]]) -> Markup:
     Equal distances on the axis are equal ratios of errors: on a linear one all that matters would
     happen in its last tenth. It is linear where fewer than two of its ticks would be in the figure.
     """
-    known = [
-        value
-        for history in histories.values()
-        for row in history
-        for value in (row["train_accuracy"], row["val_accuracy"])
-        if value is not None
-    ]
+    rows = [row for history in histories.values() for row in history]
+    values = [row[key] for row in rows for key in ("train_accuracy", "val_accuracy")]
+    known = [value for value in values if value is not None]
     # 100 % has no place on such an axis, and is drawn at half of the fewest errors otherwise.
     ceiling = 100 - min((100 - value for value in known if value < 100), default=1) / 2
     ticks = [tick for tick in _ACCURACY_TICKS if min(known) <= tick <= max(known)]
-    with new_axes(_HEIGHT) as axes:
+    with svg.new_axes(_HEIGHT) as axes:
         if len(ticks) > 1:
             axes.set_yscale("function", functions=(_to_log_error, _from_log_error))
         alt_text = _draw_curves(axes, histories, "accuracy", at_most=ceiling)
@@ -65,25 +51,25 @@ def accuracy_curves(histories: dict[str, list[Row]]) -> Markup:
             axes.minorticks_off()
         _epoch_axis(axes, "accuracy, %")
         ends = {name: _last(history, "accuracy") for name, history in histories.items()}
-        label_ends(axes, {name: min(value, ceiling) for name, value in ends.items()})
-        return render(axes, f"Accuracy after each epoch: {alt_text}.")
+        svg.label_ends(axes, {name: min(value, ceiling) for name, value in ends.items()})
+        return svg.render(axes, f"Accuracy after each epoch: {alt_text}.")
 
 
 def learning_rates(histories: dict[str, list[Row]]) -> Markup:
     """Draw the learning rate of each epoch's last step, likewise."""
     alt_text = []
-    with new_axes(_HEIGHT) as axes:
-        for name, history, style in with_styles(histories):
+    with svg.new_axes(_HEIGHT) as axes:
+        for name, history, style in svg.with_styles(histories):
             rates = [row["learning_rate"] for row in history]
             # A mark for each of hundreds of epochs would be a thick line, and many bytes.
             every = max(1, len(history) // 20)
             epochs = [row["epoch"] for row in history]
-            axes.plot(epochs, rates, markersize=3, markevery=every, label=short(name), **style)
+            axes.plot(epochs, rates, markersize=3, markevery=every, label=svg.short(name), **style)
             first, highest, last = rates[0], max(rates), rates[-1]
             alt_text.append(f"{name} from {first:.3g}, at most {highest:.3g}, to {last:.3g}")
         _epoch_axis(axes, "learning rate")
-        label_ends(axes, {name: rows[-1]["learning_rate"] for name, rows in histories.items()})
-        return render(axes, f"Learning rate at the end of each epoch: {'; '.join(alt_text)}.")
+        svg.label_ends(axes, {name: rows[-1]["learning_rate"] for name, rows in histories.items()})
+        return svg.render(axes, f"Learning rate at the end of each epoch: {'; '.join(alt_text)}.")
 
 
 def _draw_curves(
@@ -91,7 +77,7 @@ def _draw_curves(
 ) -> str:
     """Draw the lines of both splits, each value where ``at_most`` allows; return them in words."""
     alt_text = []
-    for name, history, style in with_styles(histories):
+    for name, history, style in svg.with_styles(histories):
         for part, word, line in (("train", "training", "--"), ("val", "validation", "-")):
             values = [row[f"{part}_{quantity}"] for row in history]
             if None in values:
@@ -104,7 +90,7 @@ def _draw_curves(
                 linewidth=1.8 if part == "val" else 1.1,
                 markevery=[-1],
                 markerfacecolor=style["color"] if part == "val" else "none",
-                label=short(name) if is_named else None,
+                label=svg.short(name) if is_named else None,
                 **style,
             )
             alt_text.append(f"{name}, {word}, from {values[0]:.4g} to {values[-1]:.4g}")
@@ -127,6 +113,5 @@ def _from_log_error(value: np.ndarray) -> np.ndarray:
 
 
 def _epoch_axis(axes: Axes, label: str) -> None:
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(label)
-    count_axis(axes.xaxis)
+    axes.set(xlabel="epoch", ylabel=label)
+    svg.count_axis(axes.xaxis)

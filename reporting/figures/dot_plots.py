@@ -1,30 +1,16 @@
 """Figures of dots with their intervals, one below the other. Data in, SVG text out."""
 
 from collections.abc import Sequence
-from typing import Any
+from operator import itemgetter
 
-import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from common.support.text import accuracy_text
-from reporting.figures.svg import (
-    ERROR,
-    INK,
-    MUTED,
-    SERIES,
-    Style,
-    legend_above,
-    name_ticks,
-    new_axes,
-    render,
-    short,
-    with_styles,
-)
+from reporting.figures import svg
+from reporting.figures.svg import Row
 from reporting.published import PublishedResult
-
-Row = dict[str, Any]
 
 
 def accuracies(rows: dict[str, Row], threshold: float | None = None) -> Markup:
@@ -35,20 +21,19 @@ def accuracies(rows: dict[str, Row], threshold: float | None = None) -> Markup:
     """
     places = range(len(rows), 0, -1)
     alt_text = [f"{name} {row['accuracy']:.2f} %" for name, row in rows.items()]
-    with new_axes(height=0.8 + 0.44 * len(rows)) as axes:
-        for place, (_, row, style) in zip(places, with_styles(rows), strict=True):
+    with svg.new_axes(height=0.8 + 0.44 * len(rows)) as axes:
+        for place, (_, row, style) in zip(places, svg.with_styles(rows), strict=True):
             _with_interval(axes, row["accuracy"], place, row["accuracy_ci95"], style)
             written = accuracy_text(row["accuracy"], row.get("threshold", threshold))
             _write_above(axes, f"{written} %", row["accuracy"], place)
         if threshold is not None:
             label = f"threshold {threshold:.12g} %"
-            axes.axvline(threshold, color=ERROR, linestyle="--")
+            axes.axvline(threshold, color=svg.ERROR, linestyle="--")
             _write_above(axes, label, threshold, len(rows) + 0.7)
             alt_text.append(label)
-        axes.set_yticks(places, map(short, rows))
-        axes.set_ylim(0.5, len(rows) + 0.7)
-        axes.set_xlabel("test accuracy, %")
-        return render(axes, f"Test accuracies with 95 % intervals: {', '.join(alt_text)}.")
+        axes.set_yticks(places, map(svg.short, rows))
+        axes.set(ylim=(0.5, len(rows) + 0.7), xlabel="test accuracy, %")
+        return svg.render(axes, f"Test accuracies with 95 % intervals: {', '.join(alt_text)}.")
 
 
 def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: str) -> Markup:
@@ -58,31 +43,24 @@ def per_class_accuracy(rows: dict[str, list[Row]], labels: Sequence[str], noun: 
     """
     alt_text = []
     step = min(0.26, 0.8 / len(rows))
-    with new_axes(height=2.8) as axes:
-        for position, (name, per_class, style) in enumerate(with_styles(rows)):
+    with svg.new_axes(height=2.8) as axes:
+        for position, (name, per_class, style) in enumerate(svg.with_styles(rows)):
             known = [row for row in per_class if row["accuracy"] is not None]
-            accuracy = np.array([row["accuracy"] for row in known])
-            ends = np.array([row["accuracy_ci95"] for row in known])
-            axes.errorbar(
-                [row["class"] + step * (position - (len(rows) - 1) / 2) for row in known],
-                accuracy,
-                yerr=np.abs(ends.T - accuracy),
-                linestyle="none",
-                elinewidth=1,
-                label=short(name),
-                **style,
-            )
-            worst, best = known[accuracy.argmin()], known[accuracy.argmax()]
+            places = [row["class"] + step * (position - (len(rows) - 1) / 2) for row in known]
+            style = style | {"linestyle": "none", "elinewidth": 1, "label": svg.short(name)}
+            svg.with_intervals(axes, places, known, **style)
+            worst, best = (pick(known, key=itemgetter("accuracy")) for pick in (min, max))
             alt_text.append(
                 f"{name} from {worst['accuracy']:.2f} % for the {noun} {labels[worst['class']]} to "
                 f"{best['accuracy']:.2f} % for the {noun} {labels[best['class']]}"
             )
-        name_ticks(axes, labels)
+        svg.name_ticks(axes, labels)
         axes.grid(axis="x", visible=False)
-        axes.set_xlabel(noun)
-        axes.set_ylabel("accuracy, %")
-        legend_above(axes)
-        return render(axes, f"Accuracy and 95 % interval of each {noun}: {'; '.join(alt_text)}.")
+        axes.set(xlabel=noun, ylabel="accuracy, %")
+        svg.legend_above(axes)
+        return svg.render(
+            axes, f"Accuracy and 95 % interval of each {noun}: {'; '.join(alt_text)}."
+        )
 
 
 def compare_with_published(published: Sequence[PublishedResult], own: dict[str, Row]) -> Markup:
@@ -91,25 +69,20 @@ def compare_with_published(published: Sequence[PublishedResult], own: dict[str, 
     ``own`` has the rows of the evaluation by run.
     """
     labels = [f"{result.label}, {result.year}".replace(", ", ",\n", 1) for result in published]
-    labels += map(short, own)
+    labels += map(svg.short, own)
     places = range(len(labels), 0, -1)
     alt_text = [f"{result.label}, {result.year}, {result.error:g} %" for result in published]
-    with new_axes(height=0.9 + 0.42 * len(labels)) as axes:
+    with svg.new_axes(height=0.9 + 0.42 * len(labels)) as axes:
         errors = [result.error for result in published]
-        axes.plot(errors, places[: len(published)], "D", color=MUTED)
-        for place, (name, row, style) in zip(
-            places[len(published) :], with_styles(own), strict=True
-        ):
+        axes.plot(errors, places[: len(published)], "D", color=svg.MUTED)
+        own_places = places[len(published) :]
+        for place, (name, row, style) in zip(own_places, svg.with_styles(own), strict=True):
             low, high = (100 - end for end in reversed(row["accuracy_ci95"]))
             if row["accuracy"] < 100:
                 _with_interval(axes, 100 - row["accuracy"], place, [low, high], style)
             else:  # 0 has no place on a logarithmic axis: the interval comes in from its left
-                axes.annotate(
-                    "",
-                    (high / 30, place),
-                    (high, place),
-                    arrowprops={"arrowstyle": "->", "color": style["color"]},
-                )
+                arrow = {"arrowstyle": "->", "color": style["color"]}
+                axes.annotate("", (high / 30, place), (high, place), arrowprops=arrow)
                 axes.plot(high, place, "|", color=style["color"])
             alt_text.append(f"{name} {100 - row['accuracy']:.2f} %")
         axes.set_xscale("log")
@@ -118,17 +91,16 @@ def compare_with_published(published: Sequence[PublishedResult], own: dict[str, 
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high < 1000 * low else (1,)))
         axes.minorticks_off()
         axes.set_yticks(places, labels)
-        axes.set_ylim(0.4, len(labels) + 0.6)
-        axes.set_xlabel("test error, % (left is better)")
-        return render(axes, f"Test errors on a logarithmic axis: {'; '.join(alt_text)}.")
+        axes.set(ylim=(0.4, len(labels) + 0.6), xlabel="test error, % (left is better)")
+        return svg.render(axes, f"Test errors on a logarithmic axis: {'; '.join(alt_text)}.")
 
 
 # How the verdicts on claims style: one does not need the colours to tell them apart.
-VERDICT_STYLES: dict[str, Style] = {
-    "supported": {"color": SERIES[2], "marker": "o"},
-    "contradicted": {"color": ERROR, "marker": "X"},
-    "equivalent": {"color": INK, "marker": "s", "markerfacecolor": "none"},
-    "undecided": {"color": MUTED, "marker": "o", "markerfacecolor": "none"},
+VERDICT_STYLES: dict[str, svg.Style] = {
+    "supported": {"color": svg.SERIES[2], "marker": "o"},
+    "contradicted": {"color": svg.ERROR, "marker": "X"},
+    "equivalent": {"color": svg.INK, "marker": "s", "markerfacecolor": "none"},
+    "undecided": {"color": svg.MUTED, "marker": "o", "markerfacecolor": "none"},
 }
 
 
@@ -139,8 +111,8 @@ def forest(claims: Sequence[Row], measure: str) -> Markup:
 
     ``claims`` have a ``number`` each, and all have this measure.
     """
-    with new_axes(height=1.3 + 0.24 * len(claims)) as axes:
-        axes.axvline(0, color=INK, linewidth=0.8)
+    with svg.new_axes(height=1.3 + 0.24 * len(claims)) as axes:
+        axes.axvline(0, color=svg.INK, linewidth=0.8)
         for place, claim in enumerate(claims):
             style = VERDICT_STYLES[claim["verdict"]]
             _with_interval(axes, claim["mean_difference"], -place, claim["interval"], style)
@@ -150,18 +122,15 @@ def forest(claims: Sequence[Row], measure: str) -> Markup:
             axes.set_xscale("symlog", linthresh=0.1)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.minorticks_off()
-        axes.set_yticks(
-            [-place for place in range(len(claims))], [claim["number"] for claim in claims]
-        )
-        axes.set_ylim(0.6 - len(claims), 0.6)
-        axes.set_xlabel(f"{measure}: right of 0 the claim holds")
+        axes.set_yticks(range(0, -len(claims), -1), [claim["number"] for claim in claims])
+        axes.set(ylim=(0.6 - len(claims), 0.6), xlabel=f"{measure}: right of 0 the claim holds")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=2)
         alt_text = [f"claim {claim['number']} {claim['verdict']}" for claim in claims]
-        return render(axes, f"Mean differences with intervals: {', '.join(alt_text)}.")
+        return svg.render(axes, f"Mean differences with intervals: {', '.join(alt_text)}.")
 
 
 def _with_interval(
-    axes: Axes, value: float, place: float, ends: Sequence[float], style: Style
+    axes: Axes, value: float, place: float, ends: Sequence[float], style: svg.Style
 ) -> None:
     axes.errorbar(value, place, xerr=[[value - ends[0]], [ends[1] - value]], **style)
 

@@ -17,13 +17,14 @@ from itertools import cycle, pairwise
 from typing import Any, cast
 
 import matplotlib
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from common.support.text import label_text, shorten_middle
+from common.support.text import terminal_safe
 
 # Marker colours. None is black, for which matplotlib writes no fill.
 INK, MUTED, GRID, ERROR = "#010203", "#020304", "#030405", "#040506"
@@ -40,8 +41,8 @@ CSS_VARIABLES = {
     SERIES[3]: ("--series-4", "#8a3fb0"),
 }
 
-# Keywords of matplotlib.
-Style = dict[str, Any]
+Row = dict[str, Any]
+Style = dict[str, Any]  # keywords of matplotlib
 
 # A run has the same colour and the same mark in every figure, so that neither is needed alone. More
 # runs than these are unusual, and share them.
@@ -122,11 +123,29 @@ def with_styles(values: dict[str, Any]) -> Iterator[tuple[str, Any, Style]]:
         yield name, value, style
 
 
+def label_text(text: str) -> str:
+    """Return ``text`` for a label: escaped, and "(blank)" if nothing of it could be seen."""
+    return terminal_safe(text) if text.strip() else "(blank)"
+
+
 def short(name: str) -> str:
     """Return a folder's name in a length that leaves room for the figure."""
-    text = shorten_middle(label_text(name), 24)
+    text = _shorten(label_text(name), 24)
     # matplotlib leaves out of a legend what begins like this.
     return f" {text}" if text.startswith("_") else text
+
+
+def _shorten(text: str, limit: int) -> str:
+    """Return ``text`` cut in the middle, where names differ least, which becomes an ellipsis."""
+    head = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[:head]}…{text[head + 1 - limit :]}"
+
+
+def with_intervals(axes: Axes, places: Sequence[float], rows: list[Row], **style: object) -> None:
+    """Draw each row's accuracy above its place, with its 95 % interval."""
+    accuracy = np.array([row["accuracy"] for row in rows])
+    ends = np.array([row["accuracy_ci95"] for row in rows])
+    axes.errorbar(places, accuracy, yerr=np.abs(ends.T - accuracy), **cast(Style, style))
 
 
 def legend_above(axes: Axes) -> None:
@@ -169,7 +188,7 @@ def _moved_apart(heights: list[float], gap: float) -> list[float]:
 def name_ticks(axes: Axes, labels: Sequence[str]) -> None:
     """Write the classes' names along the x axis, or every n-th if there are many."""
     every = -(-len(labels) // MAX_NAMED)
-    names = [shorten_middle(label_text(label), _TICK_WIDTH) for label in labels[::every]]
+    names = [_shorten(label_text(label), _TICK_WIDTH) for label in labels[::every]]
     axes.set_xticks(range(0, len(labels), every), names)
     if max(map(len, names)) > 3:
         axes.tick_params("x", rotation=40)
@@ -184,8 +203,8 @@ def count_axis(axis: Axis) -> None:
     )
 
 
-# Stands for the n-th text while the tags around it are changed; no SVG holds this character.
-_TEXT = "\ue000{}\ue000"
+# Stands for a text while the tags around it are changed; no SVG holds this character.
+_TEXT = "\ue000"
 
 
 def render(axes: Axes, description: str) -> Markup:
@@ -197,42 +216,25 @@ def render(axes: Axes, description: str) -> Markup:
         transparent=True,
         metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
     )
-    svg, texts = _texts_aside(buffer.getvalue())
+    # Texts hold names, which no pattern may change.
+    text = re.compile(r"(?<=>)[^<>]+(?=</text>)")
+    texts = [escape(label_text(description)), *text.findall(buffer.getvalue())]
+    svg = text.sub(_TEXT, buffer.getvalue())
     for pattern, replacement in _SVG_CLEANUP:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
     svg = re.sub(
         r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>",
         # No width and height: the page's style sheet decides.
         rf'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="\1" '
-        rf'role="img" aria-label="{_TEXT.format(len(texts))}">',
+        rf'role="img" aria-label="{_TEXT}">',
         svg,
         count=1,
     )
     for marker, (variable, colour) in CSS_VARIABLES.items():
         svg = svg.replace(marker, f"var({variable}, {colour})")
+    # Ids that nothing refers to go, and the others differ from those of other figures.
+    referred = "|".join(set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg)))
+    svg = re.sub(rf' id="(?!(?:{referred})")[^"]+"', "", svg)
     prefix = hashlib.sha256(description.encode("utf-8", "replace")).hexdigest()[:6]
-    svg = _unique_ids(svg, prefix).strip()
-    texts.append(escape(label_text(description)))
-    return Markup(re.sub(_TEXT.format(r"(\d+)"), lambda match: texts[int(match[1])], svg))
-
-
-def _texts_aside(svg: str) -> tuple[str, list[str]]:
-    """Put placeholders in place of the texts: they hold names, which no pattern may change."""
-    texts: list[str] = []
-
-    def put_aside(match: re.Match[str]) -> str:
-        texts.append(match[0])
-        return _TEXT.format(len(texts) - 1)
-
-    return re.sub(r"(?<=>)[^<>]+(?=</text>)", put_aside, svg), texts
-
-
-def _unique_ids(svg: str, prefix: str) -> str:
-    """Drop ids that nothing refers to, and make the others differ from other figures' ids."""
-    referred = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
-
-    def rename(match: re.Match[str]) -> str:
-        return f' id="{prefix}-{match[1]}"' if match[1] in referred else ""
-
-    svg = re.sub(r' id="([^"]+)"', rename, svg)
-    return re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", svg).replace("xlink:href", "href")
+    svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{prefix}-", svg).replace("xlink:href", "href")
+    return Markup(re.sub(_TEXT, lambda _: texts.pop(0), svg.strip()))

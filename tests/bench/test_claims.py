@@ -231,7 +231,5 @@ def test_study_of_another_kind_is_refused(tmp_path):
     study["claims"][0]["verdict"] = "perhaps"
     (tmp_path / "s.json").write_text(json.dumps(study), encoding="utf-8")
     with pytest.raises(UserError, match=r"s\.json: .*run bench\.study\.claims again"):
-        report.render_page(
-            report.STUDY, tmp_path / "s.json", tmp_path / "claims.html", is_opened=False
-        )
+        report.main([f"--claims={tmp_path}/s.json", f"--output={tmp_path}/claims.html"])
     assert not (tmp_path / "claims.html").exists()

@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 import pytest
 
 from common.support.errors import UserError
-from report import read_sources
 from reporting.figures.svg import CSS_VARIABLES
 from reporting.pages import render_report
+from reporting.sources import read_sources
 from tests.conftest import REPO, read, run
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"

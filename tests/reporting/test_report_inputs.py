@@ -17,9 +17,10 @@ from common.support.errors import UserError
 from common.support.files import read_json
 from common.support.validation import check_evaluation, check_metrics
 from grading.document import GrowingEvaluation
-from report import read_sources, render
+from report import render
 from reporting.figures.curves import learning_rates
 from reporting.figures.dot_plots import accuracies
+from reporting.sources import read_sources
 from tests.conftest import read, run
 from tests.reporting.states import STATES
 
