@@ -1,7 +1,6 @@
-"""Print every reason for which a submission can be refused, as a table in Markdown.
+"""Every reason for which a submission can be refused, as the code has it.
 
-Run as ``python -m bench.checks.reasons > docs/reasons.md``. The reasons are taken from the code:
-the texts of each ``SubmissionError``, with the constants in them, and an ellipsis for what differs
+The texts of each ``SubmissionError``, with the constants in them, and an ellipsis for what differs
 from file to file.
 """
 
@@ -9,43 +8,17 @@ import ast
 import itertools
 from collections.abc import Iterator
 
-from bench.runs import REPOSITORY
-from common.support.cli import ArgumentParser, run_script
-from common.support.errors import ALL_PASSED
+from tests.conftest import REPO
 
 # Functions that return a reason, and names that one is kept under.
-_WHY = ("_why_not", "_why_refused", "limit_met")
+_WHY = ("_why_not", "_why_refused", "_why_it_ended", "limit_met")
 _NAMED = ("reason", "_REASONS", "_FOREIGN", "_ZIPPED")
-
-FOLDER = REPOSITORY / "grading"
-_HEAD = """# Every reason for an error
-
-A submission that cannot be graded gets one line. It says what is in the way, and what to do next.
-`…` stands for what differs from file to file. `python -m bench.checks.reasons > docs/reasons.md`
-makes this table from the code.
-
-| module | reason |
-| --- | --- |
-"""
-
-
-def main() -> int:
-    """Print the table."""
-    ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    print(table(), end="")
-    return ALL_PASSED
-
-
-def table() -> str:
-    """Return the page in docs/."""
-    rows = [f"| {place} | {reason.replace('|', chr(92) + '|')} |\n" for place, reason in reasons()]
-    return _HEAD + "".join(rows)
 
 
 def reasons() -> list[tuple[str, str]]:
     """Return the module and the text of each reason, in the order of the code."""
     found: dict[tuple[str, str], None] = {}
-    for path in sorted(FOLDER.rglob("*.py")):
+    for path in [*sorted((REPO / "grading").rglob("*.py")), REPO / "common/measuring.py"]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         constants: dict[str, ast.expr] = {
             node.targets[0].id: node.value
@@ -55,7 +28,7 @@ def reasons() -> list[tuple[str, str]]:
         constants |= {
             node.name: _returned(node) for node in tree.body if isinstance(node, ast.FunctionDef)
         }
-        place = path.relative_to(FOLDER).with_suffix("").as_posix()
+        place = path.relative_to(REPO).with_suffix("").as_posix()
         for expression in _expressions(tree):
             for text in _texts(expression, constants):
                 found[place, text] = None
@@ -119,7 +92,3 @@ def _alternatives(expression: ast.expr, constants: dict[str, ast.expr]) -> Itera
             yield from _alternatives(expression.value, constants)
         case _:
             yield "…"
-
-
-if __name__ == "__main__":
-    run_script(main)
