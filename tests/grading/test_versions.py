@@ -16,13 +16,13 @@ from tests.test_layers import FILES, imported_by
 # Where a row comes from. The parent names two of these only as text, in command lines.
 ROOTS = (
     *("grading.grade", "grading.preprocessing", "grading.rows", "grading.readers.reader"),
-    *("grading.sandbox.server", "grading.sandbox.unzip", "common.data.private"),
+    *("grading.sandbox.server", "grading.sandbox.unzip", "grading.test_sets"),
 )
 NEW = ("common/new.py", "grading/new.py", "grading/readers/tables/new.py")
 WITHOUT_EFFECT = (
     *("reporting/pages.py", "reporting/new.py", "templates/report.html", "evaluate.py"),
     *("common/own_runs.py", "common/runs.py", "common/playground.py", "common/loops.py"),
-    *("common/checkpoints.py", "common/data/splits.py", "common/data/summary.py"),
+    *("common/checkpoints.py", "common/data/splits.py", "grading/flags.py"),
     *("common/support/cli.py", "common/support/distributed.py", "common/support/environment.py"),
     *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),
     *("grading/document.py", "grading/gradebooks/gradebook.py", "grading/gradebooks/new.py"),
