@@ -23,7 +23,7 @@ from common.support.errors import UserError
 from common.support.files import atomic_write, read_json
 from common.support.text import KINDS, folder_names, quoted
 from common.support.validation import check_evaluation
-from reporting.figures import plots
+from reporting.figures import counts
 from reporting.figures.svg import MAX_NAMED
 from reporting.pages import Row, render
 from reporting.sources import document_path
@@ -122,7 +122,7 @@ def _distribution(
 ) -> Markup | None:
     if len(accuracies) < MIN_CLASS:
         return None
-    return plots.accuracy_distribution(accuracies, threshold, marked)
+    return counts.accuracy_distribution(accuracies, threshold, marked)
 
 
 def _pack(platform: str, rows: list[Row], pages: list[str], folder: Path) -> None:

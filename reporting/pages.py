@@ -15,7 +15,7 @@ import common
 from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
 from common.support.text import accuracy_text, terminal_safe
-from reporting.figures import curves, dot_plots, plots
+from reporting.figures import counts, curves, dot_plots, plots
 from reporting.figures.svg import MAX_NAMED, label_text, with_styles
 from reporting.published import PUBLISHED_RESULTS
 from reporting.terminal import remarks
@@ -153,16 +153,17 @@ def _figures(page: Row) -> dict[str, Any]:
     measured, histories, classes = page["measured"], page["histories"], page["classes"]
     threshold = page["evaluation"]["threshold"]
     figures: dict[str, Any] = {
+        "changes": {},
         "reliability": {
             name: plots.reliability_diagram(
                 row["confidence"]["before"], row["confidence"]["after"], name, style
             )
             for name, row, style in with_styles(measured)
-        }
+        },
     }
     if page["graded"]:
         accuracies = [row["accuracy"] for row in page["graded"]]
-        figures["distribution"] = plots.accuracy_distribution(accuracies, threshold)
+        figures["distribution"] = counts.accuracy_distribution(accuracies, threshold)
     if histories:
         figures["loss"] = curves.loss_curves(histories)
         figures["accuracy"] = curves.accuracy_curves(histories)
@@ -173,6 +174,15 @@ def _figures(page: Row) -> dict[str, Any]:
         figures["accuracies"] = dot_plots.accuracies(measured, threshold)
         figures["per_class"] = dot_plots.per_class_accuracy(per_class, classes, page["noun"])
         figures["coverage"] = plots.accuracy_against_coverage(coverage)
+    if page["data"]:
+        data = page["data"]
+        figures["counts"] = counts.class_counts(data["class_counts"], data["classes"], page["noun"])
+    if page["best"] and len(classes) <= counts.MAX_CELLS:
+        figures["changes"] = {
+            name: counts.confusion_difference(page["best"], row, classes, page["noun"])
+            for name, row in measured.items()
+            if counts.confusion_changes(page["best"], row).any()
+        }
     if page["published"]:
         figures["published"] = dot_plots.compare_with_published(page["published"], measured)
     return figures

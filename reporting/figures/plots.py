@@ -1,15 +1,11 @@
-"""Figures of confidence and of a class, and images as PNG. Data in, SVG text out."""
+"""Figures of confidence, and images as PNG. Data in, SVG text out."""
 
 import io
-import math
-from bisect import bisect_right
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib import image as matplotlib_image
-from matplotlib.axes import Axes
 
 from reporting.figures import svg
 from reporting.figures.svg import Row
@@ -70,51 +66,6 @@ def accuracy_against_coverage(rows: dict[str, list[Row]]) -> Markup:
         axes.set_ylabel("accuracy on the others, %")
         svg.label_ends(axes, {name: points[-1]["accuracy"] for name, points in rows.items()})
         return svg.render(axes, f"Accuracy on what is answered: {'; '.join(alt_text)}.")
-
-
-def accuracy_distribution(
-    accuracies: Sequence[float], threshold: float, marked: float | None = None
-) -> Markup:
-    """Draw how many submissions reached which accuracy, with the threshold.
-
-    All in percent; there is at least one accuracy. The bar that holds the ``marked`` one stands
-    out.
-    """
-    low = min(math.floor(min(accuracies)), math.floor(threshold))
-    edges = np.linspace(low, 100, 26).tolist() if low < 100 else [99.0, 100.0]
-    with svg.new_axes(height=2.8) as axes:
-        axes.hist(accuracies, bins=edges, color=svg.SERIES[0], rwidth=0.9)
-        marks = ""
-        if marked is not None:
-            _mark_bar(axes, accuracies, edges, marked)
-            marks = f" This one has {marked:.2f} %."
-        axes.axvline(threshold, color=svg.ERROR, linestyle="--")
-        axes.set(xlabel="accuracy, %", ylabel="submissions")
-        svg.count_axis(axes.yaxis)
-        label = f"threshold {threshold:.12g} %"
-        axes.text(threshold, 1.02, label, ha="center", transform=axes.get_xaxis_transform())
-        return svg.render(
-            axes,
-            f"Accuracies of {len(accuracies)} submissions, from {min(accuracies):.2f} to "
-            f"{max(accuracies):.2f} %; the threshold is {threshold:.12g} %.{marks}",
-        )
-
-
-def _mark_bar(axes: Axes, accuracies: Sequence[float], edges: list[float], marked: float) -> None:
-    """Draw the bar that holds an accuracy once more, in another colour and named."""
-    place = min(bisect_right(edges, marked), len(edges) - 1) - 1
-    low, high = edges[place : place + 2]
-    # The last bar includes its upper end.
-    inside = [a for a in accuracies if low <= a < high or a == high == edges[-1]]
-    axes.hist(inside, bins=[low, high], color=svg.SERIES[1], rwidth=0.9)
-    axes.annotate(
-        "this one",
-        ((low + high) / 2, len(inside)),
-        (0, 4),
-        textcoords="offset points",
-        ha="center",
-        color=svg.SERIES[1],
-    )
 
 
 def image_png(image: np.ndarray) -> bytes:

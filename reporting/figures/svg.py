@@ -41,6 +41,16 @@ CSS_VARIABLES = {
     SERIES[3]: ("--series-4", "#8a3fb0"),
 }
 
+# Marker colours of a heatmap, from fewest to most: a series' colour, of which so many percent.
+SHADES = {
+    "#101112": (SERIES[0], 50),
+    "#111213": (SERIES[0], 33),
+    "#121314": (SERIES[0], 16),
+    "#131415": (SERIES[1], 16),
+    "#141516": (SERIES[1], 33),
+    "#151617": (SERIES[1], 50),
+}
+
 Row = dict[str, Any]
 Style = dict[str, Any]  # keywords of matplotlib
 
@@ -185,11 +195,19 @@ def _moved_apart(heights: list[float], gap: float) -> list[float]:
     return moved
 
 
-def name_ticks(axes: Axes, labels: Sequence[str]) -> None:
-    """Write the classes' names along the x axis, or every n-th if there are many."""
+def tick_name(label: str) -> str:
+    """Return a class's name in a length that leaves room for the figure."""
+    return _shorten(label_text(label), _TICK_WIDTH)
+
+
+def name_ticks(axes: Axes, labels: Sequence[str], offset: float = 0) -> None:
+    """Write the classes' names along the x axis, or every n-th if there are many.
+
+    The first stands at ``offset``.
+    """
     every = -(-len(labels) // MAX_NAMED)
-    names = [_shorten(label_text(label), _TICK_WIDTH) for label in labels[::every]]
-    axes.set_xticks(range(0, len(labels), every), names)
+    names = [tick_name(label) for label in labels[::every]]
+    axes.set_xticks(np.arange(0, len(labels), every) + offset, names)
     if max(map(len, names)) > 3:
         axes.tick_params("x", rotation=40)
         for text in axes.get_xticklabels():
@@ -230,6 +248,8 @@ def render(axes: Axes, description: str) -> Markup:
         svg,
         count=1,
     )
+    for marker, (series, share) in SHADES.items():
+        svg = svg.replace(marker, f"color-mix(in srgb, {series} {share}%, transparent)")
     for marker, (variable, colour) in CSS_VARIABLES.items():
         svg = svg.replace(marker, f"var({variable}, {colour})")
     # Ids that nothing refers to go, and the others differ from those of other figures.

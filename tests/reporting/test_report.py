@@ -123,7 +123,7 @@ def test_figures_in_a_notebook_have_the_colours_of_the_light_page():
 
 def test_figures_follow_the_colours_of_the_page(page_text):
     figures = re.findall(r"<svg [^>]*class=\"figure\".*?</svg>", page_text, flags=re.DOTALL)
-    assert len(figures) == 9
+    assert len(figures) == 11
     for figure in figures:
         assert "var(--" in figure
         # Colours of matplotlib's own would not follow; white and black are none of ours either.

@@ -1,0 +1,158 @@
+"""Figures of counts, drawn by seaborn: of grades, images and confusions. Data in, SVG text out.
+
+seaborn takes longer to import than a page to render, so only what draws with it imports it.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from reporting.figures import svg
+from reporting.figures.svg import Row
+
+# Classes whose cells have room for a number.
+MAX_CELLS = 12
+
+_NAMED_CELLS = 3
+
+
+def accuracy_distribution(
+    accuracies: Sequence[float], threshold: float, marked: float | None = None
+) -> Markup:
+    """Draw how many submissions reached which accuracy, with the threshold.
+
+    All in percent; there is at least one accuracy. The bar that holds the ``marked`` one stands
+    out.
+    """
+    import seaborn
+
+    low = min(math.floor(min(accuracies)), math.floor(threshold))
+    edges = np.linspace(low, 100, 26).tolist() if low < 100 else [99.0, 100.0]
+    with svg.new_axes(height=2.8) as axes:
+        style: svg.Style = {"color": svg.SERIES[0], "alpha": 1, "linewidth": 0, "shrink": 0.9}
+        seaborn.histplot(x=list(accuracies), bins=edges, ax=axes, **style)
+        marks = ""
+        if marked is not None:
+            # The last bar includes its upper end.
+            bar = axes.patches[min(bisect_right(edges, marked), len(edges) - 1) - 1]
+            bar.set_facecolor(svg.SERIES[1])
+            top = (bar.get_x() + bar.get_width() / 2, bar.get_height())
+            place: svg.Style = {"textcoords": "offset points", "ha": "center"}
+            axes.annotate("this one", top, (0, 4), color=svg.SERIES[1], **place)
+            marks = f" This one has {marked:.2f} %."
+        axes.axvline(threshold, color=svg.ERROR, linestyle="--")
+        axes.set(xlabel="accuracy, %", ylabel="submissions")
+        svg.count_axis(axes.yaxis)
+        label = f"threshold {threshold:.12g} %"
+        axes.text(threshold, 1.02, label, ha="center", transform=axes.get_xaxis_transform())
+        return svg.render(
+            axes,
+            f"Accuracies of {len(accuracies)} submissions, from {min(accuracies):.2f} to "
+            f"{max(accuracies):.2f} %; the threshold is {threshold:.12g} %.{marks}",
+        )
+
+
+def class_counts(counts: dict[str, Sequence[int]], labels: Sequence[str], noun: str) -> Markup:
+    """Draw how many images of each class there are to train on and to validate on.
+
+    ``counts`` has ``class_counts`` of ``metrics.json``; without validation images, one bar a class.
+    """
+    import seaborn
+
+    words = {"train": "to train on", "val": "to validate on"}
+    splits = {words[split]: list(numbers) for split, numbers in counts.items() if any(numbers)}
+    alt_text = []
+    for word, numbers in splits.items():
+        fewest, most = (labels[numbers.index(pick(numbers))] for pick in (min, max))
+        alt_text.append(f"{word} from {min(numbers):,} ({fewest}) to {max(numbers):,} ({most})")
+    with svg.new_axes(height=2.2) as axes:
+        seaborn.barplot(
+            x=[*range(len(labels))] * len(splits),
+            y=np.concatenate([*splits.values()]),
+            hue=np.repeat([*splits], len(labels)),
+            palette=svg.SERIES[: len(splits)],
+            saturation=1,
+            errorbar=None,
+            legend=False,
+            ax=axes,
+        )
+        for bars, word in zip(axes.containers, splits, strict=True):
+            bars.set_label(word)
+        svg.name_ticks(axes, labels)
+        axes.grid(axis="x", visible=False)
+        axes.set(xlabel=noun, ylabel="images")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        svg.count_axis(axes.yaxis)
+        svg.legend_above(axes)
+        return svg.render(axes, f"Images of each {noun}: {'; '.join(alt_text)}.")
+
+
+def confusion_changes(better: Row, other: Row) -> np.ndarray:
+    """Return how many more confusions a row of an evaluation has than another.
+
+    int64, shape [classes, classes], true class first; the diagonal, right answers, is 0.
+    """
+    changes = np.array(better["confusion_matrix"]) - np.array(other["confusion_matrix"])
+    np.fill_diagonal(changes, 0)
+    return changes
+
+
+def confusion_difference(better: Row, other: Row, labels: Sequence[str], noun: str) -> Markup:
+    """Draw which confusions the better of two runs mends and which it adds, as a heatmap.
+
+    Both are rows of an evaluation, of at most ``MAX_CELLS`` classes, and differ in a confusion.
+    """
+    import seaborn
+
+    changes = confusion_changes(better, other)
+    size, most = len(labels), np.abs(changes).max()
+    names = [svg.tick_name(label) for label in labels]
+    with svg.new_axes(height=3.6) as axes:
+        axes.plot([0, size], [0, size], color=svg.GRID, linewidth=1)
+        seaborn.heatmap(
+            changes,
+            mask=changes == 0,
+            cmap=[*svg.SHADES],
+            vmin=-most,
+            vmax=most,
+            annot=np.vectorize(_signed)(changes),
+            fmt="",
+            annot_kws={"color": svg.INK},
+            cbar=False,
+            xticklabels=False,
+            yticklabels=False,
+            ax=axes,
+        )
+        svg.name_ticks(axes, labels, offset=0.5)
+        axes.set_yticks(np.arange(size) + 0.5, names)
+        axes.grid(visible=False)
+        axes.set_xticks(range(size + 1), minor=True)
+        axes.set_yticks(range(size + 1), minor=True)
+        axes.tick_params(which="minor", bottom=False, left=False)
+        axes.grid(which="minor", visible=True)
+        axes.set(xlabel="answer", ylabel=f"true {noun}")
+        return svg.render(axes, _in_words(changes, better["name"], other["name"], labels))
+
+
+def _signed(change: int) -> str:
+    return f"{change:+d}".replace("-", "\N{MINUS SIGN}")
+
+
+def _in_words(changes: np.ndarray, better: str, other: str, labels: Sequence[str]) -> str:
+    """Return the totals of a heatmap, and the largest cells of either sign."""
+    order = np.argsort(changes, axis=None, kind="stable")
+    cells = [divmod(int(place), len(labels)) for place in order]
+    told = []
+    for word, some in (("fewer", cells), ("more", cells[::-1])):
+        sign = -1 if word == "fewer" else 1
+        total = int(changes[sign * changes > 0].sum())
+        largest = [
+            f"{labels[true]} taken for {labels[answer]} {_signed(int(changes[true, answer]))}"
+            for true, answer in some[:_NAMED_CELLS]
+            if sign * changes[true, answer] > 0
+        ]
+        told.append(f"{abs(total)} {word}" + (f" ({', '.join(largest)})" if largest else ""))
+    return f"Confusions of {better} compared with {other}: {'; '.join(told)}."

@@ -1,0 +1,146 @@
+"""Figures that seaborn draws: their numbers are those of the files, and only they import it."""
+
+import json
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from reporting.figures import counts
+from reporting.pages import render_report
+from tests.conftest import REPO, read
+from tests.reporting.states import STATES
+
+SVG = "{http://www.w3.org/2000/svg}"
+LABELS = [str(digit) for digit in range(10)]
+
+
+@pytest.fixture
+def evaluation(finished):
+    return read(finished.folder / "runs/evaluation.json")
+
+
+@pytest.fixture
+def runs(finished):
+    return {n: read(finished.folder / f"runs/{n}/metrics.json") for n in ("base", "improved")}
+
+
+def texts_of(svg):
+    """Return what a figure writes: text, x and y of each, in the order of its elements."""
+    texts = ElementTree.fromstring(svg).iter(f"{SVG}text")
+    return [(text.text, float(text.get("x")), float(text.get("y"))) for text in texts]
+
+
+def fills_of(svg, series):
+    """Return how many areas have the colour of a series."""
+    paths = ElementTree.fromstring(svg).iter(f"{SVG}path")
+    return sum(path.get("style", "").startswith(f"fill: var(--series-{series},") for path in paths)
+
+
+def cells_of(svg):
+    """Return the numbers of a heatmap, each in the row and column whose names are the nearest."""
+    texts = texts_of(svg)
+    across = [x for text, x, _ in texts if text in LABELS][:10]
+    down = [y for text, _, y in texts if text in LABELS][10:]
+    cells = np.zeros((10, 10), int)
+    for text, x, y in texts:
+        if text[0] in "+\N{MINUS SIGN}":
+            row, column = np.abs(np.array(down) - y).argmin(), np.abs(np.array(across) - x).argmin()
+            assert cells[row, column] == 0, "one number a cell"
+            cells[row, column] = int(text.replace("\N{MINUS SIGN}", "-"))
+    return cells
+
+
+def test_heatmap_is_the_difference_of_the_two_matrices(evaluation):
+    other, better = evaluation["results"]
+    expected = np.array(better["confusion_matrix"]) - np.array(other["confusion_matrix"])
+    np.fill_diagonal(expected, 0)
+    svg = counts.confusion_difference(better, other, LABELS, "digit")
+    assert (cells_of(svg) == expected).all()
+    # A cell is coloured if it has a number: blue if there are fewer of its errors, or else orange.
+    for series, number in ((1, (expected < 0).sum()), (2, (expected > 0).sum())):
+        assert svg.count(f"color-mix(in srgb, var(--series-{series},") == number
+    words = ElementTree.fromstring(svg).get("aria-label")
+    assert words.startswith("Confusions of improved compared with base: ")
+    assert f"{-expected[expected < 0].sum()} fewer (" in words
+    assert f"{expected[expected > 0].sum()} more (" in words
+    true, answer = np.unravel_index(expected.argmin(), expected.shape)
+    assert f"{true} taken for {answer} \N{MINUS SIGN}{-expected.min()}" in words
+
+
+def test_heatmap_is_of_the_better_run_and_each_other_one(evaluation, runs):
+    page = render_report(evaluation, runs, {})
+    assert page.count("Confusions of improved compared with base") == 1
+    assert page.count("Confusions of base compared with improved") == 0
+    evaluation["best"] = "base"
+    assert "Confusions of base compared with improved" in render_report(evaluation, runs, {})
+    twin = dict(evaluation["results"][0], name="twin")
+    evaluation |= {"results": [evaluation["results"][0], twin], "comparisons": []}
+    page = render_report(evaluation, {"base": runs["base"]}, {})
+    assert "compared with" not in page, "no error is mended or added"
+
+
+def test_heatmap_of_one_sign_says_that_there_are_none_of_the_other(evaluation):
+    row = evaluation["results"][0]
+    perfect = np.diag(np.array(row["confusion_matrix"]).sum(axis=1)).tolist()
+    better = row | {"name": "perfect", "confusion_matrix": perfect}
+    svg = counts.confusion_difference(better, row, LABELS, "digit")
+    assert svg.count("+") == 0
+    assert "; 0 more." in svg
+
+
+def test_class_counts_are_those_of_the_data(runs):
+    data = runs["base"]["data"]
+    svg = counts.class_counts(data["class_counts"], data["classes"], "digit")
+    assert fills_of(svg, 1) == fills_of(svg, 2) == 11, "ten bars and one in the legend"
+    for split in ("train", "val"):
+        numbers = data["class_counts"][split]
+        for number in (min(numbers), max(numbers)):
+            assert f"{number:,} ({numbers.index(number)})" in svg
+    assert fills_of(counts.class_counts({"train": [1, 2], "val": [0, 0]}, ["a", "b"], "x"), 2) == 0
+
+
+def test_distribution_marks_the_bar_that_holds_an_accuracy():
+    accuracies = [70.0, 91.0, 91.1, 100.0]
+    drawn = {counts.accuracy_distribution(accuracies, 90, m) for m in (91.0, 91.1, 100.0, 70.0)}
+    for svg in drawn:
+        assert fills_of(svg, 2) == 1
+        assert [text for text, *_ in texts_of(svg)].count("this one") == 1
+    assert len(drawn) == 4
+    # The higher the bar, the higher the words above it.
+    height = {
+        marked: next(-y for text, _, y in texts_of(svg) if text == "this one")
+        for marked in (91.0, 91.1, 100.0)
+        for svg in [counts.accuracy_distribution(accuracies, 90, marked)]
+    }
+    assert height[91.0] == height[91.1] > height[100.0]
+
+
+IMPORTED = (
+    "import sys\n"
+    "from report import main\n"
+    "main(sys.argv[1:])\n"
+    "print({'seaborn', 'pandas'} & {*sys.modules})\n"
+)
+
+
+def imported_by(folder, *args):
+    """Return which of seaborn and pandas a process has imported that rendered a page."""
+    command = [sys.executable, "-c", IMPORTED, *args]
+    environment = {"PYTHONPATH": str(REPO), "HOME": str(folder)}
+    shared = {"capture_output": True, "text": True, "timeout": 120, "check": True}
+    completed = subprocess.run(command, cwd=folder, env=environment, **shared)
+    return completed.stdout.splitlines()[-1]
+
+
+def test_page_without_such_a_figure_imports_no_seaborn(finished, evaluation, tmp_path):
+    broken, _ = STATES["all_broken"](evaluation, {})
+    alone, _ = STATES["one_run"](evaluation, {"base": {}})
+    alone["results"][0]["source"] = "elsewhere"
+    for name, document in (("broken", broken), ("alone", alone), ("whole", evaluation)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+    for args in (("--claims",), ("broken.json",), ("alone.json",), ("alone.json", "whole.json")):
+        assert imported_by(tmp_path, *args) == "set()", args
+    assert "seaborn" in imported_by(tmp_path, "whole.json")
