@@ -4,14 +4,17 @@ Small means flags that every user has: ``--val-size 57000`` trains on 3,000 real
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import SimpleNamespace
 
 import pytest
 import torch
+from filelock import FileLock
 
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
@@ -98,16 +101,28 @@ def workspace(tmp_path, data_dir):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, data_dir):
-    """A folder in which the four scripts have run in turn, and what each of them printed."""
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "data").symlink_to(data_dir)
-    return SimpleNamespace(
-        folder=folder,
-        base=run("train_base.py", *SMALL, cwd=folder),
-        improved=run("train_improved.py", *SMALL, cwd=folder),
-        evaluation=run("evaluate.py", "--threshold", "80", cwd=folder),
-        report=run("report.py", cwd=folder),
-    )
+    """A folder in which the four scripts have run in turn, and what each of them printed.
+
+    The workers of the tests share it: the first that needs it makes it, and nobody changes it.
+    """
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    folder, printed = place / "finished", place / "finished.json"
+    with FileLock(place / "finished.lock"):
+        if not printed.exists():
+            folder.mkdir()
+            (folder / "data").symlink_to(data_dir)
+            calls = {
+                "base": run("train_base.py", *SMALL, cwd=folder),
+                "improved": run("train_improved.py", *SMALL, cwd=folder),
+                "evaluation": run("evaluate.py", "--threshold", "80", cwd=folder, env=os.environ),
+                "report": run("report.py", cwd=folder),
+            }
+            keys = ("returncode", "stdout", "stderr")
+            said = {name: [getattr(call, key) for key in keys] for name, call in calls.items()}
+            printed.write_text(json.dumps(said), encoding="utf-8")
+    said = {name: CompletedProcess(name, *call) for name, call in read(printed).items()}
+    return SimpleNamespace(folder=folder, **said)
 
 
 @pytest.fixture(scope="session")
