@@ -11,7 +11,7 @@ DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
 .SECONDEXPANSION:
 
-.PHONY: report test bubblewrap fashion-mnist test-browser autograder grader verify reproduce lint \
+.PHONY: report test test-long bubblewrap fashion-mnist test-browser autograder grader verify reproduce lint \
 	format bench screenshot
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
@@ -22,9 +22,13 @@ report: $$(call trained,base) $$(call trained,improved)
 	exit $$status
 
 test: .venv/.installed-dev $(DATA) bubblewrap fashion-mnist
-	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(call pytest,not long)
 	@command -v bwrap >/dev/null || \
 		echo "Skipped: the tests in bubblewrap. Install it, and run make test again."
+
+# What is exhaustive: trainings, graders and ranks of torchrun that are killed.
+test-long: .venv/.installed-dev $(DATA) bubblewrap
+	$(call pytest,long)
 
 # The report as a person meets it. One process: it holds the one browser that all pages share.
 test-browser: .venv/.installed-browser $(DATA)
@@ -119,6 +123,9 @@ fashion-mnist: | .venv/.installed
 	$(VENV_PYTHON) -m pip install --quiet -r requirements-browser.txt
 	$(call npm_install,axe,axe-core@4.14)
 	@touch $@
+
+# Each worker is one process that keeps one core busy.
+pytest = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(1)"
 
 # Puts a data set under data/, if it is nowhere yet.
 download = $(VENV_PYTHON) -c "from pathlib import Path; \

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import REPO
 
 
+@pytest.mark.long
 def test_killed_runs_end_as_if_nothing_had_happened(data_dir):
     """At any time, within a write, and while the data set is first put in place."""
     flags = ("--runs", "1", "--val-size", "57000", "--epochs", "2", "--data-dir", data_dir)

@@ -205,6 +205,7 @@ def test_leaderboard_shares_ranks(workspace, private_set):
     assert table[0].split()[:2] == ["1", "as-good.csv"]
 
 
+@pytest.mark.long
 def test_killed_runs_end_with_the_same_rows(workspace, private_set):
     networks(workspace / "submissions", 30)
     flags = ["--test-set", str(private_set), "submissions", "--threshold", "10"]

@@ -146,6 +146,7 @@ def test_batch_that_cannot_be_shared_out_is_refused_with_one_line(workspace):
     assert not (workspace / "runs").exists()
 
 
+@pytest.mark.long
 def test_killed_rank_is_started_again_and_nothing_differs(undisturbed, workspace):
     process = start("train_base.py", *FLAGS, cwd=workspace, restarts=1)
     wait_for_line(process, "epoch 1/3")
@@ -219,6 +220,7 @@ def grading(name):
     return "submissions", "--leaderboard", "--exit-zero", "--output", f"{name}/evaluation.json"
 
 
+@pytest.mark.long
 def test_two_ranks_grade_as_one_does(submissions, workspace):
     """Although one of them is killed, and torchrun starts both again."""
     assert run("evaluate.py", *grading("alone"), cwd=workspace).returncode == 0

@@ -76,6 +76,7 @@ def trained(place, data_dir, is_killed):
     return folder, end_of(folder, agents)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a worker")
 def test_killed_worker_of_the_second_agent_changes_nothing(tmp_path, data_dir):
     undisturbed, statuses = trained(tmp_path, data_dir, is_killed=False)
