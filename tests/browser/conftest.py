@@ -12,13 +12,13 @@ from tests.browser.browsing import chromium, opened, unexpected
 from tests.conftest import read, run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
     with chromium() as browser:
         yield browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def playground(finished):
     """The page, the file it was rendered from, and the checkpoint that this was made of."""
     folder = finished.folder / "drawn"
