@@ -41,9 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_feedback(args.feedback, args.evaluations)
         return ALL_PASSED
     if args.claims is not None:
-        page = study_page(args.claims)
+        html = render_study(read_study(args.claims), checksum_of(args.claims))
+        page = Page(html, Path("runs/claims.html"), [args.claims])
     elif args.playground is not None:
-        page = playground_page(args.playground)
+        html = render_playground(read_playground(args.playground), checksum_of(args.playground))
+        page = Page(html, args.playground.with_name("playground.html"), [args.playground])
     else:
         page = evaluation_page(args.evaluations or [Path("runs/evaluation.json")])
     output = args.output or page.default
@@ -69,18 +71,6 @@ def evaluation_page(given: list[Path]) -> Page:
             for label, source in sources.items()
         ),
     )
-
-
-def study_page(path: Path) -> Page:
-    """Return the page of the tutorial's claims."""
-    html = render_study(read_study(path), checksum_of(path))
-    return Page(html, Path("runs/claims.html"), [path])
-
-
-def playground_page(path: Path) -> Page:
-    """Return the page to draw digits on."""
-    html = render_playground(read_playground(path), checksum_of(path))
-    return Page(html, path.with_name("playground.html"), [path])
 
 
 def render(sources: dict[str, Sources]) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import io
 import math
 import shlex
 from collections import defaultdict
@@ -9,13 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from matplotlib import image as matplotlib_image
 
 import common
 from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
 from common.support.text import accuracy_text, terminal_safe
-from reporting.figures import counts, curves, dot_plots, plots
+from reporting.figures import counts, curves, dot_plots
 from reporting.figures.svg import MAX_NAMED, label_text, with_styles
 from reporting.published import PUBLISHED_RESULTS
 from reporting.terminal import remarks
@@ -95,7 +98,7 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         "commands": _commands(evaluation, runs),
         # On other images they would compare what cannot be compared.
         "published": PUBLISHED_RESULTS if measured and dataset["md5"] == _MNIST_MD5 else (),
-        "min_drawn": plots.MIN_DRAWN,
+        "min_drawn": curves.MIN_DRAWN,
         "max_named": MAX_NAMED,
         "classes": dataset["classes"],
         "noun": dataset["noun"],
@@ -155,7 +158,7 @@ def _figures(page: Row) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "changes": {},
         "reliability": {
-            name: plots.reliability_diagram(
+            name: curves.reliability_diagram(
                 row["confidence"]["before"], row["confidence"]["after"], name, style
             )
             for name, row, style in with_styles(measured)
@@ -173,7 +176,7 @@ def _figures(page: Row) -> dict[str, Any]:
         coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
         figures["accuracies"] = dot_plots.accuracies(measured, threshold)
         figures["per_class"] = dot_plots.per_class_accuracy(per_class, classes, page["noun"])
-        figures["coverage"] = plots.accuracy_against_coverage(coverage)
+        figures["coverage"] = curves.accuracy_against_coverage(coverage)
     if page["data"]:
         data = page["data"]
         figures["counts"] = counts.class_counts(data["class_counts"], data["classes"], page["noun"])
@@ -254,8 +257,17 @@ def _duration(seconds: float) -> str:
     return f"{minutes}{_NBSP}min {rest:02d}{_NBSP}s" if minutes else f"{seconds:.1f}{_NBSP}s"
 
 
+def image_png(image: np.ndarray) -> bytes:
+    """Return an image (uint8, shape [side, side], 255 is ink) as a PNG of dark ink on white."""
+    buffer = io.BytesIO()
+    metadata: Any = {"Software": None}  # the page should not depend on matplotlib's version
+    style: Any = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
+    matplotlib_image.imsave(buffer, image, format="png", metadata=metadata, **style)
+    return buffer.getvalue()
+
+
 def _image_uri(pixels: str) -> str:
-    png = plots.image_png(decode_pixels(pixels))
+    png = image_png(decode_pixels(pixels))
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -55,15 +55,13 @@ def render_study(document: Row, checksum: str) -> str:
     """
     script, *flags = document["command"]
     claims = [{**claim, "number": i} for i, claim in enumerate(document["claims"], start=1)]
-    by_measure: dict[str, list[Row]] = {}
-    for claim in claims:
-        by_measure.setdefault(claim["measure"], []).append(claim)
     page: Row = {
         "claims": claims,
         "counts": Counter(claim["verdict"] for claim in claims),
         "marks": {"supported": "✓", "contradicted": "✗", "equivalent": "=", "undecided": "○"},
         "forests": {
-            measure: dot_plots.forest(some, measure) for measure, some in by_measure.items()
+            measure: dot_plots.forest([c for c in claims if c["measure"] == measure], measure)
+            for measure in dict.fromkeys(claim["measure"] for claim in claims)
         },
         "runs": document["runs"],
         "images": document["images"],

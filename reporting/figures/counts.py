@@ -1,14 +1,16 @@
 """Figures of counts, drawn by seaborn: of grades, images and confusions. Data in, SVG text out.
 
-seaborn takes longer to import than a page to render, so only what draws with it imports it.
+seaborn takes long to import, with pandas and scipy, so only what draws with it imports it.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.patches import Rectangle
 
 from reporting.figures import svg
 from reporting.figures.svg import Row
@@ -37,11 +39,12 @@ def accuracy_distribution(
         marks = ""
         if marked is not None:
             # The last bar includes its upper end.
-            bar = axes.patches[min(bisect_right(edges, marked), len(edges) - 1) - 1]
+            place = min(bisect_right(edges, marked), len(edges) - 1) - 1
+            bar = cast(Rectangle, axes.patches[place])
             bar.set_facecolor(svg.SERIES[1])
             top = (bar.get_x() + bar.get_width() / 2, bar.get_height())
-            place: svg.Style = {"textcoords": "offset points", "ha": "center"}
-            axes.annotate("this one", top, (0, 4), color=svg.SERIES[1], **place)
+            style = {"textcoords": "offset points", "ha": "center", "color": svg.SERIES[1]}
+            axes.annotate("this one", top, (0, 4), **style)
             marks = f" This one has {marked:.2f} %."
         axes.axvline(threshold, color=svg.ERROR, linestyle="--")
         axes.set(xlabel="accuracy, %", ylabel="submissions")

@@ -1,4 +1,4 @@
-"""Figures of a training, epoch by epoch: loss, accuracy, learning rate. Data in, SVG text out.
+"""Figures of lines: a training epoch by epoch, and confidence. Data in, SVG text out.
 
 >>> IPython.display.SVG(learning_rates({"base": metrics["history"]}))
 """
@@ -11,6 +11,9 @@ from reporting.figures import svg
 from reporting.figures.svg import Row
 
 _HEIGHT = 3.0  # inches
+
+# Answers in a bin of the reliability diagram, for it to be drawn.
+MIN_DRAWN = 10
 
 # On the axis of accuracy_curves: each has about half the errors of the one before.
 _ACCURACY_TICKS = (50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99)
@@ -115,3 +118,57 @@ def _from_log_error(value: np.ndarray) -> np.ndarray:
 def _epoch_axis(axes: Axes, label: str) -> None:
     axes.set(xlabel="epoch", ylabel=label)
     svg.count_axis(axes.xaxis)
+
+
+def reliability_diagram(before: Row, after: Row | None, name: str, style: svg.Style) -> Markup:
+    """Draw accuracy against confidence: on the diagonal calibration is perfect.
+
+    Bins of fewer than ``MIN_DRAWN`` answers say nothing, and are left out.
+
+    ``before`` and ``after`` temperature scaling are what ``common.metrics.calibration`` returns.
+    """
+    alt_text = []
+    with svg.new_axes(height=3.4) as axes:
+        axes.plot([0, 100], [0, 100], ":", color=svg.MUTED, linewidth=1, label="perfect")
+        for measured, label, line in ((before, "as trained", "--"), (after, "scaled", "-")):
+            if measured is None:
+                continue
+            bins = [row for row in measured["reliability"] if row["total"] >= MIN_DRAWN]
+            svg.with_intervals(
+                axes,
+                [row["confidence"] for row in bins],
+                bins,
+                linestyle=line,
+                linewidth=1.2,
+                elinewidth=0.8,
+                markerfacecolor="none" if measured is before else style["color"],
+                label=label,
+                **style,
+            )
+            alt_text.append(f"{measured['expected_calibration_error']:.2f} points {label}")
+        axes.set(xlabel="confidence, %", ylabel="accuracy, %", ylim=(-3, 103))
+        svg.legend_above(axes)
+        told = f"Accuracy of {name} against its confidence. Expected calibration error:"
+        return svg.render(axes, f"{told} {', '.join(alt_text)}.")
+
+
+def accuracy_against_coverage(rows: dict[str, list[Row]]) -> Markup:
+    """Draw the accuracy on what is still answered if the least certain images are not.
+
+    ``rows`` has what ``common.metrics.accuracy_at_coverage`` returns, by run.
+    """
+    alt_text = []
+    with svg.new_axes(height=3.4) as axes:
+        for name, points, style in svg.with_styles(rows):
+            # As many as there were: of few images, 0.5 % can be none.
+            left_out = [100 - 100 * point["total"] / points[0]["total"] for point in points]
+            accuracy = [point["accuracy"] for point in points]
+            axes.plot(left_out, accuracy, label=svg.short(name), **style)
+            alt_text.append(
+                f"{name} from {accuracy[0]:.2f} % on all images to {accuracy[-1]:.2f} % without "
+                f"the {left_out[-1]:g} % that it is least certain of"
+            )
+        axes.set_xlabel("left unanswered, the least certain first, %")
+        axes.set_ylabel("accuracy on the others, %")
+        svg.label_ends(axes, {name: points[-1]["accuracy"] for name, points in rows.items()})
+        return svg.render(axes, f"Accuracy on what is answered: {'; '.join(alt_text)}.")
