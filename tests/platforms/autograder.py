@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.conftest import REPO
+from tests.conftest import REPO, run
 
 OTHER_USER = 12345
 METADATA = {
@@ -27,8 +27,7 @@ METADATA = {
 
 def build(folder, *flags):
     path = folder / "autograder.zip"
-    command = [sys.executable, "-m", "platforms.gradescope.build", "--output", path, *flags]
-    return path, subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120)
+    return path, run("platforms/gradescope/build.py", "--output", path, *flags, cwd=REPO)
 
 
 def make_layout(archive):
