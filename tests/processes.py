@@ -8,6 +8,7 @@ import io
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,20 +31,44 @@ if CAN_FORK:
 
 def run_forked(script, args, cwd):
     """Run a script to its end, and return what ``subprocess.run`` would."""
+    (completed,) = _run_all(script, args, cwd, [{}])
+    return completed
+
+
+def run_ranks(script, args, cwd, world_size=2):
+    """Run ranks of a script as torchrun would start them, and return what became of each."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    shared = {"WORLD_SIZE": world_size, "LOCAL_WORLD_SIZE": world_size, "MASTER_PORT": port}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "tests"}
+    shared |= {"TORCHELASTIC_RESTART_COUNT": 0}
+    ranks = [{**shared, "RANK": rank, "LOCAL_RANK": rank} for rank in range(world_size)]
+    return _run_all(script, args, cwd, ranks)
+
+
+def _run_all(script, args, cwd, environments):
     arguments = [os.fsdecode(word) for word in (script, *args)]
     with tempfile.TemporaryDirectory() as folder:
-        streams = [os.path.join(folder, name) for name in ("stdout", "stderr")]
-        process = _context.Process(target=_be_script, args=(arguments, os.fsdecode(cwd), streams))
-        process.start()
-        process.join(_TIMEOUT)
-        if process.exitcode is None:
-            process.kill()
-            raise subprocess.TimeoutExpired(arguments, _TIMEOUT)
-        printed, complained = (Path(stream).read_bytes().decode() for stream in streams)
-    return subprocess.CompletedProcess(arguments, process.exitcode, printed, complained)
+        running = []
+        for number, more in enumerate(environments):
+            streams = [os.path.join(folder, f"{name}{number}") for name in ("stdout", "stderr")]
+            environment = {name: str(value) for name, value in more.items()}
+            call = (arguments, os.fsdecode(cwd), streams, environment)
+            running.append((_context.Process(target=_be_script, args=call), streams))
+            running[-1][0].start()
+        completed = []
+        for process, streams in running:
+            process.join(_TIMEOUT)
+            if process.exitcode is None:
+                process.kill()
+                raise subprocess.TimeoutExpired(arguments, _TIMEOUT)
+            texts = [Path(stream).read_bytes().decode() for stream in streams]
+            completed.append(subprocess.CompletedProcess(arguments, process.exitcode, *texts))
+    return completed
 
 
-def _be_script(arguments, cwd, streams):
+def _be_script(arguments, cwd, streams, environment):
+    os.environ.update(environment)
     for number, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (

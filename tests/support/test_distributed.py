@@ -16,6 +16,7 @@ from common.loops import Batches
 from common.models import MNISTClassifier
 from common.support.errors import UserError
 from tests.conftest import REPO, read, run
+from tests.processes import run_ranks
 from tests.support.gradient_worker import trained
 
 FLAGS = ("--val-size", "57000", "--epochs", "3")
@@ -41,11 +42,11 @@ def said_by(script, errors):
 
 def together(script, *args, cwd):
     """Run two ranks to the end, and return what they printed."""
-    process = start(script, *args, cwd=cwd)
-    printed, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    ranks = run_ranks(REPO / script, args, cwd)
+    errors = "".join(rank.stderr for rank in ranks)
+    assert [rank.returncode for rank in ranks] == [0, 0], errors
     assert "Traceback" not in errors
-    return printed, errors
+    return "".join(rank.stdout for rank in ranks), errors
 
 
 def kill(torchrun, rank):
