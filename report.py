@@ -15,10 +15,10 @@ from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, UserError
 from common.support.files import atomic_write
 from reporting.comparison import render_comparison
-from reporting.feedback import write_feedback
 from reporting.pages import render_report
 from reporting.playground_page import read_playground, render_playground
 from reporting.sources import Sources, checksum_of, read_all, require_other
+from reporting.student_pages import write_feedback
 from reporting.study import read_study, render_study
 from reporting.terminal import summary
 

@@ -20,7 +20,7 @@ from grading.readers.tables.columns import (
     kinds_of,
     whole_number,
 )
-from grading.readers.tables.text import (
+from grading.readers.tables.csv_text import (
     OTHER_IMAGES,
     Table,
     first_rows,

@@ -14,8 +14,8 @@ import pytest
 
 from bench.checks.screenshot import PAPER, SCREEN_HEIGHT
 from reporting.comparison import render_comparison
-from reporting.feedback import render_feedback
 from reporting.pages import render_report
+from reporting.student_pages import render_feedback
 from reporting.study import render_study
 from tests.browser.browsing import AXE, SCHEMES, look, opened, unexpected
 from tests.conftest import REPO, read

@@ -11,7 +11,7 @@ import pytest
 from common.data.idx import encode_idx
 from common.support.files import write_json
 from common.support.text import folder_names
-from reporting.feedback import member_name
+from reporting.student_pages import member_name
 from tests.conftest import read, run
 from tests.reporting.states import HOSTILE_NAMES, STATES
 
