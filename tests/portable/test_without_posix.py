@@ -1,19 +1,17 @@
 """The four scripts where what only POSIX systems have is missing, as on Windows."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from tests.conftest import REPO, SMALL, read
+from tests.processes import run_forked
 
 # Libraries come first: they know other systems by their names, not by what is missing.
 LACKING = """
 import builtins, os, runpy, signal, sys
 import filelock, jinja2, matplotlib, subprocess, tempfile, webbrowser
-if not sys.argv[1].endswith("report.py"):
-    import sklearn.metrics, torch, torch._dynamo, torchvision
+import sklearn.metrics, torch, torch._dynamo, torchvision
 
 filelock.FileLock = filelock.SoftFileLock  # on Windows it takes the lock of that system
 
@@ -57,13 +55,8 @@ def place(tmp_path_factory, data_dir):
 
 
 def run_lacking(script, *arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-c", LACKING, str(REPO / script), *arguments],
-        cwd=cwd,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
+    (cwd / "lacking.py").write_text(LACKING, encoding="utf-8")
+    return run_forked(cwd / "lacking.py", [REPO / script, *arguments], cwd)
 
 
 def test_all_four_scripts_come_to_their_end(place):
