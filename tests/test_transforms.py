@@ -11,7 +11,8 @@ from torchvision.transforms import functional as tv
 from common.loops import Batches
 from common.models import ExponentialMovingAverage, ImprovedMNISTClassifier
 from common.transforms import Distortions, normalize
-from report import read_sources, render
+from report import render
+from reporting.sources import read_sources
 from tests.conftest import ONE_EPOCH, read, run
 
 NOTHING = Distortions(rotation=0, shift=0, scale=0, shear=0, elasticity=0)

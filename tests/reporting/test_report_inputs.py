@@ -72,6 +72,7 @@ def accepted(document, check):
     return found
 
 
+@pytest.mark.long
 def test_what_is_not_refused_can_be_rendered(finished, evaluation):
     """Whatever is changed in a file: one line that names the place, or a page."""
     (_, runs, _) = source = read_sources(finished.folder / "runs/evaluation.json")
