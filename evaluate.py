@@ -18,11 +18,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from common.data.arrays import load_split
 from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
-from common.support.errors import ALL_PASSED, SOME_FAILED
+from common.support.errors import ALL_PASSED, SOME_FAILED, UserError
 from common.support.files import folder_lock, require_target, write_json
 from grading import document
 from grading.flags import add_flags, refuse_contradictions
@@ -90,15 +89,17 @@ def measure_own_runs(
         write_json(output, evaluation)
         best_path = output.parent / spec.best_name
         own_runs.save_best(best, test_set.dataset, best_path)
-        print(terminal.evaluation(evaluation))
-        print(terminal.choice(evaluation, best_path), end="")
-        print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
-        print(terminal.verdict(evaluation))
+        page = ""
         if args.playground:
-            path = output.with_name("playground.json")
-            training_images = load_split(spec, args.data_dir, "train")
-            page = playground.write_playground(path, best, test_set, batches, training_images)
-            print(f"Playground: {page}  (python report.py --playground {path} renders it)")
+            place = output.with_name("playground.json")
+            where = (batches, spec, args.data_dir)
+            page = playground.write_playground(place, best, test_set, *where)
+    print(terminal.evaluation(evaluation))
+    print(terminal.choice(evaluation, best_path), end="")
+    print(f"Evaluation: {output}  (python report.py {output} renders it)\n{page}")
+    print(terminal.verdict(evaluation))
+    if args.playground and not page:
+        raise UserError("no playground: no run that held out validation images could be measured")
     return evaluation
 
 

@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.feedback is not None:
         if args.output or args.open:
             raise UserError("--feedback writes many pages: leave out --output and --open")
+        if args.claims is not None or args.playground is not None:
+            raise UserError("--feedback is of a grading: leave out --claims and --playground")
         write_feedback(args.feedback, args.evaluations)
         return ALL_PASSED
     if args.claims is not None:

@@ -150,7 +150,8 @@ def _require_match(document: dict[str, Any], path: Path, checksum: str, dataset:
             "continue with --resume, or train again"
         )
     data = document["data"]
-    if data["key"] != dataset.key or data["normalization"] != list(dataset.normalization):
+    now = {"normalization": list(dataset.normalization), "classes": list(dataset.classes)}
+    if any(data[key] != value for key, value in {"key": dataset.key, **now}.items()):
         raise UserError(
             f"trained on {quoted(data['name'])}, whose images are not those of {dataset.title}: "
             "give the --dataset and --data-dir that it was trained with"

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.data.arrays import LabelledImages
+from common.data.arrays import LabelledImages, load_split
+from common.data.catalog import DatasetSpec
 from common.data.pixels import encode_pixels
 from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers, most_confident_errors
@@ -37,19 +38,24 @@ def write_playground(
     best: Measured | None,
     test_set: LabelledImages,
     batches: Batches,
-    training_images: LabelledImages,
+    spec: DatasetSpec,
+    data_dir: Path,
 ) -> str:
-    """Write what the page to draw on is made from, and return where it is and what it is worth.
+    """Write what the page to draw on is made from; return a line that says where it is.
 
-    Raises UserError if there is no better model; an earlier file is removed then.
+    Without a better model an earlier file is removed, and the line is empty.
     """
     if best is None:
         path.unlink(missing_ok=True)
-        raise UserError("no playground: no run that held out validation images could be measured")
+        return ""
+    training_images = load_split(spec, data_dir, "train")
     content = describe_playground(best, test_set, batches, training_images)
     write_json(path, content)
     accuracy = content["quantized_network"]["accuracy"]
-    return f"{path}, {accuracy:.2f} % with weights of 8 bits"
+    return (
+        f"Playground: {path}, {accuracy:.2f} % with weights of 8 bits  (python report.py "
+        f"--playground {path} renders it)\n"
+    )
 
 
 def describe_playground(

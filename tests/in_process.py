@@ -45,6 +45,8 @@ def lend(test_set, isolation, memory, timeout, jobs, preprocessing, models=None)
     images = hashlib.sha256(test_set.images.tobytes()).hexdigest()
     code = models.read_bytes() if models else None
     key = (images, test_set.dataset, isolation, memory, timeout, jobs, code)
+    sample = preprocessing.sample
+    key += (None if sample is None else hashlib.sha256(sample.images.tobytes()).hexdigest(),)
     key += (preprocessing.rule, *preprocessing.normalizations, os.environ["PATH"])
     if key not in _sandboxes:
         while len(_sandboxes) >= _MOST:

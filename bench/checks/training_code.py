@@ -6,6 +6,8 @@ the networks that it builds, the data that it reads. Not covered is what no weig
 texts (docstrings, help, what is printed or raised), metrics, the writing of files, other networks.
 """
 
+from __future__ import annotations
+
 import ast
 import hashlib
 import sys
@@ -60,26 +62,37 @@ def read_module(name: str) -> Module | None:
     if name in WITHOUT_EFFECT or not path.is_file():
         return None
     module = Module({}, {}, [])
-    for node in WithoutWords().visit(ast.parse(path.read_bytes())).body:
+    tree = WithoutWords().visit(ast.parse(path.read_bytes()))
+    for node in ast.walk(tree):  # those in functions, too
         if isinstance(node, ast.Import):
-            module.imports.update({alias.asname or alias.name: alias.name for alias in node.names})
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                module.imports[alias.asname or name] = name
         elif isinstance(node, ast.ImportFrom):
-            named = {alias.asname or alias.name: alias.name for alias in node.names}
-            module.imports.update({here: f"{node.module}.{there}" for here, there in named.items()})
-        elif names := list(_defined_by(node)):
-            for defined in names:
-                module.definitions.setdefault(defined, []).append(node)
-        else:
+            if node.level or node.names[0].name == "*":
+                raise SystemExit(f"{path}: line {node.lineno}: import names, by the whole path")
+            for alias in node.names:
+                module.imports[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    for node in tree.body:
+        names = _defined_by(node)
+        for name in names:
+            module.definitions.setdefault(name, []).append(node)
+        if not names and not isinstance(node, (ast.Import, ast.ImportFrom)):
             module.effects.append(node)
     return module
 
 
-def _defined_by(node: ast.stmt) -> Iterator[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        yield node.name
-    targets = getattr(node, "targets", [getattr(node, "target", None)])
-    for target in filter(None, targets):
-        yield from (part.id for part in ast.walk(target) if isinstance(part, ast.Name))
+def _defined_by(node: ast.stmt) -> list[str]:
+    """Return the names that a statement defines, if that is all it does."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return []
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    named = [part for target in targets for part in getattr(target, "elts", [target])]
+    if not all(isinstance(part, ast.Name) for part in named):
+        return []  # an attribute or an item of something is changed
+    return [part.id for part in named if isinstance(part, ast.Name)]
 
 
 def reached_from(script: str) -> dict[tuple[str, str], list[ast.stmt]]:
@@ -88,20 +101,24 @@ def reached_from(script: str) -> dict[tuple[str, str], list[ast.stmt]]:
     start = read_module(script)
     if start is None:
         raise SystemExit(f"{script}.py: no such script in {REPOSITORY}")
-    waiting = [(script, name) for name in start.definitions]
+    waiting = [(script, name) for name in ["", *start.definitions]]
     while waiting:
         place = module_name, name = waiting.pop()
         module = read_module(module_name)
         if module is None or place in reached:
             continue
-        if name in module.imports:
+        if name in module.imports and name not in module.definitions:
             waiting.append(_split(module.imports[name]))
             continue
-        reached[place] = module.definitions.get(name, [])
-        reached[module_name, ""] = module.effects
-        for node in reached[place] + module.effects:
+        # The place without a name is what runs when the module is imported.
+        reached[place] = module.definitions.get(name, []) if name else module.effects
+        waiting.append((module_name, ""))
+        if not name:
+            waiting += [(_split(dotted)[0], "") for dotted in module.imports.values()]
+            waiting += [(dotted, "") for dotted in module.imports.values()]
+        for node in reached[place]:
             waiting += _names_in(node, module_name, module)
-    return reached
+    return {place: nodes for place, nodes in reached.items() if nodes}
 
 
 def _names_in(node: ast.stmt, module_name: str, module: Module) -> Iterator[tuple[str, str]]:
@@ -109,8 +126,10 @@ def _names_in(node: ast.stmt, module_name: str, module: Module) -> Iterator[tupl
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and part.id in {*module.definitions, *module.imports}:
             yield module_name, part.id
-        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
-            yield module.imports.get(part.value.id, ""), part.attr
+        if isinstance(part, ast.Attribute):
+            head, _, rest = ast.unparse(part).partition(".")
+            if head in module.imports:
+                yield _split(f"{module.imports[head]}.{rest}")
 
 
 def _split(dotted: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,8 +19,10 @@ import torch
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
 from common.data.idx import encode_idx
+from common.loops import Batches
 from common.measuring import ClassAnswers, graded_row, ungraded_row
 from common.models import MNISTClassifier
+from common.own_runs import measure_run
 from common.support.files import write_json
 from grading.document import earlier_rows
 from tests.conftest import REPO, read, run
@@ -100,6 +103,15 @@ def test_own_run_with_broken_metrics_is_an_error_row(finished, workspace, change
     assert run("evaluate.py", cwd=workspace).returncode == 1
     (row,) = read(workspace / "runs/evaluation.json")["results"]
     assert re.search(r"metrics\.json: history.*: train again", row["reason"])
+
+
+def test_own_run_that_tells_other_classes_apart_is_an_error_row(finished, test_images):
+    dataset = test_images.dataset._replace(classes=("even", "odd"))
+    test_set = replace(test_images, targets=test_images.targets % 2, dataset=dataset)
+    batches = Batches(test_set, 1000, torch.device("cpu"))
+    measured = measure_run(finished.folder / "runs/base", test_set, batches, Fraction(90))
+    assert measured.row["status"] == "error"
+    assert "whose images are not those of" in measured.row["reason"]
 
 
 def test_own_run_without_its_checkpoint_is_an_error_row(finished, workspace):

@@ -109,19 +109,21 @@ def test_pass_fail_hostile_and_empty(public, good_checkpoint, tmp_path):
     assert not canary.exists()
 
 
-def test_user_without_rights_grades_as_root_does(public, good_checkpoint):
+def test_user_without_rights_grades_as_root_does(public, good_checkpoint, tmp_path):
     """As root a submission's process becomes another user; any other user stays who he is."""
     good = saved(good_checkpoint["model_state_dict"])
-    passed, refused, cut = (
+    canary = tmp_path / "canary"
+    passed, refused, hostile = (
         grade(public, files, "other")
         for files in (
             {"model.pth": good},
             {"model.onnx": endless()},
-            {"model.pth": good[: len(good) // 2]},
+            {"model.pth": saved({"fc1.weight": Payload(canary)})},
         )
     )
     assert statuses(passed) == ["passed", "passed"]
-    assert "upload it again" in cut.results["output"]
+    assert "code" in hostile.results["output"]
+    assert not canary.exists()
     assert statuses(refused) == ["failed", "failed"]
     assert "4 s" in refused.results["output"]
 
