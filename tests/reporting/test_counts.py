@@ -6,25 +6,14 @@ import sys
 from xml.etree import ElementTree
 
 import numpy as np
-import pytest
 
 from reporting.figures import counts
 from reporting.pages import render_report
-from tests.conftest import REPO, read
+from tests.conftest import REPO
 from tests.reporting.states import STATES
 
 SVG = "{http://www.w3.org/2000/svg}"
 LABELS = [str(digit) for digit in range(10)]
-
-
-@pytest.fixture
-def evaluation(finished):
-    return read(finished.folder / "runs/evaluation.json")
-
-
-@pytest.fixture
-def runs(finished):
-    return {n: read(finished.folder / f"runs/{n}/metrics.json") for n in ("base", "improved")}
 
 
 def texts_of(svg):

@@ -48,16 +48,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def evaluation(finished):
-    return read(finished.folder / "runs/evaluation.json")
-
-
-@pytest.fixture
-def runs(finished):
-    return {n: read(finished.folder / f"runs/{n}/metrics.json") for n in ("base", "improved")}
-
-
-@pytest.fixture
 def page_text(finished):
     return (finished.folder / "runs/report.html").read_text(encoding="utf-8")
 
