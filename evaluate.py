@@ -1,10 +1,9 @@
 """Measure one's own runs on the test images, or grade the files and folders that are named.
 
-Without PATH: runs/base, runs/improved and runs/augmented, those that are there, into
-runs/evaluation.json; the best of them, by validation accuracy, is saved beside it as
-mnist_classifier_best.pth. With PATH: everything named, each file in a process of its own, into
-runs/grading/evaluation.json and grades.csv beside it. Other data sets have all this in
-runs/DATASET/.
+Without PATH: every training run in runs/, or those that are named, into runs/evaluation.json; the
+best of them, by validation accuracy, is saved beside it as mnist_classifier_best.pth. With any
+other PATH: everything named, each file in a process of its own, into runs/grading/evaluation.json
+and grades.csv beside it. Other data sets have all this in runs/DATASET/.
 """
 
 import argparse
@@ -19,6 +18,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
+from common.run_folders import find_own_runs, is_own_run
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, UserError
@@ -36,8 +36,6 @@ from grading.sandbox.client import Sandbox, require_linux
 from grading.test_sets import load_test_set, threshold_of
 from reporting import github, terminal
 
-OWN_RUNS = ("base", "improved", "augmented")
-
 ANOTHER_OUTPUT = "name another --output"
 
 
@@ -46,10 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     spec = DATASETS[args.dataset]
     threshold = threshold_of(spec, args.threshold)
-    refuse_contradictions(args)
-    folder = spec.runs / "grading" if args.paths else spec.runs
+    are_own = all(is_own_run(path, spec.runs) for path in args.paths)
+    refuse_contradictions(args, are_own)
+    folder = spec.runs if are_own else spec.runs / "grading"
     output = args.output or folder / "evaluation.json"
-    measure = grade_submissions if args.paths else measure_own_runs
+    measure = measure_own_runs if are_own else grade_submissions
     evaluation = measure(args, spec, threshold, output)
     if evaluation is None:
         return ALL_PASSED  # rank 0 reports the result
@@ -64,11 +63,12 @@ def measure_own_runs(
     if not distributed.is_main_process():
         return None  # it takes seconds, so rank 0 does it alone
     # Imported here, since they load torch: half a gigabyte that grading has no use for.
-    from common import own_runs, playground
+    from common import inspection, own_runs, playground
     from common.loops import Batches
     from common.support import environment
 
-    folders = own_runs.find_own_runs([spec.runs / name for name in OWN_RUNS])
+    named = args.paths, list[str]()
+    folders, left_out = named if args.paths else find_own_runs(spec.runs, spec.key)
     device = environment.choose_device(args.device)
     require_target(output)
     test_set = load_test_set(spec, args.data_dir, args.test_set)
@@ -80,11 +80,14 @@ def measure_own_runs(
         ]
         measured = [run for run in runs if isinstance(run, own_runs.Measured)]
         best = own_runs.choose_best(measured)
+        for run in own_runs.by_validation(measured)[:2]:
+            looked_at = inspection.inspect_network(run.model, run.answers, batches, test_set)
+            run.row["inspection"] = looked_at
         evaluation = {
             **document.header(test_set, threshold, environment.versions(), output),
             "best": best.row["name"] if best else None,
             "results": [run.row for run in runs],
-            "comparisons": own_runs.compare_runs(measured, test_set),
+            "comparisons": own_runs.compare_runs(measured, best, test_set),
         }
         write_json(output, evaluation)
         best_path = output.parent / spec.best_name
@@ -96,6 +99,8 @@ def measure_own_runs(
             page = playground.write_playground(place, best, test_set, *where)
     print(terminal.evaluation(evaluation))
     print(terminal.choice(evaluation, best_path), end="")
+    if left_out:
+        print(terminal.named("Left out, since trained on other data sets", left_out))
     print(f"Evaluation: {output}  (python report.py {output} renders it)\n{page}")
     print(terminal.verdict(evaluation))
     if args.playground and not page:
@@ -166,7 +171,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         epilog="Exit status: 0 all pass; 1 some fail or cannot be graded; 2 could not run.",
     )
     flag = parser.add_argument
-    what = "submission, run folder, folder of submissions, or the zip file of a course platform"
+    what = "training run, submission, folder of submissions, or the zip file of a course platform"
     flag("paths", metavar="PATH", nargs="*", type=Path, help=what)
     flag("--output", metavar="FILE", type=Path, help="evaluation to write (default: see above)")
     thresholds = ", ".join(f"{key} {s.threshold}" for key, s in DATASETS.items() if s.threshold)

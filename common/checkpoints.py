@@ -16,7 +16,14 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from common.data.catalog import Normalization
 from common.loops import Batches
-from common.models import ARCHITECTURES, ExponentialMovingAverage, build_model, model_args
+from common.models import (
+    ARCHITECTURES,
+    ExponentialMovingAverage,
+    build_model,
+    import_module_of_networks,
+    model_args,
+    module_of,
+)
 from common.support.environment import random_states, restore_random_states
 from common.support.errors import UserError
 from common.support.files import atomic_write, is_undamaged_zip
@@ -35,11 +42,16 @@ class LoadedCheckpoint(NamedTuple):
 def describe_model(
     model: nn.Module, normalization: Normalization, classes: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return what a checkpoint needs so that ``load_checkpoint`` can use the network."""
+    """Return what a checkpoint needs so that ``load_checkpoint`` can use the network.
+
+    ``model_module`` is there if the class stands in a file of one's own beside the scripts.
+    """
+    module = module_of(model)
     return {
         "model_state_dict": {name: value.cpu() for name, value in model.state_dict().items()},
         "model_architecture": type(model).__name__,
         "model_args": model_args(model),
+        **({"model_module": module} if module else {}),
         "normalization": list(normalization),
         "classes": list(classes),
     }
@@ -65,9 +77,11 @@ def load_checkpoint(path: str | Path) -> LoadedCheckpoint:
     try:
         architecture = checkpoint["model_architecture"]
         if architecture not in ARCHITECTURES:
+            import_module_of_networks(checkpoint.get("model_module"))
+        if architecture not in ARCHITECTURES:
             raise UserError(
                 f"{path} holds a network of the class {architecture}, which is not registered: "
-                "put it into common/models.py with @register above it"
+                "put it into a file beside the scripts, with @register above it"
             )
         model = build_model(architecture, checkpoint["model_args"])
         model.load_state_dict(checkpoint["model_state_dict"])

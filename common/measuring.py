@@ -20,8 +20,9 @@ GALLERY_SIZE = 24
 _ERRORS_SHOWN = 12
 _CONFUSED_PAIRS = 6
 
-# A claim further from the measured accuracy than this many percentage points is marked.
-_CLAIM_TOLERANCE = 0.5
+# Images that a claimed accuracy was measured on, where the file does not say: those that the
+# recipes hold out.
+_CLAIMED_ON = 5000
 
 Row = dict[str, Any]
 
@@ -34,6 +35,7 @@ class FileInfo(NamedTuple):
     parameters: int | None = None
     epoch: int | None = None
     claimed_accuracy: float | None = None  # percent
+    claimed_total: int | None = None  # images that it was measured on
     notes: str = ""
     file: int = 0  # which of a submission's files counted
     is_guess: bool = False  # a network rebuilt by shapes, whose activations nobody said
@@ -107,13 +109,22 @@ def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: 
         "suspicious": dataset.suspicious is not None
         and total >= 10_000
         and accuracy > dataset.suspicious,
-        "claim_differs": claim is not None and abs(claim - accuracy) > _CLAIM_TOLERANCE,
+        "claim_differs": _differs(claim, info.claimed_total, measured["accuracy_ci95"]),
         "notes": info.notes,
         # What a student may see: of a private test set no image, and no answer to one.
         "misclassified": most_confident_errors(answers, test_set, _ERRORS_SHOWN)
         if test_set.is_public
         else [],
     }
+
+
+def _differs(claim: float | None, total: int | None, interval: list[float]) -> bool:
+    """Tell whether a claim and what was measured cannot be one network's: intervals lie apart."""
+    if claim is None or not 0 <= claim <= 100:
+        return claim is not None
+    total = total or _CLAIMED_ON
+    low, high = metrics.wilson_ci95(round(claim * total / 100), total)
+    return high < interval[0] or interval[1] < low
 
 
 def most_confident_errors(

@@ -4,14 +4,17 @@ A network of your own needs three things:
 
 - ``forward`` takes images [N, 1, side, side] (float32, normalised) and returns logits
   [N, classes];
-- ``@register`` above the class, which stands in this file, so that ``evaluate.py`` can rebuild it
-  from a checkpoint by its name;
+- ``@register`` above the class, which stands in this file or in one of your own beside the
+  scripts, so that ``evaluate.py`` can rebuild it from a checkpoint by its name;
 - if the class cannot be built without arguments, ``self.model_args``: a dictionary of the
   arguments to build it with, numbers and lists only.
 """
 
+import importlib
+import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +24,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 # Classes by name.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {}
+
+# Files of networks of one's own lie here, beside the scripts.
+_SCRIPTS = Path(__file__).resolve().parents[1]
 
 Network = TypeVar("Network", bound=type[nn.Module])
 
@@ -185,6 +191,19 @@ def model_args(model: nn.Module) -> dict[str, Any]:
 def build_model(architecture: str, model_args: dict[str, Any]) -> nn.Module:
     """Build a network of a registered class. Raises KeyError if there is none of that name."""
     return ARCHITECTURES[architecture](**model_args)
+
+
+def module_of(model: nn.Module) -> str | None:
+    """Return the name of the file beside the scripts that has the network's class, if one has."""
+    module = sys.modules[type(model).__module__]
+    path = Path(getattr(module, "__file__", None) or "").resolve()
+    return path.stem if path.parent == _SCRIPTS else None
+
+
+def import_module_of_networks(name: object) -> None:
+    """Import a file beside the scripts, so that its networks are registered; no other file."""
+    if isinstance(name, str) and name.isidentifier() and (_SCRIPTS / f"{name}.py").is_file():
+        importlib.import_module(name)
 
 
 def count_parameters(model: nn.Module) -> int:

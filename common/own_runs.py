@@ -41,17 +41,6 @@ class Unmeasured(NamedTuple):
     row: measuring.Row
 
 
-def find_own_runs(folders: list[Path]) -> list[Path]:
-    """Return those of ``folders`` that hold a training run. Raises UserError if none does."""
-    runs = [folder for folder in folders if (folder / "metrics.json").exists()]
-    if not runs:
-        raise UserError(
-            f"no training run in {' or '.join(map(str, folders))}: run train_base.py or "
-            "train_improved.py first, or name the files to grade"
-        )
-    return runs
-
-
 def measure_run(
     folder: Path, test_set: LabelledImages, batches: Batches, threshold: Fraction
 ) -> Measured | Unmeasured:
@@ -92,13 +81,18 @@ def measure_run(
     return Measured(row, answers, model)
 
 
+def by_validation(measured: list[Measured]) -> list[Measured]:
+    """Return those that held out validation images, the highest accuracy on them first."""
+    candidates = [run for run in measured if run.row["validation"]]
+    return sorted(candidates, key=lambda run: -run.row["validation"]["accuracy"])
+
+
 def choose_best(measured: list[Measured]) -> Measured | None:
     """Return the run of one's own with the highest validation accuracy; the first of equals.
 
     The test images have no say in the choice, so the accuracy on them stays an honest estimate.
     """
-    candidates = [run for run in measured if run.row["validation"]]
-    return max(candidates, key=lambda run: run.row["validation"]["accuracy"], default=None)
+    return next(iter(by_validation(measured)), None)
 
 
 def save_best(best: Measured | None, dataset: Dataset, path: Path) -> None:
@@ -109,19 +103,26 @@ def save_best(best: Measured | None, dataset: Dataset, path: Path) -> None:
     if best is None:
         path.unlink(missing_ok=True)
         return
-    more = {key: best.row[key] for key in ("accuracy", "epoch")}
+    more = {"accuracy_total": best.row["total"]}
+    more |= {key: best.row[key] for key in ("accuracy", "epoch")}
     described = describe_model(best.model, dataset.normalization, dataset.classes)
     save_checkpoint(path, {**described, **more})
 
 
-def compare_runs(measured: list[Measured], test_set: LabelledImages) -> list[dict[str, Any]]:
-    """Return McNemar's exact test for each pair of runs, and the images that decide it.
+def compare_runs(
+    measured: list[Measured], best: Measured | None, test_set: LabelledImages
+) -> list[dict[str, Any]]:
+    """Return McNemar's exact test of each run against the best, and the images that decide it.
 
-    ``indices_only_a`` are the images that ``a`` alone recognises, and ``missed_by_b`` shows those
-    of them on which ``b`` was the most certain of its wrong answer; likewise the other way round.
+    Without a best one they are compared with the first. In each pair ``a`` is the run that comes
+    first in ``measured``. ``indices_only_a`` are the images that ``a`` alone recognises, and
+    ``missed_by_b`` shows those of them on which ``b`` was the most certain of its wrong answer;
+    likewise the other way round.
     """
-    comparisons = []
+    comparisons, reference = [], best or next(iter(measured), None)
     for a, b in itertools.combinations(measured, 2):
+        if not any(run is reference for run in (a, b)):
+            continue
         correct_a, correct_b = (run.answers.classes == test_set.targets for run in (a, b))
         only_a = np.flatnonzero(correct_a & ~correct_b)
         only_b = np.flatnonzero(correct_b & ~correct_a)

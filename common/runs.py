@@ -238,6 +238,7 @@ class Run:
         checkpoint = {
             **describe_model(self.model, self.batches.normalization, self.batches.classes),
             "accuracy": self.history[-1]["val_accuracy"],
+            "accuracy_total": self.history[-1]["val_total"],
             "epoch": self.history[-1]["epoch"],
             "recipe": self.recipe,
             "versions": versions(),

@@ -33,6 +33,7 @@ _BEHIND_NO_ROW = (
     *("grading/document.py", "grading/gradebooks/", "common/data/splits.py"),
     *("grading/flags.py", "common/checkpoints.py", "common/loops.py", "common/own_runs.py"),
     *("common/playground.py", "common/runs.py", "common/support/cli.py"),
+    *("common/inspection.py", "common/run_folders.py"),
     *("common/support/distributed.py", "common/support/environment.py"),
     *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),
 )

@@ -36,16 +36,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flag("--history", metavar="CSV", type=Path, help="append who changed since the last grading")
 
 
-def refuse_contradictions(args: argparse.Namespace) -> None:
-    """Refuse flags that do not go together, or are out of range. Raises UserError."""
-    if args.paths:
+def refuse_contradictions(args: argparse.Namespace, are_own: bool) -> None:
+    """Refuse flags that do not go together, or are out of range. Raises UserError.
+
+    ``are_own`` says whether one's own runs are measured.
+    """
+    if not are_own:
         if args.device != "auto":
             raise UserError("--device is for one's own runs: submissions are read on the CPU")
         if args.playground:
             raise UserError("--playground shows the best of one's own runs: leave out PATH")
     for name in ("format", "roster", "leaderboard", "fresh", "due", "history"):
-        if not args.paths and getattr(args, name) not in (None, False):
-            raise UserError(f"--{name} needs a PATH to grade")
+        if are_own and getattr(args, name) not in (None, False):
+            why = f", and {args.paths[0]} is a training run of your own" if args.paths else ""
+            raise UserError(f"--{name} needs a PATH to grade{why}")
     if args.models and not args.models.is_file():
         raise UserError(f"--models {args.models}: no such file")
     if args.playground and (args.output or Path()).name == "playground.json":

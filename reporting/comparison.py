@@ -3,7 +3,8 @@
 from collections import Counter
 
 from reporting.figures import dot_plots
-from reporting.pages import Row, Section, flatten_recipe, render, side_by_side
+from reporting.recipes import flatten_recipe, side_by_side
+from reporting.rendering import Row, Section, render
 
 _SECTIONS = (
     Section("evaluations", "The evaluations", needs="evaluations"),

@@ -1,51 +1,27 @@
 """The report as a page: figures and numbers go into the templates, one HTML text comes out."""
 
-import base64
-import functools
-import io
-import math
-import shlex
 from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from matplotlib import image as matplotlib_image
-
-import common
 from common.data.catalog import MNIST_SPEC
-from common.data.pixels import decode_pixels
-from common.support.text import accuracy_text, terminal_safe
-from reporting.figures import counts, curves, dot_plots
-from reporting.figures.svg import MAX_NAMED, label_text, with_styles
-from reporting.published import PUBLISHED_RESULTS
-from reporting.terminal import remarks
-
-TEMPLATES = Path(common.__path__[0]).parent / "templates"
+from reporting.figures import counts, curves, dot_plots, inside
+from reporting.figures.published import PUBLISHED_RESULTS
+from reporting.figures.svg import MARKS, MAX_NAMED, with_styles
+from reporting.recipes import flatten_recipe, origins, setting_text, side_by_side
+from reporting.rendering import Row, Section, command_text, render
 
 _CONFUSED_PAIRS = 6
 
+# Runs that are shown in all detail: those with the highest validation accuracy.
+_DETAILED = 4
+
 _MNIST_MD5 = {name: MNIST_SPEC.md5[name] for name in MNIST_SPEC.files["test"]}
-
-# A no-break space keeps a number and its unit on one line.
-_NBSP = "\N{NO-BREAK SPACE}"
-_PERCENT = f"{{:.2f}}{_NBSP}%"
-
-
-class Section(NamedTuple):
-    """A part of the page: ``templates/sections/<name>.html`` under a heading."""
-
-    name: str
-    title: str
-    needs: str  # the variable of the page that has to hold something for it to be shown
-
 
 # In their order. A new one is a partial and a line here.
 _SECTIONS = (
     Section("learning", "How they learned", needs="histories"),
     Section("models", "Models", needs="own"),
+    Section("learned", "What they learned", needs="inspected"),
     Section("errors", "Errors", needs="measured"),
     Section("confidence", "Confidence", needs="measured"),
     Section("history", "Published results", needs="published"),
@@ -55,8 +31,6 @@ _SECTIONS = (
     Section("graded", "Graded", needs="graded"),
     Section("grading", "How it was graded", needs="submissions"),
 )
-
-Row = dict[str, Any]
 
 
 def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]) -> str:
@@ -68,12 +42,15 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
     """
     rows, dataset = evaluation["results"], evaluation["dataset"]
     own = [row for row in rows if row["own"]]
-    measured = {row["name"]: row for row in own if row["status"] != "error"}
+    measured = _by_validation({row["name"]: row for row in own if row["status"] != "error"})
+    detailed = dict(list(measured.items())[:_DETAILED])
+    runs = {name: runs[name] for name in measured if name in runs}
+    recipes = {name: flatten_recipe(run["recipe"]) for name, run in runs.items()}
     submissions = [row for row in rows if not row["own"]]
     graded = [row for row in submissions if row["status"] != "error"]
     # A command stands elsewhere on the page.
     environments = [
-        {k: _setting(v) for k, v in run["environment"].items() if k != "command"}
+        {k: setting_text(v) for k, v in run["environment"].items() if k != "command"}
         for run in runs.values()
     ]
     page = {
@@ -81,25 +58,30 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         "rows": rows,
         "own": own,
         "measured": measured,
+        "detailed": detailed,
+        "inspected": {n: row["inspection"] for n, row in measured.items() if row.get("inspection")},
         "broken": [row for row in own if row["status"] == "error"],
         "best": measured.get(evaluation["best"]),
-        "pairs": _confused_pairs(measured, len(dataset["classes"])),
+        "closest": _closest(evaluation["comparisons"], measured),
+        "pairs": _confused_pairs(detailed, len(dataset["classes"])),
         "submissions": submissions,
         "graded": sorted(
             graded, key=lambda row: (row["status"] != "pass", row.get("rank") or 0, row["name"])
         ),
         "ungraded": _by_reason([row for row in submissions if row["status"] == "error"]),
         "runs": runs,
-        "histories": {name: run["history"] for name, run in runs.items() if name in measured},
+        "histories": {name: run["history"] for name, run in runs.items()},
         "sources": sources,
         "data": next((run["data"] for run in runs.values()), None),
-        "recipes": side_by_side([flatten_recipe(run["recipe"]) for run in runs.values()]),
+        "recipes": side_by_side(list(recipes.values())),
+        "origins": origins(recipes) if len(recipes) > 2 else [],
         "environments": side_by_side(environments),
         "commands": _commands(evaluation, runs),
         # On other images they would compare what cannot be compared.
         "published": PUBLISHED_RESULTS if measured and dataset["md5"] == _MNIST_MD5 else (),
         "min_drawn": curves.MIN_DRAWN,
         "max_named": MAX_NAMED,
+        "marks": list(MARKS.values()),
         "classes": dataset["classes"],
         "noun": dataset["noun"],
     }
@@ -107,40 +89,25 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
     return render("report.html", page, _SECTIONS)
 
 
-@functools.cache
-def _template(name: str) -> Template:
-    """Return a template, with the filters that it uses."""
-    # Every string of a file is a stranger's: autoescape is on, and only our own SVG is Markup.
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _by_validation(measured: dict[str, Row]) -> dict[str, Row]:
+    """Return many runs in the order of their validation accuracy, a few in the order they have."""
+    if len(measured) <= _DETAILED:
+        return measured
+    return dict(sorted(measured.items(), key=lambda item: -_validation_accuracy(item[1])))
+
+
+def _validation_accuracy(row: Row) -> float:
+    return row["validation"]["accuracy"] if row["validation"] else 0.0
+
+
+def _closest(comparisons: list[Row], measured: dict[str, Row]) -> Row | None:
+    """Return the comparison of the two runs that did best on validation images."""
+    known = [pair for pair in comparisons if {pair["a"], pair["b"]} <= measured.keys()]
+    return max(
+        known,
+        key=lambda pair: sum(_validation_accuracy(measured[pair[end]]) for end in "ab"),
+        default=None,
     )
-    environment.filters |= _FILTERS
-    return environment.get_template(name)
-
-
-def render(name: str, page: Row, sections: Sequence[Section] = ()) -> str:
-    """Return a template filled with a page's variables, with the sections that need no others."""
-    shown = [section for section in sections if page[section.needs]]
-    return _template(name).render(page, sections=shown)
-
-
-def command_text(words: list[str]) -> str:
-    """Return a script's name and arguments as a line to put into a shell."""
-    return terminal_safe(shlex.join(["python", *words]))
-
-
-def side_by_side(columns: list[dict[str, str]]) -> list[Row]:
-    """Return a row for each key of any column: ``name``, ``cells``, and whether they differ."""
-    names = dict.fromkeys(name for column in columns for name in column)
-    rows = [(name, [column.get(name, "–") for column in columns]) for name in names]
-    return [
-        {"name": name.replace("_", " "), "cells": cells, "differs": len(set(cells)) > 1}
-        for name, cells in rows
-    ]
 
 
 def _by_reason(rows: list[Row]) -> list[tuple[str, list[Row]]]:
@@ -161,7 +128,7 @@ def _figures(page: Row) -> dict[str, Any]:
             name: curves.reliability_diagram(
                 row["confidence"]["before"], row["confidence"]["after"], name, style
             )
-            for name, row, style in with_styles(measured)
+            for name, row, style in with_styles(page["detailed"])
         },
     }
     if page["graded"]:
@@ -172,22 +139,26 @@ def _figures(page: Row) -> dict[str, Any]:
         figures["accuracy"] = curves.accuracy_curves(histories)
         figures["learning_rate"] = curves.learning_rates(histories)
     if measured:
-        per_class = {name: row["per_class"] for name, row in measured.items()}
-        coverage = {name: row["confidence"]["coverage"] for name, row in measured.items()}
+        detailed = page["detailed"]
+        per_class = {name: row["per_class"] for name, row in detailed.items()}
+        coverage = {name: row["confidence"]["coverage"] for name, row in detailed.items()}
         figures["accuracies"] = dot_plots.accuracies(measured, threshold)
         figures["per_class"] = dot_plots.per_class_accuracy(per_class, classes, page["noun"])
         figures["coverage"] = curves.accuracy_against_coverage(coverage)
+    figures["planes"] = {
+        name: inside.plane(seen["plane"], classes, name) for name, seen in page["inspected"].items()
+    }
     if page["data"]:
         data = page["data"]
         figures["counts"] = counts.class_counts(data["class_counts"], data["classes"], page["noun"])
     if page["best"] and len(classes) <= counts.MAX_CELLS:
         figures["changes"] = {
             name: counts.confusion_difference(page["best"], row, classes, page["noun"])
-            for name, row in measured.items()
+            for name, row in page["detailed"].items()
             if counts.confusion_changes(page["best"], row).any()
         }
     if page["published"]:
-        figures["published"] = dot_plots.compare_with_published(page["published"], measured)
+        figures["published"] = dot_plots.compare_with_published(page["published"], page["detailed"])
     return figures
 
 
@@ -226,63 +197,3 @@ def _commands(evaluation: Row, runs: dict[str, Row]) -> list[str]:
     own = [[word for word in words if word != "--resume"] for words in trainings]
     rendering = ["report.py", evaluation["output"]]
     return [command_text(words) for words in [*own, evaluation["command"], rendering]]
-
-
-def flatten_recipe(recipe: Row) -> dict[str, str]:
-    """Return a recipe's nested settings as one level of text: ``optimizer lr`` -> ``0.001``."""
-    flat = {}
-    for key, value in recipe.items():
-        if isinstance(value, dict):
-            flat[key] = str(value.get("name"))
-            flat |= {f"{key} {k}": _setting(v) for k, v in value.items() if k != "name"}
-        else:
-            flat[key] = _setting(value)
-    return flat
-
-
-def _setting(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_setting, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _points(value: float) -> str:
-    # What is not 0 is not shown as 0.00.
-    shown = f"{value:.2f}" if value == 0 or abs(value) >= 0.005 else f"{value:.1g}"
-    return f"{shown}{_NBSP}points"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}{_NBSP}min {rest:02d}{_NBSP}s" if minutes else f"{seconds:.1f}{_NBSP}s"
-
-
-def image_png(image: np.ndarray) -> bytes:
-    """Return an image (uint8, shape [side, side], 255 is ink) as a PNG of dark ink on white."""
-    buffer = io.BytesIO()
-    metadata: Any = {"Software": None}  # the page should not depend on matplotlib's version
-    style: Any = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
-    matplotlib_image.imsave(buffer, image, format="png", metadata=metadata, **style)
-    return buffer.getvalue()
-
-
-def _image_uri(pixels: str) -> str:
-    png = image_png(decode_pixels(pixels))
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-# The filters that the templates use.
-_FILTERS = {
-    "percent": _PERCENT.format,
-    "accuracy": lambda row, threshold: f"{accuracy_text(row['accuracy'], threshold)}{_NBSP}%",
-    # Rounded down, so that only certainty is called 100 %.
-    "sure": lambda probability: _PERCENT.format(math.floor(10_000 * probability) / 100),
-    "points": _points,
-    "signed": lambda value: f"{value:+.3f}".replace("-", "\N{MINUS SIGN}"),
-    "interval": "{0[0]:.2f}\N{EN DASH}{0[1]:.2f}".format,
-    "duration": _duration,
-    "plural": lambda noun: f"{noun}es" if noun.endswith("s") else f"{noun}s",
-    "image_uri": _image_uri,
-    "label": lambda value: label_text(str(value)),
-    "remarks": remarks,
-}

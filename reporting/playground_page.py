@@ -16,7 +16,7 @@ from common.support.errors import UserError
 from common.support.files import read_json
 from common.support.schemas import Count, Picture, Pixels, Positive, Proportion, listed, shape
 from common.support.validation import check
-from reporting.pages import TEMPLATES, Row, render
+from reporting.rendering import TEMPLATES, Row, render
 
 # The form that the script gives to a drawing is that of MNIST's images.
 _INPUT_SIZE = MNIST.sizes.input_size

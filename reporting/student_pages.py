@@ -25,7 +25,7 @@ from common.support.text import KINDS, folder_names, quoted
 from common.support.validation import check_evaluation
 from reporting.figures import counts
 from reporting.figures.svg import MAX_NAMED
-from reporting.pages import Row, render
+from reporting.rendering import Row, render
 from reporting.sources import document_path
 from reporting.terminal import INCOMPLETE, named
 

@@ -8,7 +8,7 @@ from common.support.files import read_json
 from common.support.schemas import Pair, Positive, listed, shape
 from common.support.validation import check
 from reporting.figures import dot_plots
-from reporting.pages import Row, Section, command_text, render
+from reporting.rendering import Row, Section, command_text, render
 
 _SECTIONS = (
     Section("claims", "What was found", needs="claims"),

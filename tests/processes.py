@@ -19,7 +19,7 @@ _TIMEOUT = 120  # seconds
 # The optimizers of torch import its compiler when the first of them is made.
 _LIBRARIES = (
     *("torch._dynamo", "sklearn.metrics", "sklearn.model_selection"),
-    *("matplotlib.figure", "jinja2"),
+    *("matplotlib.figure", "jinja2", "seaborn"),
 )
 
 # Windows cannot fork.

@@ -21,6 +21,8 @@ ALLOWED = {
     "checkpoints": {"data", "loops", "models", "support"},
     "runs": {"checkpoints", "loops", "metrics", "models", "support"},
     "own_runs": {"checkpoints", "data", "loops", "measuring", "metrics", "models", "support"},
+    "run_folders": {"support"},
+    "inspection": {"data", "loops", "measuring"},
     "playground": {"data", "loops", "measuring", "metrics", "models", "own_runs", "support"},
 }
 # Likewise within grading.

@@ -100,7 +100,7 @@ MNIST = Dataset(
     normalization=Normalization(0.1307, 0.3081),
     noun="digit",
     named_pairs=_CONFUSED_DIGITS,
-    # The lowest test error that reporting.published cites is above 0.1 %.
+    # The lowest test error that reporting.figures.published cites is above 0.1 %.
     suspicious=99.9,
 )
 MNIST_SPEC = DatasetSpec(

@@ -114,6 +114,15 @@ GradedRow = shape(
     notes=str,
     misclassified=listed(Picture),
 )
+Unit = shape(**{"class": Count}, weights=Pixels)
+Layer = shape(units=Positive, dead=Count, active=Percent)
+Point = shape(x=float, y=float, true=Count, predicted=Count)
+Inspection = shape(
+    units=listed(Unit),
+    layers=listed(Layer, 1),
+    errors=listed(shape(Picture, decisive=Pixels)),
+    plane=listed(Point),
+)
 OwnRow = shape(
     GradedRow,
     loss=float,
@@ -121,6 +130,7 @@ OwnRow = shape(
     parameters=int,
     confidence=Confidence,
     validation=Proportion | None,
+    inspection=NotRequired[Inspection | None],
 )
 
 DatasetFields = shape(

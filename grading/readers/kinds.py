@@ -142,6 +142,7 @@ def _network(kind: str, checkpoint: Checkpoint, num_classes: int) -> Network:
         parameters=count_parameters(model),
         epoch=checkpoint.epoch,
         claimed_accuracy=checkpoint.claimed_accuracy,
+        claimed_total=checkpoint.claimed_total,
         notes="; ".join(checkpoint.notes),
         is_guess=checkpoint.is_guess,
     )

@@ -17,9 +17,11 @@ from common.support.errors import SubmissionError
 
 MAX_TEXT = 600  # characters
 _TEXT_BYTES = 4 * MAX_TEXT
-# state, kind, architecture, parameters, epoch, claimed accuracy, number of the file that counted,
-# is the network a guess, how the inputs were chosen, their mean and deviation, text and its length
-_HEADER = struct.Struct(f"<B16s96sqqdHBBddI{_TEXT_BYTES}s")
+# state, kind, architecture, parameters, epoch, images and accuracy that are claimed, number of the
+# file that counted, is the network a guess, how the inputs were chosen, their mean and deviation,
+# text and its length
+_HEADER = struct.Struct(f"<B16s96sqqqdHBBddI{_TEXT_BYTES}s")
+_MOST_CLAIMED = 10**7  # images
 
 # A request to the server is JSON, with the descriptors of the block of answers, of the channel to
 # the parent, and of the files. A report from the server: slot, how it ended, exit status or signal.
@@ -120,7 +122,8 @@ def encode_refusal(block: memoryview, reason: str) -> None:
 def _write_header(block: memoryview, state: int, info: FileInfo) -> None:
     text = info.notes[:MAX_TEXT].encode("utf-8", "replace")
     words = info.kind.encode(), (info.architecture or "").encode()
-    counts = (-1 if count is None else count for count in (info.parameters, info.epoch))
+    known = info.parameters, info.epoch, info.claimed_total
+    counts = (-1 if count is None else count for count in known)
     claim = math.nan if info.claimed_accuracy is None else info.claimed_accuracy
     read = info.file, info.is_guess, info.chosen, info.mean, info.std
     header = _HEADER.pack(state, *words, *counts, claim, *read, len(text), text)
@@ -134,7 +137,7 @@ def decode(block: bytes, shape: Shape) -> Answers:
     Raises SubmissionError with the process's reason, or if there is not one answer to every image:
     logits must be finite, and not all the same for every image; classes must be known ones.
     """
-    state, kind, architecture, parameters, epoch, claim, *rest = _HEADER.unpack_from(block)
+    state, kind, architecture, parameters, epoch, total, claim, *rest = _HEADER.unpack_from(block)
     file, is_guess, chosen, mean, std, length, text = rest
     notes = text[:length].decode("utf-8", "replace")[:MAX_TEXT]
     if state == _REFUSED:
@@ -153,6 +156,7 @@ def decode(block: bytes, shape: Shape) -> Answers:
         parameters=parameters if parameters >= 0 else None,
         epoch=epoch if epoch >= 0 else None,
         claimed_accuracy=claim if math.isfinite(claim) else None,
+        claimed_total=total if 0 < total <= _MOST_CLAIMED else None,
         notes=notes,
         file=file,
         is_guess=bool(is_guess),

@@ -19,10 +19,15 @@ MIN_DRAWN = 10
 _ACCURACY_TICKS = (50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99)
 
 
+# Runs whose losses on training images can be told apart as well.
+MAX_DASHED = 4
+
+
 def loss_curves(histories: dict[str, list[Row]]) -> Markup:
     """Draw the loss after each epoch, dashed on training images and solid on validation images.
 
-    Each line ends in a mark: there are the weights that the run kept, those of its last epoch.
+    Of more than ``MAX_DASHED`` runs those that held images out have no dashed line. Each line ends
+    in a mark: there are the weights that the run kept, those of its last epoch.
 
     ``histories`` has the ``history`` of ``metrics.json`` by run.
     """
@@ -86,6 +91,8 @@ def _draw_curves(
             if None in values:
                 continue  # a run that held nothing out
             is_named = part == "val" or history[-1]["val_loss"] is None
+            if not is_named and len(histories) > MAX_DASHED:
+                continue
             axes.plot(
                 [row["epoch"] for row in history],
                 np.minimum(values, at_most),

@@ -9,8 +9,8 @@ from matplotlib.ticker import LogLocator
 
 from common.support.text import accuracy_text
 from reporting.figures import svg
+from reporting.figures.published import PublishedResult
 from reporting.figures.svg import Row
-from reporting.published import PublishedResult
 
 
 def accuracies(rows: dict[str, Row], threshold: float | None = None) -> Markup:

@@ -28,7 +28,7 @@ from common.support.text import terminal_safe
 
 # Marker colours. None is black, for which matplotlib writes no fill.
 INK, MUTED, GRID, ERROR = "#010203", "#020304", "#030405", "#040506"
-SERIES = ("#050607", "#060708", "#070809", "#08090a")
+SERIES = ("#050607", "#060708", "#070809", "#08090a", "#090a0b", "#0a0b0c")
 # The variable that each stands for, and its value in the light page (templates/report.css).
 CSS_VARIABLES = {
     INK: ("--ink", "#1b1f24"),
@@ -39,6 +39,8 @@ CSS_VARIABLES = {
     SERIES[1]: ("--series-2", "#b3530b"),
     SERIES[2]: ("--series-3", "#1a7f4b"),
     SERIES[3]: ("--series-4", "#8a3fb0"),
+    SERIES[4]: ("--series-5", "#0b7285"),
+    SERIES[5]: ("--series-6", "#b4236b"),
 }
 
 # Marker colours of a heatmap, from fewest to most: a series' colour, of which so many percent.
@@ -55,10 +57,14 @@ Row = dict[str, Any]
 Style = dict[str, Any]  # keywords of matplotlib
 
 # A run has the same colour and the same mark in every figure, so that neither is needed alone. More
-# runs than these are unusual, and share them.
+# runs than there are marks share them. Beside each mark the character that looks like it.
+MARKS = {
+    **{"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚"},
+    **{"X": "✖", "*": "★", "<": "◀", ">": "▶", "p": "⬟", "h": "⬢"},
+}
 STYLES = [
     {"color": colour, "marker": marker}
-    for colour, marker in zip(SERIES, ("o", "s", "^", "D"), strict=True)
+    for colour, marker in zip(cycle(SERIES), MARKS, strict=False)
 ]
 
 # Classes whose names have room along an axis, and whose confusions make a table of a page's width.

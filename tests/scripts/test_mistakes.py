@@ -33,7 +33,7 @@ MISTAKES = [
     ("evaluate.py", ("x.pth", "--device", "cpu"), "--device is for one's own runs"),
     ("train_base.py", ("--output-dir", "data/MNIST/raw/train-labels-idx1-ubyte"), "train-labels"),
     ("train_improved.py", ("--batch-size", "1"), "one image has no variance"),
-    ("evaluate.py", (), "no training run in runs/base or runs/improved or runs/aug"),
+    ("evaluate.py", (), "no training run in runs: run train_base.py"),
     ("evaluate.py", ("missing.pth",), "missing.pth: no such file or folder"),
     ("evaluate.py", ("--threshold", "101"), "--threshold is '101'"),
     ("evaluate.py", ("--threshold", "nan"), "--threshold is 'nan'"),

@@ -78,10 +78,10 @@ def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
         raise SubmissionError(f"what the file holds is {quoted(loaded)}, not a state_dict: {_HINT}")
     state_dict, said = _weights_in(loaded)
     found = rebuild(state_dict, sizes, said.get("model_architecture"), said.get("model_args"))
-    epoch = said.get("epoch")
     return found._replace(
-        epoch=epoch if type(epoch) is int and 0 <= epoch < 2**31 else None,
+        epoch=_count(said.get("epoch")),
         claimed_accuracy=read_percent(said.get("accuracy")),
+        claimed_total=_count(said.get("accuracy_total")),
         normalization=_declared(said.get("normalization")),
     )
 
@@ -198,6 +198,10 @@ def _unsafe_part(content: bytes) -> str:
         return "not a checkpoint that loads safely, or a damaged one"
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"holds Python objects that only code could load (first: {quoted(names[0])}{more})"
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 2**31 else None
 
 
 def _declared(value: object) -> Normalization | None:

@@ -40,6 +40,7 @@ class Checkpoint(NamedTuple):
     is_guess: bool = False  # nobody said what stands between its layers
     epoch: int | None = None
     claimed_accuracy: float | None = None  # percent; only shown, never believed
+    claimed_total: int | None = None  # images that it is said to be measured on
     normalization: Normalization | None = None  # of pixels in [0, 1], as the file declares it
 
 
