@@ -11,7 +11,7 @@ from common.data.pixels import encode_pixels
 from common.loops import Batches
 from common.measuring import LogitAnswers, most_confident_errors
 
-_UNITS, _ERRORS, _POINTS, _SEED = 12, 6, 500, 0
+_UNITS, _ERRORS, _POINTS, _SEED = 9, 5, 250, 0
 
 # Side of the square that hides a part of a digit, in pixels: about as wide as a stroke is long.
 _PATCH = 5

@@ -13,7 +13,7 @@ from reporting.figures.svg import CSS_VARIABLES, SERIES, Row, tick_name
 
 _LEVELS = 15
 _SIZE = 400  # units of the figure's side
-_SCALE = 135  # units from its middle to the circle of the classes
+_SCALE = 130  # units from its middle to the circle of the classes
 
 
 def signed_png(pixels: np.ndarray) -> bytes:
@@ -58,7 +58,7 @@ def plane(points: Sequence[Row], labels: Sequence[str], name: str) -> Markup:
         right = "".join(f"M{_at(p)}h0" for p in own if p["predicted"] == label)
         missed = "".join(f"M{_at(p)}m-4-4l8 8m0-8l-8 8" for p in own if p["predicted"] != label)
         middle = np.mean([(p["x"], p["y"]) for p in own], axis=0)
-        outside = middle / max(0.1, float(np.hypot(*middle))) * 1.32
+        outside = middle / max(0.1, float(np.hypot(*middle))) * 1.43
         x, y = (f"{_SIZE / 2 + _SCALE * value:.0f}" for value in (outside[0], -outside[1]))
         parts.append(
             f'<g stroke="{colour}" fill="none"><path d="{right}" stroke-width="5" '
@@ -78,5 +78,5 @@ def plane(points: Sequence[Row], labels: Sequence[str], name: str) -> Markup:
 
 def _at(point: Row) -> str:
     # Far away points stay in the picture.
-    x, y = np.clip((point["x"], -point["y"]), -1.4, 1.4) * _SCALE + _SIZE / 2
+    x, y = np.clip((point["x"], -point["y"]), -1.35, 1.35) * _SCALE + _SIZE / 2
     return f"{x:.0f} {y:.0f}"
