@@ -20,12 +20,16 @@ _SECTIONS = (
 Claim = shape(
     claim=str,
     contrast=str,
+    note=str,
     measure=str,
+    more_is_better=bool,
     seeds=listed(int, 1),
     follows=listed(float, 1),
     other=listed(float, 1),
     mean_difference=float,
     interval=Pair,
+    interval_corrected=Pair,
+    confidence_corrected=float,
     margin=float | None,
     verdict=Literal["supported", "contradicted", "equivalent", "undecided"],
 )
@@ -33,7 +37,7 @@ Study = shape(
     command=listed(str, 1),
     environment=shape(torch=str, device_name=str),
     images=shape(train=Positive, validation=Positive),
-    claims=listed(Claim),
+    claims=listed(Claim, 1),
     runs=listed(Any, 1),
 )
 

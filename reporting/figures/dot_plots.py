@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from operator import itemgetter
+from textwrap import wrap
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -95,6 +96,9 @@ def compare_with_published(published: Sequence[PublishedResult], own: dict[str, 
         return svg.render(axes, f"Test errors on a logarithmic axis: {'; '.join(alt_text)}.")
 
 
+# Characters of a contrast for which a line of the figure has room.
+_NAME_WIDTH = 50
+
 # How the verdicts on claims style: one does not need the colours to tell them apart.
 VERDICT_STYLES: dict[str, svg.Style] = {
     "supported": {"color": svg.SERIES[2], "marker": "o"},
@@ -105,28 +109,38 @@ VERDICT_STYLES: dict[str, svg.Style] = {
 
 
 def forest(claims: Sequence[Row], measure: str) -> Markup:
-    """Draw the mean difference of each claim with its 95 % interval: right of 0 the claim holds.
+    """Draw the gain of each claim under its contrast: right of 0 the claim holds.
 
-    Where differences go beyond 1, the axis is logarithmic beyond 0.1 on either side.
+    The thick line is the 95 % interval, the thin one that which decides. Where gains go beyond 1,
+    the axis is logarithmic beyond 0.1 on either side.
 
     ``claims`` have a ``number`` each, and all have this measure.
     """
-    with svg.new_axes(height=1.3 + 0.24 * len(claims)) as axes:
-        axes.axvline(0, color=svg.INK, linewidth=0.8)
-        for place, claim in enumerate(claims):
-            style = VERDICT_STYLES[claim["verdict"]]
-            _with_interval(axes, claim["mean_difference"], -place, claim["interval"], style)
+    names = [wrap(f"{claim['number']}  {claim['contrast']}", _NAME_WIDTH) for claim in claims]
+    heights = [0.26 + 0.17 * len(lines) for lines in names]  # inches
+    with svg.new_axes(height=1.3 + sum(heights)) as axes:
+        top = 0.0
+        for claim, lines, height in zip(claims, names, heights, strict=True):
+            axes.text(0.01, top, "\n".join(lines), va="top", transform=axes.get_yaxis_transform())
+            style, place = VERDICT_STYLES[claim["verdict"]], top - height + 0.14
+            thin = style | {"marker": "none", "elinewidth": 0.8}
+            _with_interval(axes, claim["mean_difference"], place, claim["interval_corrected"], thin)
+            thick = style | {"elinewidth": 2.6}
+            _with_interval(axes, claim["mean_difference"], place, claim["interval"], thick)
+            axes.vlines(0, place - 0.08, place + 0.08, color=svg.INK, linewidth=0.8)
+            top -= height
         for verdict, style in VERDICT_STYLES.items():
             axes.plot([], [], linestyle="none", label=verdict, **style)
-        if max(abs(end) for claim in claims for end in claim["interval"]) > 1:
+        if max(abs(end) for claim in claims for end in claim["interval_corrected"]) > 1:
             axes.set_xscale("symlog", linthresh=0.1)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.minorticks_off()
-        axes.set_yticks(range(0, -len(claims), -1), [claim["number"] for claim in claims])
-        axes.set(ylim=(0.6 - len(claims), 0.6), xlabel=f"{measure}: right of 0 the claim holds")
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set(ylim=(top, 0), xlabel=f"{measure}: right of 0 the claim holds")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=2)
         alt_text = [f"claim {claim['number']} {claim['verdict']}" for claim in claims]
-        return svg.render(axes, f"Mean differences with intervals: {', '.join(alt_text)}.")
+        return svg.render(axes, f"Gains with two intervals each: {', '.join(alt_text)}.")
 
 
 def _with_interval(
