@@ -2,7 +2,9 @@
 
 import hashlib
 import math
+from collections import Counter
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,8 @@ from common.support.text import json_text
 # Images in the gallery of one's own run; a student sees fewer of them.
 GALLERY_SIZE = 24
 _ERRORS_SHOWN = 12
+# Of one's own run, images behind the cells of its confusion matrix: in all, and of one cell.
+_CONFUSED_SIZE, _IN_A_CELL = 120, 6
 _CONFUSED_PAIRS = 6
 
 # Images that a claimed accuracy was measured on, where the file does not say: those that the
@@ -133,6 +137,24 @@ def most_confident_errors(
     """Return the wrong answers that were given with the most confidence, with the images."""
     wrong = np.flatnonzero(answers.classes != test_set.targets)
     return pictured(wrong, answers, test_set, limit)
+
+
+def of_each_confusion(answers: LogitAnswers, test_set: LabelledImages) -> list[dict[str, Any]]:
+    """Return errors of each pair of classes, with the images.
+
+    First comes the most certain error of every pair, then the second of every pair that has one,
+    and so on: whatever is cut off, as many pairs as possible keep some.
+    """
+    wrong = np.flatnonzero(answers.classes != test_set.targets)
+    errors = pictured(wrong, answers, test_set, len(wrong))
+    times: Counter[tuple[int, int]] = Counter()
+    by_place: list[list[dict[str, Any]]] = [[] for _ in range(_IN_A_CELL)]
+    for error in errors:
+        pair = error["true"], error["predicted"]
+        if times[pair] < _IN_A_CELL:
+            by_place[times[pair]].append(error)
+        times[pair] += 1
+    return list(chain(*by_place))[:_CONFUSED_SIZE]
 
 
 def pictured(

@@ -78,6 +78,7 @@ def measure_run(
         logits, test_set.targets, document["temperature"]
     )
     row["misclassified"] = measuring.most_confident_errors(answers, test_set)
+    row["confused"] = measuring.of_each_confusion(answers, test_set)
     return Measured(row, answers, model)
 
 

@@ -4,16 +4,21 @@ from collections import defaultdict
 from typing import Any
 
 from common.data.catalog import MNIST_SPEC
-from reporting.figures import counts, curves, dot_plots, inside
+from reporting.comparison import flatten_recipe, origins, setting_text, side_by_side
+from reporting.figures import counts, curves, dot_plots
+from reporting.figures.plane import plane
 from reporting.figures.published import PUBLISHED_RESULTS
 from reporting.figures.svg import MARKS, MAX_NAMED, with_styles
-from reporting.recipes import flatten_recipe, origins, setting_text, side_by_side
+from reporting.pictures import sheet_of
 from reporting.rendering import Row, Section, command_text, render
 
 _CONFUSED_PAIRS = 6
 
 # Runs that are shown in all detail: those with the highest validation accuracy.
 _DETAILED = 4
+
+# Images behind the cells of the confusion matrices: of all runs together, or at least of each.
+_ON_SHEETS, _LEAST_ON_SHEET = 240, 60
 
 _MNIST_MD5 = {name: MNIST_SPEC.md5[name] for name in MNIST_SPEC.files["test"]}
 
@@ -28,6 +33,7 @@ _SECTIONS = (
     Section("data", "Data", needs="data"),
     Section("recipes", "Recipes and environment", needs="runs"),
     Section("ungraded", "Could not be graded", needs="ungraded"),
+    Section("hardest", "What is hardest", needs="hardest"),
     Section("graded", "Graded", needs="graded"),
     Section("grading", "How it was graded", needs="submissions"),
 )
@@ -64,11 +70,18 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         "best": measured.get(evaluation["best"]),
         "closest": _closest(evaluation["comparisons"], measured),
         "pairs": _confused_pairs(detailed, len(dataset["classes"])),
+        "sheets": {
+            name: sheet_of(row["confused"], max(_LEAST_ON_SHEET, _ON_SHEETS // len(detailed)))
+            for name, row in detailed.items()
+        },
         "submissions": submissions,
         "graded": sorted(
             graded, key=lambda row: (row["status"] != "pass", row.get("rank") or 0, row["name"])
         ),
         "ungraded": _by_reason([row for row in submissions if row["status"] == "error"]),
+        "hardest": counts.hardest_first([row["per_class"] for row in graded])
+        if len(graded) > 1
+        else {},
         "runs": runs,
         "histories": {name: run["history"] for name, run in runs.items()},
         "sources": sources,
@@ -134,6 +147,8 @@ def _figures(page: Row) -> dict[str, Any]:
     if page["graded"]:
         accuracies = [row["accuracy"] for row in page["graded"]]
         figures["distribution"] = counts.accuracy_distribution(accuracies, threshold)
+    if page["hardest"]:
+        figures["hardest"] = counts.hardest_classes(page["hardest"], classes, page["noun"])
     if histories:
         figures["loss"] = curves.loss_curves(histories)
         figures["accuracy"] = curves.accuracy_curves(histories)
@@ -146,7 +161,7 @@ def _figures(page: Row) -> dict[str, Any]:
         figures["per_class"] = dot_plots.per_class_accuracy(per_class, classes, page["noun"])
         figures["coverage"] = curves.accuracy_against_coverage(coverage)
     figures["planes"] = {
-        name: inside.plane(seen["plane"], classes, name) for name, seen in page["inspected"].items()
+        name: plane(seen["plane"], classes, name) for name, seen in page["inspected"].items()
     }
     if page["data"]:
         data = page["data"]

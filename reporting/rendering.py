@@ -1,23 +1,20 @@
 """Templates filled with a page's variables, and the filters that they use."""
 
-import base64
 import functools
-import io
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from matplotlib import image as matplotlib_image
 
 import common
-from common.data.pixels import decode_pixels
-from common.support.text import accuracy_text, terminal_safe
-from reporting.figures import inside
-from reporting.figures.svg import label_text
+from common.support.text import accuracy_text, p_text, terminal_safe
+from reporting.figures.svg import CSS_VARIABLES, label_text
+from reporting.pictures import image_uri, overlay_uri, signed_uri
 from reporting.terminal import remarks
 
 TEMPLATES = Path(common.__path__[0]).parent / "templates"
@@ -28,6 +25,9 @@ _PERCENT = f"{{:.2f}}{_NBSP}%"
 
 
 Row = dict[str, Any]
+
+# What to type, in the reason why a file is not graded.
+_CALL = re.compile(r"\b(?:np|onnx|torch)(?:\.\w+)+\(")
 
 
 class Section(NamedTuple):
@@ -50,6 +50,7 @@ def _template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= _FILTERS
+    environment.globals["figure_colours"] = CSS_VARIABLES
     return environment.get_template(name)
 
 
@@ -75,17 +76,19 @@ def _duration(seconds: float) -> str:
     return f"{minutes}{_NBSP}min {rest:02d}{_NBSP}s" if minutes else f"{seconds:.1f}{_NBSP}s"
 
 
-def image_png(image: np.ndarray) -> bytes:
-    """Return an image (uint8, shape [side, side], 255 is ink) as a PNG of dark ink on white."""
-    buffer = io.BytesIO()
-    metadata: Any = {"Software": None}  # the page should not depend on matplotlib's version
-    style: Any = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
-    matplotlib_image.imsave(buffer, image, format="png", metadata=metadata, **style)
-    return buffer.getvalue()
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def split_code(reason: str) -> list[tuple[str, bool]]:
+    """Return the parts of a reason in their order, and whether each is a call in Python."""
+    parts, done = [], 0
+    for call in _CALL.finditer(reason):
+        if call.start() < done:
+            continue  # an argument of the call before
+        end, depth = call.end(), 1
+        while depth and end < len(reason):
+            depth += (reason[end] == "(") - (reason[end] == ")")
+            end += 1
+        parts += [(reason[done : call.start()], False), (reason[call.start() : end], True)]
+        done = end
+    return [*parts, (reason[done:], False)]
 
 
 # The filters that the templates use.
@@ -99,11 +102,12 @@ _FILTERS = {
     "interval": "{0[0]:.2f}\N{EN DASH}{0[1]:.2f}".format,
     "duration": _duration,
     "plural": lambda noun: f"{noun}es" if noun.endswith("s") else f"{noun}s",
-    "image_uri": lambda pixels: _data_uri(image_png(decode_pixels(pixels))),
-    "signed_uri": lambda pixels: _data_uri(inside.signed_png(decode_pixels(pixels))),
-    "overlay_uri": lambda error: _data_uri(
-        inside.overlay_png(decode_pixels(error["pixels"]), decode_pixels(error["decisive"]))
-    ),
+    "image_uri": image_uri,
+    "signed_uri": signed_uri,
+    "overlay_uri": overlay_uri,
+    "p_value": p_text,
+    "split_code": split_code,
+    "median": median,
     "label": lambda value: label_text(str(value)),
     "remarks": remarks,
 }

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from common.data.pixels import decode_pixels
-from common.support.text import accuracy_text, preprocessing_text, quoted, shorten, terminal_safe
+from common.support.text import (
+    accuracy_text,
+    p_text,
+    preprocessing_text,
+    quoted,
+    shorten,
+    terminal_safe,
+)
 
 Row = dict[str, Any]
 
@@ -89,7 +96,8 @@ def evaluation(document: Row) -> str:
         lines += [
             "",
             f"{pair['a']} against {pair['b']}: only {pair['a']} recognises {pair['only_a']} "
-            f"images, only {pair['b']} {pair['only_b']}; McNemar's exact p = {pair['p_value']:.2g}",
+            f"images, only {pair['b']} {pair['only_b']}; p-value of McNemar's exact test: "
+            f"{p_text(pair['p_value'])}",
         ]
     return "\n".join(lines) + "\n"
 

@@ -10,7 +10,7 @@ from common.inspection import inspect_network
 from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers
 from common.models import MNISTClassifier
-from reporting.figures.inside import plane
+from reporting.figures.plane import plane
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,7 @@ OwnRow = shape(
     confidence=Confidence,
     validation=Proportion | None,
     inspection=NotRequired[Inspection | None],
+    confused=listed(Picture),
 )
 
 DatasetFields = shape(

@@ -88,6 +88,16 @@ def accuracy_text(accuracy: float, threshold: float) -> str:
     return f"{accuracy:.{decimals}f}"
 
 
+def p_text(p: float) -> str:
+    """Return a p-value with two digits, or as many more as keep it on its side of 0.05."""
+    if p < 0.0001:
+        return "< 0.0001"
+    digits = 2
+    while (float(f"{p:.{digits}g}") < 0.05) != (p < 0.05):
+        digits += 1
+    return f"{p:.{digits}g}"
+
+
 def preprocessing_text(preprocessing: dict[str, Any] | None) -> str:
     """Return how a row's pixels became inputs and who says so; nothing for the recipe's way.
 

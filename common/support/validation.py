@@ -58,13 +58,16 @@ def row_problem(row: object, threshold: float, num_classes: int) -> str | None:
     if not is_graded:
         return None
     matrix, correct, total = row["confusion_matrix"], row["correct"], row["total"]
-    pairs = row["most_confused"] + row["named_confusions"] + row["misclassified"]
+    confused = row["confused"] if row["own"] else []
+    pairs = row["most_confused"] + row["named_confusions"] + row["misclassified"] + confused
     if [len(line) for line in matrix] != [num_classes] * num_classes:
         return f"confusion_matrix is not {num_classes} x {num_classes}"
     if [entry["class"] for entry in row["per_class"]] != list(range(num_classes)):
         return f"per_class does not list {num_classes} classes"
     if _highest_class(pairs) >= num_classes:
         return f"an error names a class that is not 0 to {num_classes - 1}"
+    if len({len(picture["pixels"]) for picture in confused}) > 1:
+        return "confused has images of several sizes"
     if sum(map(sum, matrix)) != total or sum(matrix[i][i] for i in range(num_classes)) != correct:
         return "confusion_matrix does not add up to correct and total"
     if row["accuracy"] != 100 * correct / total:

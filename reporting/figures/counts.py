@@ -6,6 +6,8 @@ seaborn takes long to import, with pandas and scipy, so only what draws with it 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
+from statistics import median
 from typing import cast
 
 import numpy as np
@@ -27,7 +29,7 @@ def accuracy_distribution(
     """Draw how many submissions reached which accuracy, with the threshold.
 
     All in percent; there is at least one accuracy. The bar that holds the ``marked`` one stands
-    out.
+    out, with a mark above it.
     """
     import seaborn
 
@@ -42,20 +44,52 @@ def accuracy_distribution(
             place = min(bisect_right(edges, marked), len(edges) - 1) - 1
             bar = cast(Rectangle, axes.patches[place])
             bar.set_facecolor(svg.SERIES[1])
-            top = (bar.get_x() + bar.get_width() / 2, bar.get_height())
-            style = {"textcoords": "offset points", "ha": "center", "color": svg.SERIES[1]}
-            axes.annotate("this one", top, (0, 4), **style)
+            # The mark is no wider than the bar, so it covers no other one; a name would.
+            middle = bar.get_x() + bar.get_width() / 2
+            above = bar.get_height() + 0.05 * axes.dataLim.y1
+            axes.plot(middle, above, "v", color=svg.SERIES[1], label="this one")
             marks = f" This one has {marked:.2f} %."
-        axes.axvline(threshold, color=svg.ERROR, linestyle="--")
+        name = f"threshold {threshold:.12g} %"
+        axes.axvline(threshold, color=svg.ERROR, linestyle="--", label=name)
         axes.set(xlabel="accuracy, %", ylabel="submissions")
         svg.count_axis(axes.yaxis)
-        label = f"threshold {threshold:.12g} %"
-        axes.text(threshold, 1.02, label, ha="center", transform=axes.get_xaxis_transform())
+        svg.legend_above(axes)
         return svg.render(
             axes,
             f"Accuracies of {len(accuracies)} submissions, from {min(accuracies):.2f} to "
             f"{max(accuracies):.2f} %; the threshold is {threshold:.12g} %.{marks}",
         )
+
+
+def hardest_first(per_class: Sequence[list[Row]]) -> dict[int, list[float]]:
+    """Return the accuracies (percent) of each class, those of the lowest median first.
+
+    ``per_class`` is that of each submission. A class without images is left out.
+    """
+    known = {
+        entries[0]["class"]: [e["accuracy"] for e in entries if e["accuracy"] is not None]
+        for entries in zip(*per_class, strict=True)
+    }
+    return dict(sorted(filter(itemgetter(1), known.items()), key=lambda item: median(item[1])))
+
+
+def hardest_classes(accuracies: dict[int, list[float]], labels: Sequence[str], noun: str) -> Markup:
+    """Draw how well submissions recognise each class, in this order, ``MAX_NAMED`` of them at most.
+
+    ``accuracies`` come from ``hardest_first``.
+    """
+    import seaborn
+
+    shown = dict(list(accuracies.items())[: svg.MAX_NAMED])
+    names = [labels[label] for label in shown]
+    told = [f"{n} {median(a):.2f} %" for n, a in zip(names, shown.values(), strict=True)]
+    with svg.new_axes(height=2.8) as axes:
+        style: svg.Style = {"color": svg.SERIES[0], "fill": False, "showfliers": False}
+        seaborn.boxplot([*shown.values()], ax=axes, linewidth=1.2, **style)
+        svg.name_ticks(axes, names)
+        axes.grid(axis="x", visible=False)
+        axes.set(xlabel=f"{noun}, the hardest first", ylabel="accuracy, %")
+        return svg.render(axes, f"Median accuracy of each {noun}: {', '.join(told)}.")
 
 
 def class_counts(counts: dict[str, Sequence[int]], labels: Sequence[str], noun: str) -> Markup:

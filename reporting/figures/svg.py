@@ -1,9 +1,8 @@
 """matplotlib figures as SVG that follows the page around it.
 
-Text takes the page's font, and colours are CSS variables, so that one figure is right in a light
-and in a dark page. matplotlib knows no CSS variables: it draws with marker colours, which stand for
-them and are replaced in its output. Where no style sheet sets the variables, in a notebook or with
-CSS off, the colours of the light page are used.
+Text takes the page's font. Colours are attributes, those of the light page, so that a notebook or a
+program that knows no CSS variables shows them. The page's style sheet overrides each by a variable,
+so that one figure is right in a light and in a dark page.
 """
 
 import hashlib
@@ -26,32 +25,20 @@ from matplotlib.ticker import MaxNLocator
 
 from common.support.text import terminal_safe
 
-# Marker colours. None is black, for which matplotlib writes no fill.
-INK, MUTED, GRID, ERROR = "#010203", "#020304", "#030405", "#040506"
-SERIES = ("#050607", "#060708", "#070809", "#08090a", "#090a0b", "#0a0b0c")
-# The variable that each stands for, and its value in the light page (templates/report.css).
+# The colours of the light page. None is black, for which matplotlib writes no fill.
+INK, MUTED, GRID, ERROR = "#1b1f24", "#59636e", "#dfe3e8", "#c0362c"
+SERIES = ("#0b62b8", "#b3530b", "#1a7f4b", "#8a3fb0", "#0b7285", "#b4236b")
+# The variable of templates/report.css for each.
 CSS_VARIABLES = {
-    INK: ("--ink", "#1b1f24"),
-    MUTED: ("--muted", "#59636e"),
-    GRID: ("--grid", "#dfe3e8"),
-    ERROR: ("--error", "#c0362c"),
-    SERIES[0]: ("--series-1", "#0b62b8"),
-    SERIES[1]: ("--series-2", "#b3530b"),
-    SERIES[2]: ("--series-3", "#1a7f4b"),
-    SERIES[3]: ("--series-4", "#8a3fb0"),
-    SERIES[4]: ("--series-5", "#0b7285"),
-    SERIES[5]: ("--series-6", "#b4236b"),
+    **{INK: "--ink", MUTED: "--muted", GRID: "--grid", ERROR: "--error"},
+    **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
 }
 
-# Marker colours of a heatmap, from fewest to most: a series' colour, of which so many percent.
-SHADES = {
-    "#101112": (SERIES[0], 50),
-    "#111213": (SERIES[0], 33),
-    "#121314": (SERIES[0], 16),
-    "#131415": (SERIES[1], 16),
-    "#141516": (SERIES[1], 33),
-    "#151617": (SERIES[1], 50),
-}
+# Of a heatmap, from fewest to most: a series' colour, and how opaque it is.
+SHADES = (
+    *(f"{SERIES[0]}{alpha}" for alpha in ("80", "54", "29")),
+    *(f"{SERIES[1]}{alpha}" for alpha in ("29", "54", "80")),
+)
 
 Row = dict[str, Any]
 Style = dict[str, Any]  # keywords of matplotlib
@@ -254,13 +241,17 @@ def render(axes: Axes, description: str) -> Markup:
         svg,
         count=1,
     )
-    for marker, (series, share) in SHADES.items():
-        svg = svg.replace(marker, f"color-mix(in srgb, {series} {share}%, transparent)")
-    for marker, (variable, colour) in CSS_VARIABLES.items():
-        svg = svg.replace(marker, f"var({variable}, {colour})")
+    svg = re.sub(r' style="([^"]*)"', _with_colours_as_attributes, svg)
     # Ids that nothing refers to go, and the others differ from those of other figures.
     referred = "|".join(set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg)))
     svg = re.sub(rf' id="(?!(?:{referred})")[^"]+"', "", svg)
     prefix = hashlib.sha256(description.encode("utf-8", "replace")).hexdigest()[:6]
     svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{prefix}-", svg).replace("xlink:href", "href")
     return Markup(re.sub(_TEXT, lambda _: texts.pop(0), svg.strip()))
+
+
+def _with_colours_as_attributes(style: re.Match[str]) -> str:
+    colours = re.findall(r"(fill|stroke): (#[0-9a-f]{6})", style[1])
+    others = re.sub(r"(?:fill|stroke): #[0-9a-f]{6}(?:; )?", "", style[1]).removesuffix("; ")
+    attributes = "".join(f' {name}="{colour}"' for name, colour in colours)
+    return attributes + (f' style="{others}"' if others else "")

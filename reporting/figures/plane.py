@@ -1,45 +1,15 @@
-"""Pictures of what a network computes with: signed pixels, and images as points on a plane."""
+"""Images as points on a plane, by what a network makes of them. Data in, SVG text out."""
 
-import io
 from collections.abc import Sequence
 from html import escape
 
-import matplotlib
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
-from reporting.figures.svg import CSS_VARIABLES, SERIES, Row, tick_name
+from reporting.figures.svg import SERIES, Row, tick_name
 
-_LEVELS = 15
 _SIZE = 400  # units of the figure's side
 _SCALE = 130  # units from its middle to the circle of the classes
-
-
-def signed_png(pixels: np.ndarray) -> bytes:
-    """Return pixels (uint8 [side, side], 128 is 0) as a PNG: blue below 0, orange above."""
-    levels = np.round((pixels.astype(float) - 1) / 254 * (_LEVELS - 1)).astype(np.uint8)
-    colours = matplotlib.colormaps["PuOr_r"](np.linspace(0, 1, _LEVELS), bytes=True)[:, :3]
-    return _palette_png(Image.fromarray(levels), colours.tobytes())
-
-
-def overlay_png(image: np.ndarray, signed: np.ndarray) -> bytes:
-    """Return a digit (uint8 [side, side]) in grey ink, tinted by signed pixels of its size."""
-    ink = 255 - 0.55 * image.astype(float)
-    tint = (signed.astype(float) - 128) / 127
-    towards = np.where(tint[..., None] > 0, (230, 97, 1), (46, 80, 180))
-    strength = np.abs(tint[..., None]) ** 0.7 * 0.8
-    rgb = ink[..., None] * (1 - strength) + towards * strength
-    picture = Image.fromarray(rgb.round().astype(np.uint8)).quantize(16)
-    return _palette_png(picture, bytes(picture.getpalette() or []))
-
-
-def _palette_png(levels: Image.Image, palette: bytes) -> bytes:
-    picture = Image.fromarray(np.asarray(levels), mode="P")
-    picture.putpalette(palette)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", bits=4, optimize=True)
-    return buffer.getvalue()
 
 
 def plane(points: Sequence[Row], labels: Sequence[str], name: str) -> Markup:
@@ -48,7 +18,7 @@ def plane(points: Sequence[Row], labels: Sequence[str], name: str) -> Markup:
     ``points`` are those of ``common.inspection``: x, y, true and predicted class.
     """
     # An odd number of colours, so that neighbours on the circle differ.
-    colours = [f"var({', '.join(CSS_VARIABLES[marker])})" for marker in SERIES[:5]]
+    colours = SERIES[:5]
     parts, wrong = [], sum(point["true"] != point["predicted"] for point in points)
     for label, title in enumerate(labels):
         own = [point for point in points if point["true"] == label]
