@@ -88,6 +88,7 @@ def measure_own_runs(
             "best": best.row["name"] if best else None,
             "results": [run.row for run in runs],
             "comparisons": own_runs.compare_runs(measured, best, test_set),
+            "robustness": own_runs.measure_robustness(measured, test_set, device),
         }
         write_json(output, evaluation)
         best_path = output.parent / spec.best_name

@@ -12,7 +12,7 @@ To read first:
 What comes after a training:
 
 - ``measuring``: from answers to the row of an evaluation, of a run or a submission; no torch;
-- ``own_runs``: one's own runs measured, compared, and the better one chosen;
+- ``own_runs``: one's own runs measured, compared, the better one chosen; then on changed images;
 - ``playground``: the better network made small enough for a page.
 
 The rooms behind it:

@@ -11,6 +11,7 @@ from reporting.figures.published import PUBLISHED_RESULTS
 from reporting.figures.svg import MARKS, MAX_NAMED, with_styles
 from reporting.pictures import sheet_of
 from reporting.rendering import Row, Section, command_text, render
+from reporting.terminal import beyond_test_set
 
 _CONFUSED_PAIRS = 6
 
@@ -29,6 +30,7 @@ _SECTIONS = (
     Section("learned", "What they learned", needs="inspected"),
     Section("errors", "Errors", needs="measured"),
     Section("confidence", "Confidence", needs="measured"),
+    Section("robustness", "Beyond the test set", needs="robustness"),
     Section("history", "Published results", needs="published"),
     Section("data", "Data", needs="data"),
     Section("recipes", "Recipes and environment", needs="runs"),
@@ -74,6 +76,8 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
             name: sheet_of(row["confused"], max(_LEAST_ON_SHEET, _ON_SHEETS // len(detailed)))
             for name, row in detailed.items()
         },
+        "beyond": beyond_test_set(evaluation),
+        "robustness": evaluation.get("robustness") if measured else None,
         "submissions": submissions,
         "graded": sorted(
             graded, key=lambda row: (row["status"] != "pass", row.get("rank") or 0, row["name"])
@@ -172,6 +176,9 @@ def _figures(page: Row) -> dict[str, Any]:
             for name, row in page["detailed"].items()
             if counts.confusion_changes(page["best"], row).any()
         }
+    if page["robustness"]:
+        corruptions = page["robustness"]["corruptions"]
+        figures["robustness"] = dot_plots.robustness(corruptions, measured)
     if page["published"]:
         figures["published"] = dot_plots.compare_with_published(page["published"], page["detailed"])
     return figures

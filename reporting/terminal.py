@@ -123,13 +123,42 @@ def summary(evaluation: Row, title: str = "") -> str:
 
 
 def choice(document: Row, path: Path) -> str:
-    """Return which run was chosen, by what, and where it is saved; nothing if none was."""
+    """Return which run was chosen, by what, where it is saved, and where another one is better.
+
+    Nothing if none was chosen.
+    """
     best = next((row for row in document["results"] if row["name"] == document["best"]), None)
     if best is None:
         return ""
     name, validation = terminal_safe(best["name"]), best["validation"]
     accuracy = f"{validation['accuracy']:.2f} % of {validation['total']:,}"
-    return f"Best by validation accuracy: {name} ({accuracy}), saved as {path}\n"
+    beyond = beyond_test_set(document)
+    return f"Best by validation accuracy: {name} ({accuracy}), saved as {path}\n" + (
+        beyond and f"{beyond}\n"
+    )
+
+
+def beyond_test_set(document: Row) -> str:
+    """Return a sentence on changed images that another run recognises better than the chosen one.
+
+    Those are meant on which their 95 % intervals do not overlap. Without any, it is empty.
+    """
+    worse = []
+    for row in document.get("robustness", {"corruptions": []})["corruptions"]:
+        runs = {run["run"]: run for run in row["runs"]}
+        best = runs.pop(document["best"], None)
+        other = max(runs.values(), key=itemgetter("accuracy"), default=None)
+        if best and other and best["accuracy_ci95"][1] < other["accuracy_ci95"][0]:
+            worse.append((other["accuracy"] - best["accuracy"], row["name"], best, other))
+    if not worse:
+        return ""
+    _, most, best, other = max(worse, key=itemgetter(0))
+    behind = [name for _, name, *_ in worse if name != most]
+    also = f"; it also falls behind with {', '.join(behind)}" if behind else ""
+    return terminal_safe(
+        f"On changed images {best['run']} can be the worse model: with {most} it recognises "
+        f"{best['accuracy']:.1f} % where {other['run']} recognises {other['accuracy']:.1f} %{also}."
+    )
 
 
 def verdict(document: Row, lost: int = 0, gradebook: str = "canvas.csv") -> str:

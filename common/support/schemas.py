@@ -154,6 +154,12 @@ Comparison = shape(
     missed_by_a=listed(Picture),
     missed_by_b=listed(Picture),
 )
+Corruption = shape(
+    name=str,
+    group=str,
+    pixels=Pixels,
+    runs=listed(shape(Proportion, run=str)),
+)
 # Without its rows, which ``validation.row_problem`` checks.
 Evaluation = shape(
     command=listed(str, 1),
@@ -163,6 +169,7 @@ Evaluation = shape(
     best=str | None,
     results=list[Any],
     comparisons=listed(Comparison),
+    robustness=NotRequired[shape(size=Count, corruptions=listed(Corruption, 1))],
     complete=NotRequired[bool],
     isolation=NotRequired[str | None],
     limits=NotRequired[shape(memory_gib=float, timeout_seconds=float)],

@@ -1,6 +1,7 @@
 """Figures of dots with their intervals, one below the other. Data in, SVG text out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from operator import itemgetter
 from textwrap import wrap
 
@@ -94,6 +95,39 @@ def compare_with_published(published: Sequence[PublishedResult], own: dict[str, 
         axes.set_yticks(places, labels)
         axes.set(ylim=(0.4, len(labels) + 0.6), xlabel="test error, % (left is better)")
         return svg.render(axes, f"Test errors on a logarithmic axis: {'; '.join(alt_text)}.")
+
+
+def robustness(corruptions: Sequence[Row], runs: Iterable[str]) -> Markup:
+    """Draw accuracies on images changed in several ways, one row a change, one mark a run.
+
+    ``corruptions`` are those of an evaluation. Where a group of them ends, there is a gap.
+    """
+    places, alt_text = [0.0], []
+    for above, row in pairwise(corruptions):
+        places.append(places[-1] - (1 if row["group"] == above["group"] else 1.3))
+    styles = list(svg.with_styles(dict.fromkeys(runs)))
+    with svg.new_axes(height=0.75 - 0.18 * places[-1]) as axes:
+        for position, (name, _, style) in enumerate(styles):
+            aside = 0.5 * ((len(styles) - 1) / 2 - position) / len(styles)
+            known = [
+                (place + aside, row["name"], run)
+                for place, row in zip(places, corruptions, strict=True)
+                for run in row["runs"]
+                if run["run"] == name
+            ]
+            if known:
+                at, changes, measured = zip(*known, strict=True)
+                style = style | {"linestyle": "none", "elinewidth": 1, "label": svg.short(name)}
+                svg.with_intervals(axes, at, measured, sideways=True, **style)
+                told = (
+                    f"{run['accuracy']:.1f} % with {change}"
+                    for change, run in zip(changes, measured, strict=True)
+                )
+                alt_text.append(f"{name} {', '.join(told)}")
+        axes.set_yticks(places, [svg.short(row["name"]) for row in corruptions])
+        axes.set(xlim=(-2, 102), ylim=(places[-1] - 0.7, 0.7), xlabel="accuracy, %")
+        svg.legend_above(axes)
+        return svg.render(axes, f"Accuracies on changed images: {'; '.join(alt_text)}.")
 
 
 # Characters of a contrast for which a line of the figure has room.

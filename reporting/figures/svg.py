@@ -144,11 +144,16 @@ def _shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:head]}…{text[head + 1 - limit :]}"
 
 
-def with_intervals(axes: Axes, places: Sequence[float], rows: list[Row], **style: object) -> None:
-    """Draw each row's accuracy above its place, with its 95 % interval."""
+def with_intervals(
+    axes: Axes, places: Sequence[float], rows: list[Row], sideways: bool = False, **style: object
+) -> None:
+    """Draw each row's accuracy above its place, or sideways beside it, with its 95 % interval."""
     accuracy = np.array([row["accuracy"] for row in rows])
-    ends = np.array([row["accuracy_ci95"] for row in rows])
-    axes.errorbar(places, accuracy, yerr=np.abs(ends.T - accuracy), **cast(Style, style))
+    whiskers = np.abs(np.array([row["accuracy_ci95"] for row in rows]).T - accuracy)
+    if sideways:
+        axes.errorbar(accuracy, places, xerr=whiskers, **cast(Style, style))
+    else:
+        axes.errorbar(places, accuracy, yerr=whiskers, **cast(Style, style))
 
 
 def legend_above(axes: Axes) -> None:

@@ -47,6 +47,8 @@ def test_report_of_many_classes_has_no_confusion_matrix(shapes):
     assert "shapes classifier report" in page
     assert "20 of 30 classes are shown" in page
     assert "Confusion matrices" not in page
+    assert read(shapes / "runs/idx/evaluation.json")["robustness"]["size"] == 200
+    assert "Beyond the test set" in page
 
 
 def test_submissions_are_graded_on_data_of_ones_own(shapes):

@@ -22,7 +22,8 @@ NEW = ("common/new.py", "grading/new.py", "grading/readers/tables/new.py")
 WITHOUT_EFFECT = (
     *("reporting/pages.py", "reporting/new.py", "templates/report.html", "evaluate.py"),
     *("common/own_runs.py", "common/runs.py", "common/playground.py", "common/loops.py"),
-    *("common/checkpoints.py", "common/data/splits.py", "grading/flags.py"),
+    *("common/checkpoints.py", "common/data/corruptions.py", "common/data/splits.py"),
+    "grading/flags.py",
     *("common/support/cli.py", "common/support/distributed.py", "common/support/environment.py"),
     *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),
     *("grading/document.py", "grading/gradebooks/gradebook.py", "grading/gradebooks/new.py"),
