@@ -18,7 +18,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
-from common.run_folders import find_own_runs, is_own_run
+from common.own.folders import find_own_runs, is_own_run
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, UserError
@@ -63,8 +63,9 @@ def measure_own_runs(
     if not distributed.is_main_process():
         return None  # it takes seconds, so rank 0 does it alone
     # Imported here, since they load torch: half a gigabyte that grading has no use for.
-    from common import inspection, own_runs, playground
     from common.loops import Batches
+    from common.own import inspection, playground
+    from common.own import runs as own_runs
     from common.support import environment
 
     named = args.paths, list[str]()

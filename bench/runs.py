@@ -9,7 +9,7 @@ from pathlib import Path
 import common
 from common.data.arrays import LabelledImages
 from common.loops import Batches
-from common.own_runs import Measured, Unmeasured, measure_run
+from common.own.runs import Measured, Unmeasured, measure_run
 from common.support.errors import UserError
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent

@@ -12,11 +12,11 @@ To read first:
 What comes after a training:
 
 - ``measuring``: from answers to the row of an evaluation, of a run or a submission; no torch;
-- ``own_runs``: one's own runs measured, compared, the better one chosen; then on changed images;
-- ``playground``: the better network made small enough for a page.
 
 The rooms behind it:
 
+- ``own``: one's own runs found, measured, compared, the better one chosen; what they learned, how
+  they do on changed images, and the playground's file;
 - ``data``: the catalog of data sets, their files, their images as arrays; no torch;
 - ``support``: files, errors, text, command lines, schemas, environment, processor, torchrun.
 
@@ -24,8 +24,7 @@ A module imports only what is below it in this picture; ``tests/test_layers.py``
 
     scripts, bench
     grading           reporting
-    playground
-    own_runs
+    own
     runs
     checkpoints       measuring
     loops

@@ -32,9 +32,7 @@ _REPO = Path(__file__).resolve().parents[1]
 _BEHIND_NO_ROW = (
     *("grading/document.py", "grading/gradebooks/", "common/data/splits.py"),
     *("common/data/corruptions.py", "grading/flags.py", "common/checkpoints.py"),
-    *("common/loops.py", "common/own_runs.py"),
-    *("common/playground.py", "common/runs.py", "common/support/cli.py"),
-    *("common/inspection.py", "common/run_folders.py"),
+    *("common/loops.py", "common/own/", "common/runs.py", "common/support/cli.py"),
     *("common/support/distributed.py", "common/support/environment.py"),
     *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),
 )

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from common.data.pixels import decode_pixels
-from common.inspection import inspect_network
 from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers
 from common.models import MNISTClassifier
+from common.own.inspection import inspect_network
 from reporting.figures.plane import plane
 
 

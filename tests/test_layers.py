@@ -20,10 +20,7 @@ ALLOWED = {
     "loops": {"data", "models", "support", "transforms"},
     "checkpoints": {"data", "loops", "models", "support"},
     "runs": {"checkpoints", "loops", "metrics", "models", "support"},
-    "own_runs": {"checkpoints", "data", "loops", "measuring", "metrics", "models", "support"},
-    "run_folders": {"support"},
-    "inspection": {"data", "loops", "measuring"},
-    "playground": {"data", "loops", "measuring", "metrics", "models", "own_runs", "support"},
+    "own": {"checkpoints", "data", "loops", "measuring", "metrics", "models", "support"},
 }
 # Likewise within grading.
 ALLOWED_IN_GRADING = {

@@ -26,7 +26,7 @@ from common.models import (
     is_independent_of_threads,
     register,
 )
-from common.own_runs import Measured, Unmeasured, measure_run
+from common.own.runs import Measured, Unmeasured, measure_run
 from common.runs import Run
 from common.support.errors import UserError
 from common.support.processor import multiply_by_mkl, multiply_by_onednn

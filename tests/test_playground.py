@@ -15,7 +15,7 @@ import torch
 import report
 from common.checkpoints import load_checkpoint
 from common.data.pixels import decode_pixels
-from common.playground import sample_training_digits
+from common.own.playground import sample_training_digits
 from common.support.errors import UserError
 from common.transforms import normalize
 from reporting.playground_page import page_script, render_playground

@@ -11,7 +11,7 @@ from common.data.pixels import decode_pixels
 from common.loops import Batches
 from common.measuring import LogitAnswers
 from common.models import ImprovedMNISTClassifier, MNISTClassifier
-from common.own_runs import Measured, measure_robustness
+from common.own.runs import Measured, measure_robustness
 from tests.conftest import read, run
 
 CPU = torch.device("cpu")

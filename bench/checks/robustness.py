@@ -16,11 +16,12 @@ from bench.runs import measure
 from common.data.arrays import load_split
 from common.data.catalog import MNIST_SPEC
 from common.loops import Batches
-from common.own_runs import Measured, find_own_runs, measure_robustness
+from common.own.folders import find_own_runs
+from common.own.runs import Measured, measure_robustness
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED
 
-RUNS = [Path("runs/base"), Path("runs/improved"), Path("runs/augmented")]
+RUNS = Path("runs")
 
 
 def with_batch_statistics(model: nn.Module) -> nn.Module | None:
@@ -41,7 +42,7 @@ def main() -> int:
     device = torch.device("cpu")
     test_set = load_split(MNIST_SPEC, args.data_dir, "test")
     batches = Batches(test_set, batch_size=1000, device=device)
-    runs = [measure(folder, test_set, batches) for folder in find_own_runs(RUNS)]
+    runs = [measure(folder, test_set, batches) for folder in find_own_runs(RUNS, "mnist")[0]]
     adapted = [
         Measured({**run.row, "name": f"{run.row['name']}, statistics anew"}, run.answers, model)
         for run in runs

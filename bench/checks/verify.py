@@ -16,7 +16,7 @@ import torch
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DATASETS, DatasetSpec, Sizes
 from common.loops import Batches
-from common.own_runs import Measured, measure_run
+from common.own.runs import Measured, measure_run
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, SubmissionError, UserError
 from common.support.files import read_json

@@ -52,7 +52,7 @@ def replace(path, old, new):
         ("common/loops.py", "Return ", "Give "),
         ("common/runs.py", "training diverged, try a lower --lr", "it diverged: try a lower --lr"),
         ("common/measuring.py", "", "\nlen('')\n"),
-        ("common/own_runs.py", "", "\nlen('')\n"),
+        ("common/own/runs.py", "", "\nlen('')\n"),
         ("reporting/pages.py", "", "\nlen('')\n"),
         ("grading/grade.py", "", "\nlen('')\n"),
         ("templates/layout.html", "<body", "<body "),

@@ -21,7 +21,7 @@ ROOTS = (
 NEW = ("common/new.py", "grading/new.py", "grading/readers/tables/new.py")
 WITHOUT_EFFECT = (
     *("reporting/pages.py", "reporting/new.py", "templates/report.html", "evaluate.py"),
-    *("common/own_runs.py", "common/runs.py", "common/playground.py", "common/loops.py"),
+    *("common/own/runs.py", "common/runs.py", "common/own/playground.py", "common/loops.py"),
     *("common/checkpoints.py", "common/data/corruptions.py", "common/data/splits.py"),
     "grading/flags.py",
     *("common/support/cli.py", "common/support/distributed.py", "common/support/environment.py"),

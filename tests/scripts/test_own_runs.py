@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from common.run_folders import find_own_runs, is_own_run
+from common.own.folders import find_own_runs, is_own_run
 from tests.conftest import ONE_EPOCH, REPO, read, run
 
 

@@ -15,7 +15,7 @@ from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers, most_confident_errors
 from common.metrics import confidence_and_correct, proportion
 from common.models import MNISTClassifier
-from common.own_runs import Measured
+from common.own.runs import Measured
 from common.support.cli import command_line
 from common.support.errors import UserError
 from common.support.files import write_json
