@@ -175,9 +175,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     flag = parser.add_argument
     what = "training run, submission, folder of submissions, or the zip file of a course platform"
     flag("paths", metavar="PATH", nargs="*", type=Path, help=what)
-    flag("--output", metavar="FILE", type=Path, help="evaluation to write (default: see above)")
-    thresholds = ", ".join(f"{key} {s.threshold}" for key, s in DATASETS.items() if s.threshold)
-    flag("--threshold", metavar="PERCENT", help=f"accuracy that passes (default: {thresholds})")
+    where = "evaluation.json in runs or runs/DATASET, with PATH in its folder grading"
+    flag("--output", metavar="FILE", type=Path, help=f"evaluation to write (default: {where})")
+    what = "accuracy that passes (default: the data set's; 90 for mnist)"
+    flag("--threshold", metavar="PERCENT", help=what)
     flag("--dataset", metavar="NAME", choices=DATASETS, default="mnist", help=DATASET_HELP)
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     what = "measure on the IDX pair or the pictures in this folder, or on this .npz file"

@@ -21,7 +21,7 @@ from common.support.text import json_text
 GALLERY_SIZE = 24
 _ERRORS_SHOWN = 12
 # Of one's own run, images behind the cells of its confusion matrix: in all, and of one cell.
-_CONFUSED_SIZE, _IN_A_CELL = 120, 6
+_CONFUSED_SIZE, _IN_A_CELL = 160, 6
 _CONFUSED_PAIRS = 6
 
 # Images that a claimed accuracy was measured on, where the file does not say: those that the

@@ -19,7 +19,7 @@ _CONFUSED_PAIRS = 6
 _DETAILED = 4
 
 # Images behind the cells of the confusion matrices: of all runs together, or at least of each.
-_ON_SHEETS, _LEAST_ON_SHEET = 240, 60
+_ON_SHEETS, _LEAST_ON_SHEET = 320, 60
 
 _MNIST_MD5 = {name: MNIST_SPEC.md5[name] for name in MNIST_SPEC.files["test"]}
 

@@ -87,7 +87,7 @@ def split_code(reason: str) -> list[tuple[str, bool]]:
             depth += (reason[end] == "(") - (reason[end] == ")")
             end += 1
         parts += [(reason[done : call.start()], False), (reason[call.start() : end], True)]
-        done = end
+        done = end + 2 * reason.startswith("; ", end)  # needless behind a block
     return [*parts, (reason[done:], False)]
 
 

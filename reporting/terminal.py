@@ -103,7 +103,7 @@ def evaluation(document: Row) -> str:
 
 
 def summary(evaluation: Row, title: str = "") -> str:
-    """Return the accuracies of one's own runs and the verdict in a few lines, below a title."""
+    """Return the accuracies of one's own runs, counts and the verdict, below a title."""
     threshold, rows = evaluation["threshold"], evaluation["results"]
     lines = [f"{terminal_safe(title)}:"] if title else []
     for row in rows:
@@ -115,10 +115,13 @@ def summary(evaluation: Row, title: str = "") -> str:
             )
     if evaluation.get("complete") is False:
         lines.append(INCOMPLETE)
-    passed = sum(row["status"] == "pass" for row in rows)
+    counts = Counter(row["status"] for row in rows)
     best = evaluation["best"]
     chosen = f"; the better model is {terminal_safe(best)}" if best else ""
-    lines.append(f"Verdict: {passed} of {len(rows)} reached {threshold:.12g} %{chosen}")
+    if any(not row["own"] for row in rows):
+        ungraded = f", {counts['error']} could not be graded" if counts["error"] else ""
+        lines.append(f"{counts['pass']} pass, {counts['fail']} fail{ungraded}")
+    lines.append(f"Verdict: {counts['pass']} of {len(rows)} reached {threshold:.12g} %{chosen}")
     return "\n".join(lines) + "\n"
 
 

@@ -39,16 +39,17 @@ _ADVICE = {
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows each flag's default, unless the help text itself says it."""
+    """Shows each flag's default, unless there is none or the help text itself says it."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.help and "(default" in action.help:
+        is_said = action.help is not None and "(default" in action.help
+        if is_said or action.default is None or action.default is False:
             return action.help
         return super()._get_help_string(action)
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An argparse parser whose help shows every default, and whose error is one line.
+    """An argparse parser whose help shows the defaults, and whose error is one line.
 
     ``called`` are the script and the arguments that were read instead of the process's own.
     """

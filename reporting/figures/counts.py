@@ -78,14 +78,14 @@ def hardest_classes(accuracies: dict[int, list[float]], labels: Sequence[str], n
 
     ``accuracies`` come from ``hardest_first``.
     """
-    import seaborn
-
     shown = dict(list(accuracies.items())[: svg.MAX_NAMED])
     names = [labels[label] for label in shown]
     told = [f"{n} {median(a):.2f} %" for n, a in zip(names, shown.values(), strict=True)]
     with svg.new_axes(height=2.8) as axes:
-        style: svg.Style = {"color": svg.SERIES[0], "fill": False, "showfliers": False}
-        seaborn.boxplot([*shown.values()], ax=axes, linewidth=1.2, **style)
+        line: svg.Style = {"color": svg.SERIES[0], "linewidth": 1.2}
+        parts: svg.Style = dict.fromkeys(("boxprops", "whiskerprops", "capprops"), line)
+        parts |= {"medianprops": line | {"linewidth": 2.6}, "showfliers": False, "widths": 0.6}
+        axes.boxplot([*shown.values()], positions=range(len(shown)), manage_ticks=False, **parts)
         svg.name_ticks(axes, names)
         axes.grid(axis="x", visible=False)
         axes.set(xlabel=f"{noun}, the hardest first", ylabel="accuracy, %")

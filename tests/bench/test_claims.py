@@ -208,7 +208,8 @@ def test_committed_study_has_its_verdicts_from_its_differences():
     runs = {key_of(run["setting"], run["seed"]): run for run in document["runs"]}
     anew = judge_claims(runs)
     for claim, judged in zip(claims, anew, strict=True):
-        for key in ("claim", "contrast", "measure", "seeds", "differences", "margin", "verdict"):
+        same = ("claim", "contrast", "note", "measure", "more_is_better", "seeds", "differences")
+        for key in (*same, "margin", "verdict"):
             assert claim[key] == judged[key]
         # Another scipy can round otherwise.
         for key in ("interval", "interval_corrected"):
@@ -224,6 +225,12 @@ def test_study_is_rendered_as_a_page(tmp_path):
         assert claim["claim"] in text
         assert claim["contrast"] in text
         assert f"{abs(claim['mean_difference']):.3f}" in text
+        low, high = (
+            f"{end:+.3f}".replace("-", "\N{MINUS SIGN}") for end in claim["interval_corrected"]
+        )
+        assert f"{low} to {high}" in text, "the interval that decides"
+        assert (low[0] == high[0]) == (claim["verdict"] in ("supported", "contradicted"))
+    assert "Adam's rate. That SGD needs tuning is not contradicted." in text
 
 
 def test_study_of_another_kind_is_refused(tmp_path):

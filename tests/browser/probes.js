@@ -99,6 +99,12 @@ globalThis.probes = (() => {
       return document.documentElement.scrollHeight;
     },
 
+    // Regions with more to the right than they show, of those that a selector finds.
+    cutRegions(selector) {
+      return [...document.querySelectorAll(selector)]
+        .filter((region) => region.scrollWidth > region.clientWidth + 1).map(described);
+    },
+
     headings() {
       return [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].map((h) => Number(h.tagName[1]));
     },
@@ -128,12 +134,16 @@ globalThis.probes = (() => {
 
     // The contrast of each colour that stands for a series: lines, marks and bars, not tinted areas.
     seriesContrasts() {
-      const marks = document.querySelectorAll("svg [style*='var(--series-']");
+      const root = getComputedStyle(document.documentElement);
+      const names = [1, 2, 3, 4].map((number) => `--series-${number}`);
+      const shown = (colour) => String(rgba(colour));
       const found = {};
-      for (const mark of marks) {
+      for (const mark of document.querySelectorAll("svg :is(path, use)")) {
         for (const property of ["stroke", "fill"]) {
-          const name = mark.style[property].match(/--series-\d+/)?.[0];
-          if (name && getComputedStyle(mark)[`${property}Opacity`] === "1") {
+          const style = getComputedStyle(mark);
+          const name = style[property] !== "none"
+            && names.find((name) => shown(root.getPropertyValue(name)) === shown(style[property]));
+          if (name && style[`${property}Opacity`] === "1") {
             const background = backgroundOf(mark);
             found[name] = contrast(painted(mark, property, background), background);
           }

@@ -1,6 +1,7 @@
 """Figures that seaborn draws: their numbers are those of the files, and only they import it."""
 
 import json
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -8,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from reporting.figures import counts
+from reporting.figures.svg import SERIES
 from reporting.pages import render_report
 from tests.conftest import REPO
 from tests.reporting.states import STATES
@@ -25,7 +27,7 @@ def texts_of(svg):
 def fills_of(svg, series):
     """Return how many areas have the colour of a series."""
     paths = ElementTree.fromstring(svg).iter(f"{SVG}path")
-    return sum(path.get("style", "").startswith(f"fill: var(--series-{series},") for path in paths)
+    return sum(path.get("fill") == SERIES[series - 1] for path in paths)
 
 
 def cells_of(svg):
@@ -50,7 +52,7 @@ def test_heatmap_is_the_difference_of_the_two_matrices(evaluation):
     assert (cells_of(svg) == expected).all()
     # A cell is coloured if it has a number: blue if there are fewer of its errors, or else orange.
     for series, number in ((1, (expected < 0).sum()), (2, (expected > 0).sum())):
-        assert svg.count(f"color-mix(in srgb, var(--series-{series},") == number
+        assert fills_of(svg, series) == number
     words = ElementTree.fromstring(svg).get("aria-label")
     assert words.startswith("Confusions of improved compared with base: ")
     assert f"{-expected[expected < 0].sum()} fewer (" in words
@@ -95,16 +97,47 @@ def test_distribution_marks_the_bar_that_holds_an_accuracy():
     accuracies = [70.0, 91.0, 91.1, 100.0]
     drawn = {counts.accuracy_distribution(accuracies, 90, m) for m in (91.0, 91.1, 100.0, 70.0)}
     for svg in drawn:
-        assert fills_of(svg, 2) == 1
+        assert len(bars_of(svg, 2)) == 1
         assert [text for text, *_ in texts_of(svg)].count("this one") == 1
     assert len(drawn) == 4
-    # The higher the bar, the higher the words above it.
-    height = {
-        marked: next(-y for text, _, y in texts_of(svg) if text == "this one")
-        for marked in (91.0, 91.1, 100.0)
-        for svg in [counts.accuracy_distribution(accuracies, 90, marked)]
-    }
-    assert height[91.0] == height[91.1] > height[100.0]
+
+
+def bars_of(svg, series):
+    """Return left, right and top of the bars in a series' colour: rectangles on the x axis."""
+    found = []
+    for path in ElementTree.fromstring(svg).iter(f"{SVG}path"):
+        corners = re.findall(r"[ML] (\S+) (\S+)", path.get("d"))
+        if path.get("fill") == SERIES[series - 1] and path.get("clip-path") and len(corners) >= 4:
+            x, y = zip(*((float(a), float(b)) for a, b in corners), strict=True)
+            found.append((min(x), max(x), min(y)))
+    return found
+
+
+def test_mark_of_a_bar_covers_neither_another_bar_nor_the_axis():
+    for accuracies, marked in (([70.0] * 3 + [91.0] * 9 + [95.2, 100.0], 95.2), ([90.0] * 5, 90.0)):
+        svg = counts.accuracy_distribution(accuracies, 90, marked)
+        ((left, right, top),) = bars_of(svg, 2)
+        root = ElementTree.fromstring(svg)
+        mark, _ = (use for use in root.iter(f"{SVG}use") if use.get("fill") == SERIES[1])
+        x, y, size = float(mark.get("x")), float(mark.get("y")), 4 / 2
+        assert left <= x - size < x + size <= right
+        assert 0 < y < top - size, "above its bar, and within the figure"
+
+
+def test_hardest_classes_come_first(evaluation):
+    row = evaluation["results"][0]["per_class"]
+    for digit, entry in enumerate(row):
+        entry["accuracy"] = None if digit == 4 else 90.0 + digit
+    other = [dict(entry) for entry in row]
+    other[7]["accuracy"] = 10.0
+    other[9]["accuracy"] = 95.0
+    ordered = counts.hardest_first([row, other])
+    assert list(ordered) == [7, 0, 1, 2, 3, 5, 6, 9, 8], "4 has no images"
+    assert ordered[7] == [97.0, 10.0]
+    svg = counts.hardest_classes(ordered, LABELS, "digit")
+    names = [(x, text) for text, x, _ in texts_of(svg) if text in LABELS]
+    assert "".join(text for _, text in sorted(names)) == "701235698"
+    assert "Median accuracy of each digit: 7 53.50 %, 0 90.00 %" in svg
 
 
 IMPORTED = (

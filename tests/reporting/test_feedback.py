@@ -11,7 +11,8 @@ import pytest
 from common.data.idx import encode_idx
 from common.support.files import write_json
 from common.support.text import folder_names
-from reporting.student_pages import member_name
+from reporting.pages import render_report
+from reporting.student_pages import member_name, render_feedback
 from tests.conftest import read, run
 from tests.reporting.states import HOSTILE_NAMES, STATES
 
@@ -258,3 +259,29 @@ def test_wrong_use_is_one_line(finished, graded_class):
         assert complaint in line
     completed = run("report.py", "--feedback", "runs/grading/evaluation.json", cwd=graded_class)
     assert completed.returncode == 0, "what stands behind the flag is the evaluation"
+
+
+def test_ungraded_page_sets_the_command_apart_and_calls_a_checksum_no_reading(evaluation):
+    call = "torch.save({'model_state_dict': model.state_dict()}, path)"
+    row = next(
+        r for r in STATES["submissions"](evaluation, {})[0]["results"] if r["status"] == "error"
+    )
+    row |= {"kind": "unknown", "sha256": "0" * 64, "reason": f"save it as in {call}, please"}
+    page = render_feedback(evaluation, [], row)
+    assert (
+        f'save it as in <code class="call">{call.replace(chr(39), "&#39;")}</code>, please' in page
+    )
+    assert "<h2>The file</h2>" in page
+    assert "How the file was read" not in page
+    assert "How the file was read" in render_feedback(evaluation, [], row | {"kind": "checkpoint"})
+
+
+def test_what_is_hardest_is_for_the_instructor_alone(evaluation):
+    graded, _ = STATES["submissions"](evaluation, {}, count=20)
+    told = "Median accuracy of each digit"
+    assert told in render_report(graded, {}, {})
+    rows = graded["results"]
+    accuracies = [row["accuracy"] for row in rows if row["status"] != "error"]
+    assert not any(told in render_feedback(graded, tuple(accuracies), row) for row in rows[:9])
+    graded["results"] = [row for row in rows if row["status"] != "error"][:1]
+    assert told not in render_report(graded, {}, {}), "of a single one"

@@ -1,18 +1,23 @@
 """The report: self-contained, well-formed, escaped, and the same bytes for the same files."""
 
+import base64
 import copy
+import io
 import json
 import os
 import re
 import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from common.support.errors import UserError
 from reporting.figures.svg import CSS_VARIABLES
 from reporting.pages import render_report
 from reporting.sources import read_sources
+from reporting.terminal import summary
 from tests.conftest import REPO, read, run
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 }}"
@@ -71,7 +76,7 @@ def test_page_is_well_formed_and_asks_for_nothing(page_text):
         if name == "href":
             assert value.startswith(("https://", "#")), value
     assert "@import" not in page_text
-    assert not re.search(r"url\((?!#)", page_text)
+    assert not re.search(r"url\((?!#|data:image/png;base64,)", page_text)
     assert len(page_text.encode()) < 300_000
 
 
@@ -108,20 +113,24 @@ def test_page_shows_what_the_files_say(page_text, evaluation):
 def test_figures_in_a_notebook_have_the_colours_of_the_light_page():
     style_sheet = (REPO / "templates/report.css").read_text(encoding="utf-8")
     light = style_sheet[: style_sheet.index("@media")]
-    for variable, colour in CSS_VARIABLES.values():
+    for colour, variable in CSS_VARIABLES.items():
         assert f"{variable}: {colour};" in light
 
 
-def test_figures_follow_the_colours_of_the_page(page_text):
+def test_figures_have_colours_without_css_variables_and_follow_the_page_with_them(page_text):
     figures = re.findall(r"<svg [^>]*class=\"figure\".*?</svg>", page_text, flags=re.DOTALL)
     assert len(figures) == 12
     for figure in figures:
-        assert "var(--" in figure
         # Colours of matplotlib's own would not follow; white and black are none of ours either.
-        assert not re.search(r"(?:fill|stroke): ?#", figure), re.search(
-            r"(?:fill|stroke): ?#.{6}", figure
-        )
+        colours = re.findall(r'(?:fill|stroke)(?:="|: ?)(#[^;"]*|[a-z]+\()', figure)
+        assert len(colours) > 20
+        assert set(colours) <= CSS_VARIABLES.keys()
+        assert not re.search(r"(?:fill|stroke): ?#", figure), "as a style it would win"
+        assert "var(" not in figure
         assert re.search(r'role="img" aria-label="[^"]{20,}"', figure)
+    for colour, variable in CSS_VARIABLES.items():
+        for name in ("fill", "stroke"):
+            assert f'svg [{name}="{colour}"] {{ {name}: var({variable}); }}' in page_text
 
 
 def test_failure_is_said_in_words(evaluation, runs):
@@ -244,8 +253,61 @@ def test_grading_is_rendered_with_its_reasons(evaluation):
     text = " ".join(" ".join(Page(render_report(graded, {}, {})).text).split())
     assert "2 submissions" in text
     assert "pass 1 fail 0 could not be graded 1" in text
-    assert "cut short 1 bob" in text
+    assert "cut short 1 submission bob" in text
     assert "claims 99.00 %" in text
+
+
+def test_grading_is_counted_on_the_terminal(evaluation):
+    rows = evaluation["results"]
+    for row in rows:
+        row["own"] = False
+    assert "2 pass, 0 fail\nVerdict: 2 of 2" in summary(evaluation)
+    rows[0] |= {"status": "error", "reason": "cut short"}
+    rows[1]["status"] = "fail"
+    assert "0 pass, 1 fail, 1 could not be graded\nVerdict: 0 of 2" in summary(evaluation)
+
+
+def test_cell_of_a_confusion_matrix_leads_to_images_of_its_errors(
+    page_text, evaluation, test_images
+):
+    for number, row in enumerate(evaluation["results"], start=1):
+        matrix, confused = row["confusion_matrix"], row["confused"]
+        errors = {error["index"]: error for error in confused}
+        links = re.findall(rf'<a href="#cell-{number}-(\d)-(\d)">(\d+)</a>', page_text)
+        assert links, "the cells are links"
+        panels = re.findall(
+            rf'id="cell-{number}-(\d)-(\d)">.*?no\. ([\d, ]+)\s*<i [^>]*--at: (\d+); --of: (\d+)"',
+            page_text,
+        )
+        assert [panel[:2] for panel in panels] == [link[:2] for link in links]
+        uri = re.findall(r"--sheet: url\(data:image/png;base64,([^)]*)\)", page_text)[number - 1]
+        sheet = np.array(Image.open(io.BytesIO(base64.b64decode(uri))).convert("L"))
+        place = 0
+        for (true, predicted, numbers, at, of), (*_, count) in zip(panels, links, strict=True):
+            indices = [int(index) for index in numbers.split(",")]
+            assert int(count) == matrix[int(true)][int(predicted)]
+            assert len(indices) == int(of) <= min(int(count), 6)
+            assert int(at) == place
+            sure = [errors[index]["probability"] for index in indices]
+            assert sure == sorted(sure, reverse=True)
+            for index in indices:
+                assert errors[index]["true"] == test_images.targets[index] == int(true)
+                assert errors[index]["predicted"] == int(predicted)
+                drawn = 255 - sheet[:, 28 * place : 28 * place + 28].astype(int)
+                assert abs(drawn - test_images.images[index]).max() < 16
+                place += 1
+        assert sheet.shape == (28, 28 * place)
+        wrong = row["total"] - row["correct"]
+        assert len(confused) == min(160, sum(min(c, 6) for r in matrix for c in r) - 60, wrong)
+
+
+def test_images_behind_cells_are_of_as_many_cells_as_possible(evaluation):
+    """First one of each cell, so that whatever is cut off leaves as few without as can be."""
+    for row in evaluation["results"]:
+        cells = [(error["true"], error["predicted"]) for error in row["confused"]]
+        places = [cells[:i].count(cell) for i, cell in enumerate(cells)]
+        assert places == sorted(places)
+        assert cells[0] != cells[1]
 
 
 def test_grading_that_was_cut_short_is_called_incomplete(evaluation, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import train_improved
-from common.support.text import accuracy_text
+from common.support.text import accuracy_text, p_text
 from tests.conftest import ONE_EPOCH, read, run
 
 AUGMENTED_DEFAULTS = {"epochs": 100, "batch_size": 256, "lr": 0.006}
@@ -253,6 +253,23 @@ def test_training_on_all_images_has_no_validation(workspace):
 )
 def test_no_rounded_figure_contradicts_the_verdict(accuracy, threshold, text):
     assert accuracy_text(accuracy, threshold) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (1.0, "1"),
+        (0.2063438, "0.21"),
+        (0.05, "0.05"),
+        (0.0496, "0.0496"),
+        (0.04999, "0.04999"),
+        (0.000123, "0.00012"),
+        (0.00009, "< 0.0001"),
+        (0.0, "< 0.0001"),
+    ],
+)
+def test_p_value_has_two_digits_and_keeps_its_side_of_the_usual_level(p, text):
+    assert p_text(p) == text
 
 
 def test_failure_by_less_than_rounding_shows_wherever_it_stands(finished, workspace):
