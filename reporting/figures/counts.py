@@ -1,4 +1,4 @@
-"""Figures of counts, drawn by seaborn: of grades, images and confusions. Data in, SVG text out.
+"""Figures of grades, images and confusions, most drawn by seaborn. Data in, SVG text out.
 
 seaborn takes long to import, with pandas and scipy, so only what draws with it imports it.
 """

@@ -145,7 +145,11 @@ def _shorten(text: str, limit: int) -> str:
 
 
 def with_intervals(
-    axes: Axes, places: Sequence[float], rows: Sequence[Row], sideways: bool = False, **style: object
+    axes: Axes,
+    places: Sequence[float],
+    rows: Sequence[Row],
+    sideways: bool = False,
+    **style: object,
 ) -> None:
     """Draw each row's accuracy above its place, or sideways beside it, with its 95 % interval."""
     accuracy = np.array([row["accuracy"] for row in rows])

@@ -12,7 +12,7 @@ import torch
 from playwright.sync_api import expect
 
 from common.transforms import normalize
-from reporting.rendering import image_png
+from reporting.pictures import image_png
 from tests.browser.browsing import AXE, SCHEMES, look, next_frame, opened, shown, unexpected
 from tests.browser.pad import draw_stroke, first_image_of, input_of_network, on_screen
 from tests.browser.strokes import DIGITS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reporting.reasons import split_code
+from reporting.rendering import split_code
 
 EXPORT = "torch.onnx.export(model.eval(), (torch.zeros(2, 1, 28, 28),), 'model.onnx')"
 
