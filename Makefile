@@ -1,4 +1,5 @@
-# From a fresh clone: `make report` ends with runs/report.html, `make test` with a passed test suite.
+# From a fresh clone: `make report` ends with runs/report.html and the page beside it on which one
+# draws digits, `make test` with a passed test suite.
 # Both repeat only what is out of date. Needed on the machine: Python 3.11 or newer, git, make.
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
 report: $$(call trained,base) $$(call trained,improved)
-	@status=0; $(VENV_PYTHON) evaluate.py || status=$$?; \
+	@status=0; $(VENV_PYTHON) evaluate.py --playground || status=$$?; \
 	[ $$status -gt 1 ] || $(VENV_PYTHON) report.py || status=$$?; \
 	exit $$status
 

@@ -21,7 +21,7 @@ from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
 from common.own.folders import find_own_runs, is_own_run
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
-from common.support.errors import ALL_PASSED, SOME_FAILED, UserError
+from common.support.errors import ALL_PASSED, SOME_FAILED
 from common.support.files import folder_lock, require_target, write_json
 from grading import document
 from grading.flags import add_flags, refuse_contradictions
@@ -105,8 +105,6 @@ def measure_own_runs(
         print(terminal.named("Left out, since trained on other data sets", left_out))
     print(f"Evaluation: {output}  (python report.py {output} renders it)\n{page}")
     print(terminal.verdict(evaluation))
-    if args.playground and not page:
-        raise UserError("no playground: no run that held out validation images could be measured")
     return evaluation
 
 

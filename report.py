@@ -2,7 +2,8 @@
 
 Reads files only: neither torch nor the data set is needed. Several evaluations become one page that
 compares them; a grading also becomes a page for each student; the study of the tutorial's claims
-and the playground are pages of their own.
+and the playground are pages of their own. The playground of the model that an evaluation chose is
+rendered with its report, which links to it.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from common.support.errors import ALL_PASSED, UserError
 from common.support.files import atomic_write
 from reporting.comparison import render_comparison
 from reporting.pages import render_report
-from reporting.playground_page import read_playground, render_playground
-from reporting.sources import Sources, checksum_of, read_all, require_other
+from reporting.playground_page import is_of, read_playground, render_playground
+from reporting.sources import Row, Sources, checksum_of, read_all, require_other
 from reporting.student_pages import write_feedback
 from reporting.study import read_study, render_study
 from reporting.terminal import summary
@@ -27,8 +28,9 @@ class Page(NamedTuple):
     """A page that is not written yet."""
 
     html: str
-    default: Path  # where it goes unless --output names another place
+    path: Path
     sources: list[Path]  # the files that it is made from
+    kind: str = "Report"
     summary: str = ""  # lines for the terminal
 
 
@@ -44,42 +46,67 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ALL_PASSED
     if args.claims is not None:
         html = render_study(read_study(args.claims), checksum_of(args.claims))
-        page = Page(html, Path("runs/claims.html"), [args.claims])
+        pages = [Page(html, args.output or Path("runs/claims.html"), [args.claims])]
     elif args.playground is not None:
-        html = render_playground(read_playground(args.playground), checksum_of(args.playground))
-        page = Page(html, args.playground.with_name("playground.html"), [args.playground])
+        output = args.output or args.playground.with_name("playground.html")
+        document = read_playground(args.playground)
+        pages = [playground_page(document, args.playground, output)]
     else:
-        page = evaluation_page(args.evaluations or [Path("runs/evaluation.json")])
-    output = args.output or page.default
-    require_other(output, page.sources)
-    atomic_write(output, page.html.encode())
-    print(f"{page.summary}Report: {output}")
-    if args.open and not webbrowser.open(output.resolve().as_uri()):
-        raise UserError(f"no browser was found to open {output} with: open it by hand")
+        pages = evaluation_pages(args.evaluations or [Path("runs/evaluation.json")], args.output)
+    for page in pages:
+        require_other(page.path, [source for page in pages for source in page.sources])
+    for page in pages:
+        atomic_write(page.path, page.html.encode())
+        print(f"{page.summary}{page.kind}: {page.path}")
+    if args.open and not webbrowser.open(page.path.resolve().as_uri()):
+        raise UserError(f"no browser was found to open {page.path} with: open it by hand")
     return ALL_PASSED
 
 
-def evaluation_page(given: list[Path]) -> Page:
-    """Return the page of one evaluation, or the one that compares several."""
+def playground_page(document: Row, source: Path, output: Path) -> Page:
+    """Return the page to draw on."""
+    return Page(render_playground(document, checksum_of(source)), output, [source], "Playground")
+
+
+def evaluation_pages(given: list[Path], output: Path | None) -> list[Page]:
+    """Return the page of one evaluation, after its playground, or the one that compares several."""
     sources = read_all(given)
     first, *others = sources.values()
-    name = "comparison.html" if others else "report.html"
-    return Page(
-        html=render(sources),
-        default=first.paths["the evaluation"].with_name(name),
+    place = first.paths["the evaluation"]
+    output = output or place.with_name("comparison.html" if others else "report.html")
+    drawn_on = [] if others else playgrounds(first, output)
+    page = Page(
+        html=render(sources, *(page.path.name for page in drawn_on)),
+        path=output,
         sources=[path for source in sources.values() for path in source.paths.values()],
         summary="".join(
             summary(source.evaluation, title=label if others else "")
             for label, source in sources.items()
         ),
     )
+    return [*drawn_on, page]
 
 
-def render(sources: dict[str, Sources]) -> str:
-    """Return the page of one evaluation, or the one that compares several."""
+def playgrounds(evaluated: Sources, output: Path) -> list[Page]:
+    """Return the page to draw on, if that of the chosen model can be made from what is there."""
+    source = evaluated.paths["the evaluation"].with_name("playground.json")
+    path = output.with_name("playground.html")
+    if path == output or not source.exists():
+        return []
+    document = read_playground(source)
+    return (
+        [playground_page(document, source, path)] if is_of(document, evaluated.evaluation) else []
+    )
+
+
+def render(sources: dict[str, Sources], playground: str = "") -> str:
+    """Return the page of one evaluation, or the one that compares several.
+
+    ``playground`` is the address of the page to draw on, for the report to link to.
+    """
     if len(sources) == 1:
         (only,) = sources.values()
-        return render_report(only.evaluation, only.runs, only.checksums())
+        return render_report(only.evaluation, only.runs, only.checksums(), playground)
     return render_comparison(
         {label: source.evaluation for label, source in sources.items()},
         {label: source.runs for label, source in sources.items()},

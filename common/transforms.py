@@ -1,4 +1,4 @@
-"""From pixels to the networks' inputs: for one PIL image, for a batch, and with distortions.
+"""From pixels to the networks' inputs: for one image or photo, a batch, and with distortions.
 
 A network without convolutions has to be shown that a digit stays the same when it is moved, turned,
 slanted or written a little differently. Simard, Steinkraus and Platt 2003 (ICDAR, section 2)
@@ -42,6 +42,18 @@ def viz_transform(image: Any) -> Tensor:  # noqa: ANN401
     from torchvision.transforms import functional
 
     return functional.to_tensor(image)
+
+
+def photo_transform(photo: Any, normalization: Normalization = MNIST.normalization) -> Tensor:  # noqa: ANN401
+    """Turn a photo of a digit, of any size and either way round, into a network's input.
+
+    What it may be, what is done to it, and the errors: ``common.data.photos.prepare_photo``.
+    Returns float32 [1, 28, 28].
+    """
+    # Imported here, for training does without scipy and PIL.
+    from common.data.photos import prepare_photo
+
+    return train_transform(prepare_photo(photo), normalization)
 
 
 def normalize(images: Tensor, normalization: Normalization = MNIST.normalization) -> Tensor:

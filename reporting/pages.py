@@ -41,12 +41,15 @@ _SECTIONS = (
 )
 
 
-def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]) -> str:
+def render_report(
+    evaluation: Row, runs: dict[str, Row], sources: dict[str, str], playground: str = ""
+) -> str:
     """Return the whole page.
 
     ``runs`` has the ``metrics.json`` of runs by name; a run without one has no curves and no
     recipe. ``sources`` has the SHA-256 sum of each file that was read: the page holds them, so that
-    ``bench.checks.verify`` can tell what it was made of.
+    ``bench.checks.verify`` can tell what it was made of. ``playground`` is the address of the page
+    to draw on, if there is one.
     """
     rows, dataset = evaluation["results"], evaluation["dataset"]
     own = [row for row in rows if row["own"]]
@@ -89,6 +92,7 @@ def render_report(evaluation: Row, runs: dict[str, Row], sources: dict[str, str]
         "runs": runs,
         "histories": {name: run["history"] for name, run in runs.items()},
         "sources": sources,
+        "playground": playground,
         "data": next((run["data"] for run in runs.values()), None),
         "recipes": side_by_side(list(recipes.values())),
         "origins": origins(recipes) if len(recipes) > 2 else [],

@@ -21,6 +21,7 @@ from reporting.rendering import TEMPLATES, Row, render
 # The form that the script gives to a drawing is that of MNIST's images.
 _INPUT_SIZE = MNIST.sizes.input_size
 _LABELS = ("true", "predicted")
+SCRIPTS = ("network", "photos", "units", "page")
 
 
 def _require_base64(text: str) -> str:
@@ -33,13 +34,14 @@ Encoded = Annotated[str, AfterValidator(_require_base64)]
 Layer = shape(inputs=Positive, outputs=Positive, levels=Encoded, scales=Encoded, biases=Encoded)
 TrainingDigit = shape(index=Count, digit=Count, pixels=Pixels)
 Playground = shape(
-    run=shape(name=str, architecture=str, parameters=Count),
-    test_set=shape(title=str, name=str),
+    run=shape(name=str, sha256=str, architecture=str, parameters=Count),
+    test_set=shape(title=str, name=str, md5=dict[str, str]),
     float_network=Proportion,
     quantized_network=shape(Proportion, changed_answers=Count),
     network=shape(pixel_mean=float, pixel_std=Annotated[float, Gt(0)], layers=listed(Layer, 1)),
     test_digits=shape(misclassified=listed(Picture), recognised=listed(Picture)),
     training_digits=shape(size=Positive, per_digit=Count, seed=int, images=listed(TrainingDigit)),
+    strongest_images=list[list[list[Count]]],
 )
 
 
@@ -53,6 +55,13 @@ def read_playground(path: Path) -> Row:
     if problem := _problem(document):
         raise UserError(f"{path}: {problem}: {advice}")
     return document
+
+
+def is_of(document: Row, evaluation: Row) -> bool:
+    """Tell whether the playground's network is the one that an evaluation chose, on its images."""
+    best = [row.get("sha256") for row in evaluation["results"] if row["name"] == evaluation["best"]]
+    same_images = document["test_set"]["md5"] == evaluation["dataset"]["md5"]
+    return same_images and best == [document["run"]["sha256"]]
 
 
 def render_playground(document: Row, checksum: str) -> str:
@@ -71,8 +80,8 @@ def render_playground(document: Row, checksum: str) -> str:
 
 
 def page_script() -> str:
-    """Return the JavaScript of the page: the network, photos, and what shows them."""
-    parts = [TEMPLATES / "playground" / f"{name}.js" for name in ("network", "photos", "page")]
+    """Return the JavaScript of the page: the network, photos, units, and what shows them."""
+    parts = [TEMPLATES / "playground" / f"{name}.js" for name in SCRIPTS]
     return "".join(part.read_text(encoding="utf-8") for part in parts)
 
 
@@ -90,10 +99,15 @@ def _problem(document: Row) -> str | None:
                 return f"{key} of a layer have {len(content)} bytes"
             if key != "levels" and not np.isfinite(np.frombuffer(content, "<f4")).all():
                 return f"{key} of a layer are no numbers"
+    strongest = document["strongest_images"]
+    if [len(units) for units in strongest] != [outputs for _, outputs in sizes[:-1]]:
+        return "strongest_images are of other layers"
     tests, training = document["test_digits"], document["training_digits"]["images"]
     digits = [d[key] for d in tests["misclassified"] + tests["recognised"] for key in _LABELS]
     digits += [image["digit"] for image in training]
     images = [*tests["misclassified"], *tests["recognised"], *training]
+    if any(place >= len(training) for units in strongest for unit in units for place in unit):
+        return "strongest_images are not among the training images"
     if max(digits, default=0) >= len(MNIST.classes):
         return "a digit is not 0 to 9"
     if any(len(base64.b64decode(image["pixels"])) != _INPUT_SIZE for image in images):
@@ -112,6 +126,7 @@ def _data_of(document: Row) -> Row:
         },
         "test_digits": _only("index true pixels", tests["misclassified"] + tests["recognised"]),
         "training_digits": _only("index digit pixels", document["training_digits"]["images"]),
+        "strongest_images": document["strongest_images"],
     }
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+import evaluate
 import report
 from common.checkpoints import load_checkpoint
 from common.data.pixels import decode_pixels
 from common.own.playground import sample_training_digits
 from common.support.errors import UserError
 from common.transforms import normalize
-from reporting.playground_page import page_script, render_playground
+from reporting.playground_page import SCRIPTS, page_script, render_playground
 from tests.conftest import REPO, read, run
 from tests.reporting.test_report import HOSTILE, Page
 
@@ -69,7 +70,7 @@ def test_scripts_say_what_they_wrote(shown):
     accuracy = shown.document["quantized_network"]["accuracy"]
     said = f"Playground: shown/playground.json, {accuracy:.2f} % with weights of 8 bits"
     assert said in shown.evaluated.stdout
-    assert shown.rendered.stdout == "Report: shown/playground.html\n"
+    assert shown.rendered.stdout == "Playground: shown/playground.html\n"
 
 
 def test_accuracies_are_those_of_torch(shown, test_images):
@@ -121,6 +122,22 @@ def test_training_digits_are_a_stratified_sample(shown, train_images):
     assert sample_training_digits(train_images) == sample
 
 
+def test_units_are_shown_the_training_images_that_activate_them_most(shown):
+    network, strongest = shown.document["network"], shown.document["strongest_images"]
+    digits = shown.document["training_digits"]["images"]
+    images = np.stack([decode_pixels(digit["pixels"]) for digit in digits])
+    assert len(strongest) == len(network["layers"]) - 1
+    for number, units in enumerate(strongest, start=1):
+        layers = network["layers"][:number]
+        activations = logits_of({**network, "layers": layers}, images).relu().numpy()
+        greatest = -np.sort(-activations, axis=0)[:6].T
+        for unit, places in enumerate(units):
+            values = activations[places, unit]
+            assert (values > 0).all()
+            expected = greatest[unit][greatest[unit] > 1e-5]
+            np.testing.assert_allclose(values[: len(expected)], expected, rtol=1e-4)
+
+
 def test_test_digits_are_grouped_by_what_the_network_in_the_page_answers(shown, test_images):
     groups = shown.document["test_digits"]
     for name, group in groups.items():
@@ -149,9 +166,8 @@ def test_page_is_well_formed_and_can_ask_for_nothing(shown):
 def test_script_fits_in_a_sitting():
     scripts = (REPO / "templates/playground").glob("*.js")
     lines = {s.stem: len(s.read_text(encoding="utf-8").splitlines()) for s in scripts}
-    assert lines.keys() == {"network", "page", "photos"}
-    assert lines["network"] + lines["page"] < 400
-    assert lines["photos"] < 150
+    assert lines.keys() == set(SCRIPTS)
+    assert max(lines.values()) <= 300
 
 
 def test_page_says_what_an_answer_is_worth(shown):
@@ -194,6 +210,8 @@ TAMPERED = {
     "a layer left out": lambda d: d["network"]["layers"].pop(1),
     "an index in words": lambda d: d["test_digits"]["recognised"][0].update(index="<b>"),
     "an accuracy in words": lambda d: d["float_network"].update(accuracy="high"),
+    "units of another layer": lambda d: d["strongest_images"].pop(),
+    "an image that is not there": lambda d: d["strongest_images"][0].__setitem__(0, [1000]),
     "groups of another kind": lambda d: d.update(test_digits=5),
 }
 
@@ -238,7 +256,68 @@ def test_without_a_best_run_there_is_no_playground(finished, workspace):
         epoch["val_accuracy"] = None
     path.write_text(json.dumps(metrics), encoding="utf-8")
     (workspace / "runs/playground.json").write_text("of an earlier best run")
-    completed = run("evaluate.py", "--playground", cwd=workspace)
-    assert_one_line(completed, "no playground: no run that held out validation images")
+    completed = run("evaluate.py", "--playground", "--exit-zero", cwd=workspace)
+    assert completed.returncode == 0, "make report goes on"
+    assert "\nNo playground: no run that held out validation images" in completed.stdout
     assert read(workspace / "runs/evaluation.json")["best"] is None
     assert not (workspace / "runs/playground.json").exists()
+
+
+def test_network_that_the_page_cannot_run_is_said_and_no_reason_to_stop(
+    finished, data_dir, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("common.playground.MNISTClassifier", torch.nn.Bilinear)
+    flags = [f"--output={tmp_path}/evaluation.json", f"--data-dir={data_dir}", "--threshold=80"]
+    monkeypatch.chdir(finished.folder)
+    assert evaluate.main(["--playground", *flags]) == 0
+    said = "No playground: improved is a ImprovedMNISTClassifier, and the page runs MNISTClassifier"
+    assert said in capsys.readouterr().out
+    assert not (tmp_path / "playground.json").exists()
+
+
+LINK = 'href="playground.html"'
+
+
+def test_report_renders_the_playground_and_links_to_it(shown, finished, tmp_path):
+    for path in ("evaluation.json", "playground.json"):
+        shutil.copy(shown.folder / path, tmp_path)
+    completed = run("report.py", tmp_path / "evaluation.json", cwd=finished.folder)
+    lines = completed.stdout.splitlines()
+    assert lines[0] == f"Playground: {tmp_path}/playground.html"
+    assert lines[-1] == f"Report: {tmp_path}/report.html"
+    assert (tmp_path / "playground.html").read_text(encoding="utf-8") == shown.page
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert LINK in text
+    assert len(text.encode()) < 300_000
+    output = tmp_path / "elsewhere/page.html"
+    report.main([str(tmp_path / "evaluation.json"), f"--output={output}"])
+    assert LINK in output.read_text(encoding="utf-8")
+    assert output.with_name("playground.html").exists(), "it goes where the link looks for it"
+
+
+def other_run(document):
+    document["run"]["sha256"] = "0" * 64
+
+
+def other_images(document):
+    document["test_set"]["md5"] = {}
+
+
+@pytest.mark.parametrize("change", [None, other_run, other_images])
+def test_report_links_to_no_playground_of_another_network(shown, document, tmp_path, change):
+    shutil.copy(shown.folder / "evaluation.json", tmp_path)
+    if change:
+        change(document)
+        (tmp_path / "playground.json").write_text(json.dumps(document), encoding="utf-8")
+    report.main([str(tmp_path / "evaluation.json")])
+    assert "playground.html" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "playground.html").exists()
+
+
+def test_report_is_not_written_over_what_its_playground_is_made_from(shown, tmp_path):
+    for path in ("evaluation.json", "playground.json"):
+        shutil.copy(shown.folder / path, tmp_path)
+    output = tmp_path / "playground.json"
+    with pytest.raises(UserError, match="what the page is made from"):
+        report.main([str(tmp_path / "evaluation.json"), f"--output={output}"])
+    assert read(output) == shown.document

@@ -77,13 +77,18 @@ def check_best(
 
 
 def check_report(evaluation_path: Path, names: list[str]) -> Iterator[Check]:
-    """Compare the checksums in the report with the files."""
+    """Compare the checksums in the report, and in a playground, with the files."""
     folder = evaluation_path.parent
-    page = folder / "report.html"
-    text = page.read_text(encoding="utf-8", errors="replace") if page.exists() else ""
-    sources = [evaluation_path, *(folder / name / "metrics.json" for name in names)]
-    for path in sources:
-        yield f"{page} was rendered from {path}", f'content="{checksum(path)}"' in text
+    playground = folder / "playground.json"
+    sources = {
+        "report.html": [evaluation_path, *(folder / name / "metrics.json" for name in names)],
+        "playground.html": [playground] if playground.exists() else [],
+    }
+    for name, paths in sources.items():
+        page = folder / name
+        text = page.read_text(encoding="utf-8", errors="replace") if page.exists() else ""
+        for path in paths:
+            yield f"{page} was rendered from {path}", f'content="{checksum(path)}"' in text
 
 
 def main() -> int:

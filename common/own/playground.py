@@ -10,7 +10,7 @@ from torch import nn
 
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DatasetSpec
-from common.data.pixels import encode_pixels
+from common.data.pixels import decode_pixels, encode_pixels
 from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers, most_confident_errors
 from common.metrics import confidence_and_correct, proportion
@@ -19,6 +19,7 @@ from common.own.runs import Measured
 from common.support.cli import command_line
 from common.support.errors import UserError
 from common.support.files import write_json
+from common.transforms import normalize
 
 # Training images of each digit to look for neighbours among, at 1.1 MB of page for each 100. The
 # nearest of them has the test image's own digit in 88.7 % of cases with 100, in 91.7 % with 200
@@ -27,6 +28,9 @@ PER_DIGIT = 100
 SEED = 42
 
 _RECOGNISED_PER_DIGIT = 2
+
+# Training images that show what a unit looks for.
+_STRONGEST = 6
 
 # The greatest weight of a row becomes 127 or -127. -128 is not used, so that the range is symmetric
 # and no offset has to be stored.
@@ -43,19 +47,20 @@ def write_playground(
 ) -> str:
     """Write what the page to draw on is made from; return a line that says where it is.
 
-    Without a better model an earlier file is removed, and the line is empty.
+    Where the page has no model that it could run, an earlier file is removed, and the line says why
+    there is none.
     """
-    if best is None:
+    try:
+        if best is None:
+            raise UserError("no run that held out validation images could be measured")
+        training_images = load_split(spec, data_dir, "train")
+        content = describe_playground(best, test_set, batches, training_images)
+    except UserError as error:
         path.unlink(missing_ok=True)
-        return ""
-    training_images = load_split(spec, data_dir, "train")
-    content = describe_playground(best, test_set, batches, training_images)
+        return f"No playground: {error}\n"
     write_json(path, content)
     accuracy = content["quantized_network"]["accuracy"]
-    return (
-        f"Playground: {path}, {accuracy:.2f} % with weights of 8 bits  (python report.py "
-        f"--playground {path} renders it)\n"
-    )
+    return f"Playground: {path}, {accuracy:.2f} % with weights of 8 bits  (report.py renders it)\n"
 
 
 def describe_playground(
@@ -68,12 +73,16 @@ def describe_playground(
     model, row = best.model, best.row
     if not isinstance(model, MNISTClassifier):
         raise UserError(
-            f"the playground runs MNISTClassifier and ImprovedMNISTClassifier, and {row['name']} "
-            f"is a {type(model).__name__}: leave out --playground"
+            f"{row['name']} is a {type(model).__name__}, and the page runs MNISTClassifier and "
+            "ImprovedMNISTClassifier alone"
         )
     layers = quantize_network(model)
-    network = dequantized_network(layers).to(batches.targets.device)
-    logits = predict_logits(network, batches).numpy()
+    network = dequantized_network(layers)
+    training_digits = sample_training_digits(training_images)
+    pixels = [decode_pixels(image["pixels"]) for image in training_digits["images"]]
+    inputs = normalize(torch.from_numpy(np.stack(pixels)), test_set.dataset.normalization)
+    strongest = strongest_images(network, inputs)
+    logits = predict_logits(network.to(batches.targets.device), batches).numpy()
     predicted, predicted_before = logits.argmax(axis=1), best.answers.classes
     correct = int((predicted == test_set.targets).sum())
     correct_before = int((predicted_before == test_set.targets).sum())
@@ -100,8 +109,27 @@ def describe_playground(
             "misclassified": most_confident_errors(LogitAnswers(logits), test_set),
             "recognised": first_recognised(logits, test_set),
         },
-        "training_digits": sample_training_digits(training_images),
+        "training_digits": training_digits,
+        "strongest_images": strongest,
     }
+
+
+def strongest_images(network: nn.Sequential, inputs: torch.Tensor) -> list[list[list[int]]]:
+    """Return which of ``inputs`` (normalised, [N, 1, 28, 28]) activate a hidden unit most.
+
+    For each unit of each hidden layer their places, the strongest first. None of them leaves it at
+    0, so that there may be fewer than six.
+    """
+    strongest, values = [], inputs
+    with torch.inference_mode():
+        for module in network:
+            values = module(values)
+            if isinstance(module, nn.ReLU):
+                greatest, places = values.T.topk(min(_STRONGEST, len(values)))
+                active = (greatest > 0).sum(dim=1).tolist()
+                units = zip(places.tolist(), active, strict=True)
+                strongest.append([unit[:count] for unit, count in units])
+    return strongest
 
 
 def sample_training_digits(

@@ -6,6 +6,7 @@ const SPEAK_AFTER = 800; // milliseconds of pause
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
 const network = { ...data.network, layers: data.network.layers.map(decodeLayer) };
+const hiddenLayers = network.layers.slice(0, -1);
 const withGreys = (digit) => ({ ...digit, greys: decodeBytes(digit.pixels) });
 const testDigits = data.test_digits.map(withGreys);
 const trainingDigits = data.training_digits.map(withGreys);
@@ -67,7 +68,9 @@ function paintStroke(points) {
 function paintFitted(image) {
   const scale = Math.min(pad.width / image.width, pad.height / image.height);
   const [width, height] = [scale * image.width, scale * image.height];
-  pen.drawImage(image, (pad.width - width) / 2, (pad.height - height) / 2, width, height);
+  // A photo has the size of the pad: in between its pixels it would be blurred.
+  const [left, top] = [(pad.width - width) / 2, (pad.height - height) / 2].map(Math.floor);
+  pen.drawImage(image, left, top, width, height);
 }
 
 function inkOnPad() {
@@ -88,13 +91,21 @@ let pause = 0;
 function refresh() {
   frame ||= requestAnimationFrame(() => {
     frame = 0;
-    paintPad();
-    show(inputOfNetwork());
+    update();
   });
+  clearTimeout(pause);
+  pause = setTimeout(speak, SPEAK_AFTER);
 }
 
+function update() {
+  paintPad();
+  show(inputOfNetwork());
+}
+
+let activations = null;
+
 function show(greys) {
-  const activations = greys && activationsOf(network, greys);
+  activations = greys && activationsOf(network, greys);
   const logits = activations?.at(-1);
   const probabilities = logits && softmax(logits);
   const answer = logits && logits.indexOf(Math.max(...logits));
@@ -103,14 +114,17 @@ function show(greys) {
   byId("source").textContent = sourceOf(greys, answer);
   paintGreys(byId("seen"), greys ?? new Uint8Array(SIDE * SIDE));
   showProbabilities(probabilities, logits, answer);
-  network.layers.slice(0, -1).forEach((layer, i) =>
+  hiddenLayers.forEach((layer, i) =>
     showUnits(i + 1, activations?.[i] ?? new Float32Array(layer.outputs)));
-  showNeighbours(greys ? nearestTo(greys, trainingDigits, 6) : []);
+  if (hiddenLayers.length) showUnit();
+  const neighbours = greys ? nearestTo(greys, trainingDigits, 6) : [];
+  showImages("neighbours", neighbours.map(({ image, distance }) =>
+    ({ image, about: `${distance.toFixed(2)}\nno. ${image.index}` })));
   for (const pick of document.querySelectorAll(".picks input")) {
     pick.checked = testDigits[pick.value] === testDigitShown();
   }
-  clearTimeout(pause);
-  pause = setTimeout(() => speak(greys, answer), SPEAK_AFTER);
+  // What has nothing to show is not printed.
+  for (const part of document.querySelectorAll(".shows")) part.classList.toggle("empty", !greys);
 }
 
 // Rounded down, so that only certainty is called 100 %.
@@ -131,8 +145,8 @@ function sourceOf(greys, answer) {
 }
 
 // For a screen reader, and not while the hand still moves.
-function speak(greys, answer) {
-  const said = greys ? [`${answer}, ${byId("sure").textContent}`] : [];
+function speak() {
+  const said = activations ? [`${byId("answer").textContent}, ${byId("sure").textContent}`] : [];
   if (testDigitShown() || sheet()[0]?.note) said.push(byId("source").textContent);
   byId("said").textContent = said.join(". ");
 }
@@ -143,8 +157,12 @@ function showProbabilities(probabilities, logits, answer) {
     row.classList.toggle("greatest", digit === answer);
     bar.firstElementChild.style.width = `${100 * (probabilities?.[digit] ?? 0)}%`;
     share.textContent = probabilities ? percent(probabilities[digit]) : "–";
-    logit.textContent = logits ? logits[digit].toFixed(2).replace("-", "−") : "–";
+    logit.textContent = logits ? signed(logits[digit]) : "–";
   });
+}
+
+function signed(value) {
+  return value.toFixed(2).replace("-", "−");
 }
 
 function showUnits(number, values) {
@@ -155,14 +173,16 @@ function showUnits(number, values) {
 }
 
 // The elements stay, and their contents change: a list made anew in each frame would flicker.
-function showNeighbours(neighbours) {
-  [...byId("neighbours").children].forEach((element, i) => {
-    const { image, distance } = neighbours[i] ?? {};
-    const [canvas, digit, about] = element.children;
-    paintGreys(canvas, image?.greys ?? new Uint8Array(SIDE * SIDE));
-    canvas.setAttribute("aria-label", image ? `a ${image.digit}` : "No training image yet");
-    digit.textContent = image?.digit ?? "–";
-    about.textContent = image ? `${distance.toFixed(2)}\nno. ${image.index}` : "";
+function showImages(id, shown) {
+  [...byId(id).children].forEach((element, i) => {
+    element.style.visibility = shown[i] ? "visible" : "hidden";
+    if (!shown[i]) return;
+    const { image, about } = shown[i];
+    const [canvas, digit, small] = element.children;
+    paintGreys(canvas, image.greys);
+    canvas.setAttribute("aria-label", `a ${image.digit}`);
+    digit.textContent = image.digit;
+    small.textContent = about;
   });
 }
 
@@ -199,12 +219,21 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "z" && (event.ctrlKey || event.metaKey)) undo();
 });
 
+const withImage = (digit) => ({ digit, image: canvasOf(digit.greys, SIDE) });
 for (const pick of document.querySelectorAll(".picks input")) {
-  pick.addEventListener("change", () => {
-    const digit = testDigits[pick.value];
-    add({ digit, image: canvasOf(digit.greys, SIDE) });
-  });
+  pick.addEventListener("change", () => add(withImage(testDigits[pick.value])));
 }
+
+for (const field of document.querySelectorAll("#layer, #unit")) {
+  field.addEventListener("input", refresh);
+}
+hiddenLayers.forEach(({ outputs }, number) => {
+  byId(`units-${number + 1}`).addEventListener("click", (event) => {
+    const unit = unitAt(event, outputs);
+    if (unit !== null) chooseUnit(number, unit);
+    refresh();
+  });
+});
 
 async function takePicture(file) {
   if (!file) return;
@@ -217,7 +246,8 @@ async function takePicture(file) {
 
 async function pictureOf(bitmap) {
   const scale = Math.min(pad.width / bitmap.width, pad.height / bitmap.height);
-  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.ceil(scale * side));
+  const [width, height] = [bitmap.width, bitmap.height].map((side) =>
+    Math.max(1, Math.round(scale * side)));
   const context = new OffscreenCanvas(width, height).getContext("2d");
   context.fillStyle = "white"; // what is transparent is paper
   context.fillRect(0, 0, width, height);
@@ -243,4 +273,12 @@ document.addEventListener("drop", (event) => {
   takePicture(event.dataTransfer.files[0]);
 });
 
-refresh();
+// The page opens with an answer, to the first test image that is recognised, and with the unit that
+// this activates most.
+const opening = document.querySelector("[name=recognised]") ?? document.querySelector(".picks input");
+if (opening) items.push(withImage(testDigits[opening.value]));
+update();
+if (opening && hiddenLayers.length) {
+  chooseUnit(0, activations[0].indexOf(Math.max(...activations[0])));
+  update();
+}

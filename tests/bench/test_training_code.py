@@ -125,6 +125,7 @@ def test_make_trains_what_has_no_stamp_of_todays_code(code):
     def trained_by_make():
         command = ["make", "-n", "report", f"PYTHON={sys.executable}"]
         done = subprocess.run(command, cwd=code, check=True, capture_output=True, text=True)
+        assert "evaluate.py --playground" in done.stdout
         return [script for script in SCRIPTS if script in done.stdout]
 
     assert trained_by_make() == list(SCRIPTS)

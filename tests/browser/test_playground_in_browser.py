@@ -53,13 +53,30 @@ def dequantized_logits(document, images):
     network = document["network"]
     values = (images.flatten(1).double() / 255 - network["pixel_mean"]) / network["pixel_std"]
     for number, layer in enumerate(network["layers"]):
-        levels, scales, biases = (
-            torch.from_numpy(np.frombuffer(base64.b64decode(layer[key]), dtype).astype(np.float64))
-            for key, dtype in (("levels", np.int8), ("scales", "<f4"), ("biases", "<f4"))
-        )
-        weights = levels.reshape(layer["outputs"], layer["inputs"]) * scales[:, None]
+        weights, biases = weights_and_biases(layer)
         values = (values.relu() if number else values) @ weights.T + biases
     return values
+
+
+def weights_and_biases(layer):
+    levels, scales, biases = (
+        torch.from_numpy(np.frombuffer(base64.b64decode(layer[key]), dtype).astype(np.float64))
+        for key, dtype in (("levels", np.int8), ("scales", "<f4"), ("biases", "<f4"))
+    )
+    return levels.reshape(layer["outputs"], layer["inputs"]) * scales[:, None], biases
+
+
+VISIBLE_CANVASES = """[...document.querySelectorAll("canvas")]
+  .filter((canvas) => canvas.checkVisibility({ visibilityProperty: true }))"""
+INKLESS = f"""{VISIBLE_CANVASES}.filter((canvas) => {{
+  const {{ width, height }} = canvas;
+  return !canvas.getContext("2d").getImageData(0, 0, width, height).data.some(Boolean);
+}}).map((canvas) => canvas.id)"""
+OPACITIES = """(id) => {
+  const canvas = document.getElementById(id);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return [...data].filter((_, i) => i % 4 === 3);
+}"""
 
 
 def test_network_in_the_page_is_the_one_in_the_file(page, playground, test_images):
@@ -135,6 +152,8 @@ def test_undo_takes_back_one_thing_at_a_time(page):
     assert shown(page) == "–"
     page.keyboard.press("Control+z")
     assert shown(page) != "–"
+    page.click("#undo")
+    expect(page.locator("#source")).to_contain_text("Test image")
     page.click("#undo")
     assert shown(page) == "–"
 
@@ -218,6 +237,95 @@ def test_drawing_ends_the_look_at_a_test_digit(page):
     draw_stroke(page, DIGITS[1][0])
     assert shown(page) == "1"
     assert page.locator(".picks input:checked").count() == 0
+
+
+def test_page_opens_with_a_test_digit_and_its_answer(page, playground):
+    opening = playground.document["test_digits"]["recognised"][0]
+    assert page.inner_text("#answer") == str(opening["predicted"])
+    expect(page.locator("#source")).to_contain_text(f"Test image no. {opening['index']}, a")
+    assert page.evaluate(INKLESS) == []
+    assert page.inner_text("#said") == "", "nobody has done anything yet"
+
+
+def test_nothing_empty_is_printed(page, browser, playground):
+    page.emulate_media(media="print")
+    assert page.evaluate(f"{VISIBLE_CANVASES}.length") > 10
+    assert page.evaluate(INKLESS) == []
+    assert not page.is_visible(".buttons")
+    page.emulate_media(media="screen")
+    page.click("#clear")
+    assert shown(page) == "–"
+    page.emulate_media(media="print")
+    assert page.evaluate(f"{VISIBLE_CANVASES}.length") == 0
+    assert not page.is_visible("#answer")
+    # Without JavaScript nothing is shown that has to be filled by it, nor printed.
+    with browser.new_context(java_script_enabled=False) as context:
+        still = context.new_page()
+        still.goto(playground.url)
+        assert not any(canvas.is_visible() for canvas in still.locator("canvas").all())
+        assert still.locator(".picks img").first.is_visible()
+
+
+def units_of(playground, number):
+    """Returns the weights of a layer, and the training images that its units show."""
+    weights, _ = weights_and_biases(playground.document["network"]["layers"][number])
+    return weights.numpy(), playground.document["strongest_images"][number]
+
+
+def assert_unit_is_shown(page, playground, number, unit):
+    next_frame(page)
+    weights, strongest = units_of(playground, number)
+    shares = np.abs(weights[unit]) / np.abs(weights[unit]).max()
+    opacities = np.array(page.evaluate(OPACITIES, "weights"))
+    assert np.abs(opacities[: len(shares)] / 255 - shares).max() < 0.005
+    images = playground.document["training_digits"]["images"]
+    expected = [f"no. {images[place]['index']}" for place in strongest[unit]]
+    found = page.locator("#strongest small").all_inner_texts()
+    assert [" ".join(text.split()) for text in found][: len(expected)] == expected
+    marks = page.locator(".mark:not([hidden])")
+    assert marks.evaluate_all("marks => marks.map((mark) => mark.id)") == [f"mark-{number + 1}"]
+
+
+def test_unit_that_is_clicked_shows_its_weights_and_what_it_looks_for(page, playground):
+    for number, (column, row) in enumerate([(40, 3), (17, 2)]):
+        cells = page.locator(f"#units-{number + 1}")
+        box = cells.bounding_box()
+        columns, rows = (int(cells.get_attribute(side)) for side in ("width", "height"))
+        x, y = (column + 0.5) * box["width"] / columns, (row + 0.5) * box["height"] / rows
+        cells.click(position={"x": x, "y": y})
+        assert page.input_value("#unit") == str(64 * row + column)
+        assert_unit_is_shown(page, playground, number, 64 * row + column)
+
+
+def test_unit_is_chosen_with_keys_alone(page, playground):
+    page.focus("#layer")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "unit"
+    page.keyboard.type("70")
+    page.keyboard.press("ArrowUp")
+    assert_unit_is_shown(page, playground, 1, int(page.input_value("#unit")))
+    page.fill("#unit", "99999")
+    assert_unit_is_shown(page, playground, 1, len(units_of(playground, 1)[0]) - 1)
+    page.fill("#unit", "")
+    assert_unit_is_shown(page, playground, 1, 0)
+
+
+def test_pixels_of_a_deep_unit_are_the_gradient_of_what_it_adds_up(page, playground):
+    opening = playground.document["test_digits"]["recognised"][0]
+    pixels = np.frombuffer(base64.b64decode(opening["pixels"]), np.uint8).reshape(1, 28, 28)
+    images = torch.tensor(pixels, dtype=torch.float64, requires_grad=True)
+    network = playground.document["network"]
+    first_three = {"network": {**network, "layers": network["layers"][:3]}}
+    dequantized_logits(first_three, images)[0, 5].backward()
+    found = np.array(page.evaluate("[...pixelWeights(2, 5)]"))
+    expected = images.grad.numpy().ravel() * 255 * network["pixel_std"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    page.select_option("#layer", value="2")
+    page.fill("#unit", "5")
+    next_frame(page)
+    assert page.is_visible("#pixels")
+    assert any(page.evaluate(OPACITIES, "pixels"))
 
 
 @pytest.mark.parametrize("is_drawn", [False, True])

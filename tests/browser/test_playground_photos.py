@@ -4,21 +4,22 @@ Each is compared with a plain photo of the same test image. The network of the s
 at some, so that what counts is that it is fed the same.
 """
 
+import base64
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import ImageOps
 from playwright.sync_api import expect
 from scipy import ndimage
 
-from bench.checks.photos import (
+from bench.checks.photos import MORE_THAN_ONE, answer_to
+from bench.photo_kinds import (
     HEIGHT,
-    MORE_THAN_ONE,
     TABLES,
     WIDTH,
-    answer_to,
     blank,
     centred,
     coloured,
@@ -31,11 +32,21 @@ from bench.checks.photos import (
     with_table,
     write,
 )
+from common.data.photos import prepare_photo
+from common.transforms import photo_transform
 from tests.browser.pad import draw_stroke, first_image_of, input_of_network
 from tests.conftest import REPO
 
 # Test images of a 4, 5, 7, 8 or 9 whose ink is in two pieces or more.
 IN_PIECES = [59, 155, 471, 509, 654, 827, 1274, 1357, 1911, 1942, 2262, 3468]
+
+
+# What the page makes of a picture that has the size of the pad.
+FORM = """([rgba, width]) => {
+  const { ink } = inkOf(decodeBytes(rgba), width);
+  return [...toMnistForm(middleDigit(ink, width).ink, width)];
+}"""
+SCALED = ((280, 210), (210, 280))
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +182,20 @@ def test_drawing_is_taken_whole(page):
     form = input_of_network(page).reshape(28, 28)
     assert np.ptp(np.nonzero(form)[1]) + 1 == 20
     expect(page.locator("#source")).to_contain_text("Your drawing")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_python_answers_as_the_page_does(page, playground, digits, kind):
+    chosen = np.stack(digits)[[3, 7]]
+    for photo in photos_of(kind, chosen, seed=0):
+        answer, _ = answer_to(page, photo)
+        with torch.inference_mode():
+            logits = playground.model(photo_transform(photo).unsqueeze(0))
+        assert str(logits.argmax().item()) == answer
+        small = photo.resize(SCALED[photo.width < photo.height])
+        rgba = base64.b64encode(small.convert("RGBA").tobytes()).decode()
+        form = page.evaluate(FORM, [rgba, small.width])
+        assert np.array_equal(prepare_photo(small).ravel(), form), "the same pixels"
 
 
 def test_check_needs_a_page(tmp_path):
