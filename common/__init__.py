@@ -3,7 +3,7 @@
 To read first:
 
 - ``models``: the two networks, their initialisation, the registry of classes;
-- ``transforms``: from pixels to inputs, and the distortions;
+- ``transforms``: from pixels or a photo to inputs, and the distortions;
 - ``loops``: batches, one epoch, evaluation, prediction;
 - ``metrics``: accuracy, intervals, tests, calibration, temperature; no torch;
 - ``checkpoints``: one's own checkpoints, and the state from which a training resumes;
@@ -17,7 +17,7 @@ The rooms behind it:
 
 - ``own``: one's own runs found, measured, compared, the better one chosen; what they learned, how
   they do on changed images, and the playground's file;
-- ``data``: the catalog of data sets, their files, their images as arrays; no torch;
+- ``data``: the catalog of data sets, their files, their images as arrays, photos; no torch;
 - ``support``: files, errors, text, command lines, schemas, environment, processor, torchrun.
 
 A module imports only what is below it in this picture; ``tests/test_layers.py`` holds the rule.

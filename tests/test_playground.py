@@ -266,7 +266,7 @@ def test_without_a_best_run_there_is_no_playground(finished, workspace):
 def test_network_that_the_page_cannot_run_is_said_and_no_reason_to_stop(
     finished, data_dir, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("common.playground.MNISTClassifier", torch.nn.Bilinear)
+    monkeypatch.setattr("common.own.playground.MNISTClassifier", torch.nn.Bilinear)
     flags = [f"--output={tmp_path}/evaluation.json", f"--data-dir={data_dir}", "--threshold=80"]
     monkeypatch.chdir(finished.folder)
     assert evaluate.main(["--playground", *flags]) == 0

@@ -18,12 +18,14 @@ from scipy import ndimage
 from bench.checks.photos import MORE_THAN_ONE, answer_to
 from bench.photo_kinds import (
     HEIGHT,
+    KINDS,
     TABLES,
     WIDTH,
     blank,
     centred,
     coloured,
     cropped,
+    photos_of,
     picture,
     scan,
     strokes,
