@@ -68,15 +68,15 @@ def weights_and_biases(layer):
 
 VISIBLE_CANVASES = """[...document.querySelectorAll("canvas")]
   .filter((canvas) => canvas.checkVisibility({ visibilityProperty: true }))"""
-INKLESS = f"""{VISIBLE_CANVASES}.filter((canvas) => {{
-  const {{ width, height }} = canvas;
-  return !canvas.getContext("2d").getImageData(0, 0, width, height).data.some(Boolean);
-}}).map((canvas) => canvas.id)"""
-OPACITIES = """(id) => {
-  const canvas = document.getElementById(id);
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return [...data].filter((_, i) => i % 4 === 3);
+# From a copy: Chromium complains of a canvas that is read time and again.
+OPACITIES = """(canvas) => {
+  const { width, height } = canvas;
+  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  return [...copy.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 === 3);
 }"""
+INKLESS = f"""{VISIBLE_CANVASES}.filter((canvas) => !({OPACITIES})(canvas).some(Boolean))
+  .map((canvas) => canvas.id)"""
 
 
 def test_network_in_the_page_is_the_one_in_the_file(page, playground, test_images):
@@ -276,7 +276,7 @@ def assert_unit_is_shown(page, playground, number, unit):
     next_frame(page)
     weights, strongest = units_of(playground, number)
     shares = np.abs(weights[unit]) / np.abs(weights[unit]).max()
-    opacities = np.array(page.evaluate(OPACITIES, "weights"))
+    opacities = np.array(page.locator("#weights").evaluate(OPACITIES))
     assert np.abs(opacities[: len(shares)] / 255 - shares).max() < 0.005
     images = playground.document["training_digits"]["images"]
     expected = [f"no. {images[place]['index']}" for place in strongest[unit]]
@@ -325,7 +325,7 @@ def test_pixels_of_a_deep_unit_are_the_gradient_of_what_it_adds_up(page, playgro
     page.fill("#unit", "5")
     next_frame(page)
     assert page.is_visible("#pixels")
-    assert any(page.evaluate(OPACITIES, "pixels"))
+    assert any(page.locator("#pixels").evaluate(OPACITIES))
 
 
 @pytest.mark.parametrize("is_drawn", [False, True])
