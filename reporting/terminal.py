@@ -93,12 +93,9 @@ def evaluation(document: Row) -> str:
     if own:
         lines += ["", *_per_class_table(own, data), "", *_confusion_lines(own, data)]
     for pair in document["comparisons"]:
-        lines += [
-            "",
-            f"{pair['a']} against {pair['b']}: only {pair['a']} recognises {pair['only_a']} "
-            f"images, only {pair['b']} {pair['only_b']}; p-value of McNemar's exact test: "
-            f"{p_text(pair['p_value'])}",
-        ]
+        a, b, p = pair["a"], pair["b"], p_text(pair["p_value"])
+        only = f"only {a} recognises {pair['only_a']} images, only {b} {pair['only_b']}"
+        lines += ["", f"{a} against {b}: {only}; p-value of McNemar's exact test: {p}"]
     return "\n".join(lines) + "\n"
 
 
