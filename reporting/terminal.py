@@ -26,6 +26,9 @@ Row = dict[str, Any]
 _NAME_WIDTH = 40
 _NAMED = 10  # names that a line lists
 
+# Percent. Where no run recognises that many of the changed images, none is the better one.
+_RECOGNISED = 50
+
 # Classes that there is room for, side by side and one below the other.
 _ACROSS, _DOWN = 10, 20
 
@@ -141,14 +144,17 @@ def choice(document: Row, path: Path) -> str:
 def beyond_test_set(document: Row) -> str:
     """Return a sentence on changed images that another run recognises better than the chosen one.
 
-    Those are meant on which their 95 % intervals do not overlap. Without any, it is empty.
+    Their 95 % intervals must not overlap, and the other one must recognise at least half of the
+    images. Empty if no change is like that.
     """
     worse = []
     for row in document.get("robustness", {"corruptions": []})["corruptions"]:
         runs = {run["run"]: run for run in row["runs"]}
         best = runs.pop(document["best"], None)
         other = max(runs.values(), key=itemgetter("accuracy"), default=None)
-        if best and other and best["accuracy_ci95"][1] < other["accuracy_ci95"][0]:
+        if not best or not other or other["accuracy"] < _RECOGNISED:
+            continue
+        if best["accuracy_ci95"][1] < other["accuracy_ci95"][0]:
             worse.append((other["accuracy"] - best["accuracy"], row["name"], best, other))
     if not worse:
         return ""

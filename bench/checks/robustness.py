@@ -6,6 +6,7 @@ is what these constants had cost.
 """
 
 import argparse
+import time
 from copy import deepcopy
 from pathlib import Path
 
@@ -57,6 +58,9 @@ def main() -> int:
     for rows in zip(*tables, strict=True):
         accuracies = {run["run"]: f"{run['accuracy']:.1f} %" for row in rows for run in row["runs"]}
         print(f"| {rows[0]['name']} | {' | '.join(accuracies[name] for name in names)} |")
+    started = time.process_time()
+    measure_robustness(runs, test_set, device)
+    print(f"evaluate.py: {time.process_time() - started:.1f} s of processor time on a sample")
     return ALL_PASSED
 
 

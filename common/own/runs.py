@@ -30,7 +30,7 @@ from common.support.validation import check_metrics
 
 _COMPARED_SIZE = 12
 
-# What measuring on changed images costs grows with both: see ``measure_robustness``.
+# What measuring on changed images costs grows with both.
 _SAMPLE_SIZE = 1000
 _MAX_CHANGED = 4  # runs
 
@@ -157,9 +157,9 @@ def measure_robustness(
 ) -> dict[str, Any]:
     """Measure runs on ``size`` test images, the same each time, that are changed in several ways.
 
-    The choice of a run never uses this. Of many runs, the four with the highest validation accuracy
-    are measured: on two cores that takes less than two seconds. ``corruptions`` has a row for each
-    of ``CORRUPTIONS``, with the accuracy of each run, and ``pixels``: the first image, changed.
+    The choice of a run never uses this. Of more than four runs, those with the highest validation
+    accuracy are measured: each takes about half a second. ``corruptions`` has a row for each of
+    ``CORRUPTIONS``, with the accuracy of each run, and ``pixels``: the first image, changed.
     """
     ranked = sorted(measured, key=_validation_accuracy, reverse=True)[:_MAX_CHANGED]
     order = np.random.default_rng(0).permutation(len(test_set))

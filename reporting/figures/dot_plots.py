@@ -106,7 +106,7 @@ def robustness(corruptions: Sequence[Row], runs: Iterable[str]) -> Markup:
     for above, row in pairwise(corruptions):
         places.append(places[-1] - (1 if row["group"] == above["group"] else 1.3))
     styles = list(svg.with_styles(dict.fromkeys(runs)))
-    with svg.new_axes(height=0.75 - 0.18 * places[-1]) as axes:
+    with svg.new_axes(height=0.7 - 0.2 * places[-1]) as axes:
         for position, (name, _, style) in enumerate(styles):
             aside = 0.5 * ((len(styles) - 1) / 2 - position) / len(styles)
             known = [
