@@ -163,7 +163,9 @@ def with_intervals(
 def legend_above(axes: Axes) -> None:
     """Put the legend above the axes, in as many columns as the longest name has room for."""
     labels = axes.get_legend_handles_labels()[1]
-    columns = max(1, _LEGEND_WIDTH // (5 + max(map(len, labels), default=0)))
+    columns = _LEGEND_WIDTH // (5 + max(map(len, labels), default=0))
+    # Of many the widest stand in several columns.
+    columns = max(1, columns - (len(labels) > _MAX_AT_ENDS))
     axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=min(columns, len(labels) or 1))
 
 
