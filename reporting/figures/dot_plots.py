@@ -118,7 +118,7 @@ def robustness(corruptions: Sequence[Row], runs: Iterable[str]) -> Markup:
             if known:
                 at, changes, measured = zip(*known, strict=True)
                 style = style | {"linestyle": "none", "elinewidth": 1, "label": svg.short(name)}
-                svg.with_intervals(axes, at, measured, sideways=True, **style)
+                svg.with_intervals(axes, at, list(measured), sideways=True, **style)
                 told = (
                     f"{run['accuracy']:.1f} % with {change}"
                     for change, run in zip(changes, measured, strict=True)
@@ -126,7 +126,7 @@ def robustness(corruptions: Sequence[Row], runs: Iterable[str]) -> Markup:
                 alt_text.append(f"{name} {', '.join(told)}")
         axes.set_yticks(places, [svg.short(row["name"]) for row in corruptions])
         axes.set(xlim=(-2, 102), ylim=(places[-1] - 0.7, 0.7), xlabel="accuracy, %")
-        svg.legend_above(axes)
+        svg.legend_above(axes, left=-0.5)
         return svg.render(axes, f"Accuracies on changed images: {'; '.join(alt_text)}.")
 
 

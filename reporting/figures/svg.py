@@ -160,13 +160,16 @@ def with_intervals(
         axes.errorbar(places, accuracy, yerr=whiskers, **cast(Style, style))
 
 
-def legend_above(axes: Axes) -> None:
-    """Put the legend above the axes, in as many columns as the longest name has room for."""
+def legend_above(axes: Axes, left: float = -0.1) -> None:
+    """Put the legend above the axes, in as many columns as the longest name has room for.
+
+    It begins at ``left``, in widths of the axes: above the names of the ticks, if these are long.
+    """
     labels = axes.get_legend_handles_labels()[1]
     columns = _LEGEND_WIDTH // (5 + max(map(len, labels), default=0))
     # Of many the widest stand in several columns.
     columns = max(1, columns - (len(labels) > _MAX_AT_ENDS))
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=min(columns, len(labels) or 1))
+    axes.legend(loc="lower left", bbox_to_anchor=(left, 1), ncols=min(columns, len(labels) or 1))
 
 
 def label_ends(axes: Axes, ends: dict[str, float]) -> None:
