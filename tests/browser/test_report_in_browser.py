@@ -186,10 +186,13 @@ def test_click_on_a_cell_shows_its_errors_below_the_matrix(open_default, finishe
     page = open_default(java_script_enabled=False)
     (row, _) = read(finished.folder / "runs/evaluation.json")["results"]
     for true, predicted in sorted({(e["true"], e["predicted"]) for e in row["confused"]})[:3]:
-        page.locator(f'a[href="#cell-1-{true}-{predicted}"]').click()
-        (panel,) = page.locator(".cell:visible").all()
+        page.locator(f'a[href="#e1-{true}-{predicted}"]').click()
+        (panel,) = page.locator(".cells p:visible").all()
         numbers = re.search(r"no\. (.*)", panel.inner_text())[1].split(", ")
-        assert panel.locator("i").bounding_box()["width"] == 48 * len(numbers)
+        picture = panel.locator("i")
+        assert picture.bounding_box()["width"] == 48 * len(numbers)
+        shown = picture.evaluate("(i) => getComputedStyle(i).backgroundImage")
+        assert shown.startswith('url("data:image/png')
         same = [e for e in row["confused"] if (e["true"], e["predicted"]) == (true, predicted)]
         assert numbers == [str(error["index"]) for error in same]
 

@@ -273,10 +273,10 @@ def test_cell_of_a_confusion_matrix_leads_to_images_of_its_errors(
     for number, row in enumerate(evaluation["results"], start=1):
         matrix, confused = row["confusion_matrix"], row["confused"]
         errors = {error["index"]: error for error in confused}
-        links = re.findall(rf'<a href="#cell-{number}-(\d)-(\d)">(\d+)</a>', page_text)
+        links = re.findall(rf'<a href="#e{number}-(\d)-(\d)">(\d+)</a>', page_text)
         assert links, "the cells are links"
         panels = re.findall(
-            rf'id="cell-{number}-(\d)-(\d)">.*?no\. ([\d, ]+)\s*<i [^>]*--at: (\d+); --of: (\d+)"',
+            rf'id="e{number}-(\d)-(\d)">.*?no\. ([\d, ]+)<i [^>]*--at:(\d+);--of:(\d+)"',
             page_text,
         )
         assert [panel[:2] for panel in panels] == [link[:2] for link in links]
