@@ -28,7 +28,7 @@ from common.support.files import read_json
 from common.support.text import json_text, quoted
 from common.support.validation import check_metrics
 
-_COMPARED_SIZE = 12
+_COMPARED_SIZE, _ERRORS_SHOWN = 12, 6
 
 # What measuring on changed images costs grows with both.
 _SAMPLE_SIZE = 1000
@@ -85,7 +85,7 @@ def measure_run(
     row["confidence"] = metrics.describe_confidence(
         logits, test_set.targets, document["temperature"]
     )
-    row["misclassified"] = measuring.most_confident_errors(answers, test_set)
+    row["misclassified"] = measuring.most_confident_errors(answers, test_set, _ERRORS_SHOWN)
     row["confused"] = measuring.of_each_confusion(answers, test_set)
     return Measured(row, answers, model)
 

@@ -267,13 +267,13 @@ def test_ungraded_page_sets_the_command_apart_and_calls_a_checksum_no_reading(ev
         r for r in STATES["submissions"](evaluation, {})[0]["results"] if r["status"] == "error"
     )
     row |= {"kind": "unknown", "sha256": "0" * 64, "reason": f"save it as in {call}, please"}
-    page = render_feedback(evaluation, [], row)
+    page = render_feedback(evaluation, (), row)
     assert (
         f'save it as in <code class="call">{call.replace(chr(39), "&#39;")}</code>, please' in page
     )
     assert "<h2>The file</h2>" in page
     assert "How the file was read" not in page
-    assert "How the file was read" in render_feedback(evaluation, [], row | {"kind": "checkpoint"})
+    assert "How the file was read" in render_feedback(evaluation, (), row | {"kind": "checkpoint"})
 
 
 def test_what_is_hardest_is_for_the_instructor_alone(evaluation):

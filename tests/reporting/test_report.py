@@ -208,7 +208,7 @@ def test_open_calls_the_browser(finished, tmp_path):
 def strings_replaced(value):
     """Put markup into every string that a file could hold, except those that code decides by."""
     if isinstance(value, dict):
-        kept = ("status", "pixels", "mean_pixels", "own")
+        kept = ("status", "pixels", "mean_pixels", "weights", "decisive", "own")
         return {k: v if k in kept else strings_replaced(v) for k, v in value.items()}
     if isinstance(value, list):
         return [strings_replaced(item) for item in value]

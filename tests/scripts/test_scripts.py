@@ -120,12 +120,13 @@ def test_checkpoint_loads_safely_and_holds_the_contract(finished, name):
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint.keys() == {
         *("model_state_dict", "model_architecture", "model_args", "accuracy"),
-        *("epoch", "recipe", "versions", "normalization", "classes"),
+        *("accuracy_total", "epoch", "recipe", "versions", "normalization", "classes"),
     }
     assert checkpoint["normalization"] == [0.1307, 0.3081]
     assert checkpoint["classes"] == list("0123456789")
     metrics = read(path.with_name("metrics.json"))
     assert checkpoint["accuracy"] == metrics["history"][-1]["val_accuracy"]
+    assert checkpoint["accuracy_total"] == 57_000
     assert checkpoint["epoch"] == 2
 
 
@@ -290,5 +291,5 @@ def test_failure_by_less_than_rounding_shows_wherever_it_stands(finished, worksp
     page = (workspace / "runs/report.html").read_text(encoding="utf-8")
     assert f"Fail: {expected}" in page
     assert "0.00 points below" not in re.sub(r"\s", " ", page)
-    run("evaluate.py", "runs/improved", "--threshold", threshold, cwd=workspace)
+    run("evaluate.py", "runs/improved/checkpoint.pth", "--threshold", threshold, cwd=workspace)
     assert f'"{expected}"' in (workspace / "runs/grading/grades.csv").read_text(encoding="utf-8")
