@@ -102,6 +102,6 @@ def test_evaluation_has_each_change_for_each_run(finished):
 def test_submissions_are_not_measured_on_changed_images(finished, tmp_path):
     output = tmp_path / "evaluation.json"
     flags = ("--threshold", "80", "--output", output)
-    completed = run("evaluate.py", "runs/base", *flags, cwd=finished.folder)
+    completed = run("evaluate.py", "runs/base/checkpoint.pth", *flags, cwd=finished.folder)
     assert completed.returncode == 0, completed.stderr
     assert "robustness" not in read(output)
