@@ -5,16 +5,16 @@ The pages are files, and go into the archives that course platforms take them ba
 both archives, and where they were read, are in docs/gradebooks.md.
 """
 
-import functools
 import io
 import multiprocessing
 import re
 import signal
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 from tqdm.auto import tqdm
@@ -82,9 +82,15 @@ def _write_pages(evaluation: Row, folder: Path) -> list[str]:
     header = {key: value for key, value in evaluation.items() if key != "results"}
     accuracies = tuple(sorted(row["accuracy"] for row in rows if row["status"] != "error"))
     names = folder_names([row["name"] for row in rows])
+    bars = _bars(rows, accuracies, evaluation["threshold"])
     pages, num_written = [], 0
     with multiprocessing.Pool(initializer=_leave_signals_to_parent) as pool:
-        rendered = pool.imap(partial(render_feedback, header, accuracies), rows, chunksize=4)
+        # Drawing takes longer than all else, and students of one bar have one figure.
+        draw = partial(counts.accuracy_distribution, accuracies, evaluation["threshold"])
+        figures = dict(zip({*bars}, pool.map(draw, {*bars}), strict=True))
+        render_one = partial(render_feedback, header, len(accuracies))
+        arguments = zip(rows, map(figures.get, bars or [None] * len(rows)), strict=True)
+        rendered = pool.imap(partial(_call, render_one), arguments, chunksize=4)
         bar = tqdm(rendered, total=len(rows), unit="page", disable=None, leave=False)
         for name, page in zip(names, bar, strict=True):
             num_written += _write_if_changed(folder / name / _NAME, page.encode())
@@ -95,13 +101,28 @@ def _write_pages(evaluation: Row, folder: Path) -> list[str]:
     return pages
 
 
-def render_feedback(evaluation: Row, accuracies: Sequence[float], row: Row) -> str:
+def _bars(rows: list[Row], accuracies: Sequence[float], threshold: float) -> list[int | None]:
+    """Return the bar of each row in the distribution; nothing if the class is too small for one."""
+    if len(accuracies) < MIN_CLASS:
+        return []
+    edges = counts.bar_edges(accuracies, threshold)
+    return [
+        None if row["status"] == "error" else counts.bar_of(edges, row["accuracy"]) for row in rows
+    ]
+
+
+def _call(function: Callable[..., str], arguments: tuple[Any, ...]) -> str:
+    return function(*arguments)
+
+
+def render_feedback(
+    evaluation: Row, num_graded: int, row: Row, distribution: Markup | None = None
+) -> str:
     """Return the page of one row.
 
-    ``evaluation`` is without its rows, ``accuracies`` those of all that could be graded.
+    ``evaluation`` is without its rows; ``distribution`` is the figure of all that could be graded.
     """
-    threshold, dataset = evaluation["threshold"], evaluation["dataset"]
-    marked = None if row["status"] == "error" else row["accuracy"]
+    dataset = evaluation["dataset"]
     page = {
         "evaluation": evaluation,
         "row": row,
@@ -109,20 +130,11 @@ def render_feedback(evaluation: Row, accuracies: Sequence[float], row: Row) -> s
         "noun": dataset["noun"],
         "max_named": MAX_NAMED,
         "kind": KINDS.get(row["kind"]),
-        "distribution": _distribution(accuracies, threshold, marked),
-        "num_graded": len(accuracies),
+        "distribution": distribution,
+        "num_graded": num_graded,
         "sources": {},
     }
     return render("feedback.html", page)
-
-
-@functools.cache
-def _distribution(
-    accuracies: tuple[float, ...], threshold: float, marked: float | None
-) -> Markup | None:
-    if len(accuracies) < MIN_CLASS:
-        return None
-    return counts.accuracy_distribution(accuracies, threshold, marked)
 
 
 def _pack(platform: str, rows: list[Row], pages: list[str], folder: Path) -> None:

@@ -23,32 +23,40 @@ MAX_CELLS = 12
 _NAMED_CELLS = 3
 
 
+def bar_edges(accuracies: Sequence[float], threshold: float) -> list[float]:
+    """Return where the bars of a distribution begin and end, all in percent."""
+    low = min(math.floor(min(accuracies)), math.floor(threshold))
+    return np.linspace(low, 100, 26).tolist() if low < 100 else [99.0, 100.0]
+
+
+def bar_of(edges: Sequence[float], accuracy: float) -> int:
+    """Return the number of the bar that holds an accuracy; the last includes its upper end."""
+    return min(bisect_right(edges, accuracy), len(edges) - 1) - 1
+
+
 def accuracy_distribution(
-    accuracies: Sequence[float], threshold: float, marked: float | None = None
+    accuracies: Sequence[float], threshold: float, marked: int | None = None
 ) -> Markup:
     """Draw how many submissions reached which accuracy, with the threshold.
 
-    All in percent; there is at least one accuracy. The bar that holds the ``marked`` one stands
-    out, with a mark above it.
+    All in percent; there is at least one accuracy. The bar of number ``marked`` stands out, with a
+    mark above it.
     """
     import seaborn
 
-    low = min(math.floor(min(accuracies)), math.floor(threshold))
-    edges = np.linspace(low, 100, 26).tolist() if low < 100 else [99.0, 100.0]
+    edges = bar_edges(accuracies, threshold)
     with svg.new_axes(height=2.8) as axes:
         style: svg.Style = {"color": svg.SERIES[0], "alpha": 1, "linewidth": 0, "shrink": 0.9}
         seaborn.histplot(x=list(accuracies), bins=edges, ax=axes, **style)
         marks = ""
         if marked is not None:
-            # The last bar includes its upper end.
-            place = min(bisect_right(edges, marked), len(edges) - 1) - 1
-            bar = cast(Rectangle, axes.patches[place])
+            bar = cast(Rectangle, axes.patches[marked])
             bar.set_facecolor(svg.SERIES[1])
             # The mark is no wider than the bar, so it covers no other one; a name would.
             middle = bar.get_x() + bar.get_width() / 2
             above = bar.get_height() + 0.05 * axes.dataLim.y1
             axes.plot(middle, above, "v", color=svg.SERIES[1], label="this one")
-            marks = f" This one has {marked:.2f} %."
+            marks = f" This one has {edges[marked]:.4g} to {edges[marked + 1]:.4g} %."
         name = f"threshold {threshold:.12g} %"
         axes.axvline(threshold, color=svg.ERROR, linestyle="--", label=name)
         axes.set(xlabel="accuracy, %", ylabel="submissions")

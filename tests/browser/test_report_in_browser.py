@@ -14,6 +14,7 @@ import pytest
 
 from bench.checks.screenshot import PAPER, SCREEN_HEIGHT
 from reporting.comparison import render_comparison
+from reporting.figures.counts import accuracy_distribution
 from reporting.pages import render_report
 from reporting.student_pages import render_feedback
 from reporting.study import render_study
@@ -58,7 +59,8 @@ def url_of(finished, tmp_path_factory):
         graded, _ = STATES["submissions"](evaluation, runs)
         accuracies = [row["accuracy"] for row in graded["results"] if row["status"] != "error"]
         row = next(row for row in graded["results"] if row["status"] == status)
-        return render_feedback(graded, tuple(accuracies), row)
+        figure = accuracy_distribution(accuracies, graded["threshold"], marked=0)
+        return render_feedback(graded, len(accuracies), row, figure)
 
     def render_text(name):
         if name in STATES:

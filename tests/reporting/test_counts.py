@@ -95,11 +95,14 @@ def test_class_counts_are_those_of_the_data(runs):
 
 def test_distribution_marks_the_bar_that_holds_an_accuracy():
     accuracies = [70.0, 91.0, 91.1, 100.0]
-    drawn = {counts.accuracy_distribution(accuracies, 90, m) for m in (91.0, 91.1, 100.0, 70.0)}
+    edges = counts.bar_edges(accuracies, 90)
+    bars = [counts.bar_of(edges, accuracy) for accuracy in (70.0, 91.0, 91.1, 100.0)]
+    assert bars == [0, 17, 17, 24]
+    drawn = {counts.accuracy_distribution(accuracies, 90, bar) for bar in bars}
     for svg in drawn:
         assert len(bars_of(svg, 2)) == 1
         assert [text for text, *_ in texts_of(svg)].count("this one") == 1
-    assert len(drawn) == 4
+    assert len(drawn) == 3
 
 
 def bars_of(svg, series):
@@ -115,7 +118,8 @@ def bars_of(svg, series):
 
 def test_mark_of_a_bar_covers_neither_another_bar_nor_the_axis():
     for accuracies, marked in (([70.0] * 3 + [91.0] * 9 + [95.2, 100.0], 95.2), ([90.0] * 5, 90.0)):
-        svg = counts.accuracy_distribution(accuracies, 90, marked)
+        bar = counts.bar_of(counts.bar_edges(accuracies, 90), marked)
+        svg = counts.accuracy_distribution(accuracies, 90, bar)
         ((left, right, top),) = bars_of(svg, 2)
         root = ElementTree.fromstring(svg)
         mark, _ = (use for use in root.iter(f"{SVG}use") if use.get("fill") == SERIES[1])
