@@ -32,7 +32,7 @@ MAX_LIMIT = 2400  # seconds: Gradescope allows 40 minutes at most
 MAX_MEMORY = 500  # GiB, as for evaluate.py
 
 # Those of requirements.txt that grading submissions does without.
-NOT_NEEDED = {"torchvision", "scikit-learn", "matplotlib", "seaborn", "jinja2"}
+NOT_NEEDED = {"torchvision", "scikit-learn", "matplotlib", "seaborn", "jinja2", "pillow"}
 
 # The folders whose code grades.
 CODE = ("common", "grading", "reporting")
