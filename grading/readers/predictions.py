@@ -9,28 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from common.support.errors import SubmissionError
-from common.support.text import quoted, shorten
+from common.support.text import quoted
+from grading.readers.tables.answers import Problems, labels_of, numbers_of, positions_of
 from grading.readers.tables.arrays import NPY_MAGIC, as_probabilities, read_array
-from grading.readers.tables.columns import (
-    Column,
-    choose_named,
-    choose_unnamed,
-    is_number,
-    is_numeric,
-    kinds_of,
-    whole_number,
-)
-from grading.readers.tables.csv_text import (
-    OTHER_IMAGES,
-    Table,
-    first_rows,
-    read_table,
-    refuse_other_images,
-)
-
-_SHOWN = 5
-_MAX_REASON = 600  # characters
-_CORRECT = ". Correct that, and hand it in again"
+from grading.readers.tables.cells import is_numeric, whole_number
+from grading.readers.tables.columns import Column, choose_named, choose_unnamed
+from grading.readers.tables.csv_text import Table, first_rows, read_table
+from grading.readers.tables.foreign import refuse_other_images
+from grading.readers.tables.headers import split_header, trimmed
+from grading.readers.tables.names import kinds_of
 
 # Fewer rows of numbers without a header can be anything.
 _LEAST_ROWS, _MOST_CLASSES = 100, 256
@@ -41,24 +28,6 @@ class Predictions(NamedTuple):
 
     values: np.ndarray  # uint8 [N] classes, or float64 [N, C] probabilities
     notes: list[str]
-
-
-class _Problems:
-    """Complaints in the order of the file: the first few in words, the rest as a number."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[float, str]] = []
-
-    def add(self, order: float, text: str) -> None:
-        self.found.append((order, text))
-
-    def raise_if_any(self) -> None:
-        if self.found:
-            shown = [text for _, text in sorted(self.found, key=lambda item: item[0])[:_SHOWN]]
-            count = len(self.found) - _SHOWN
-            more = f"; and {count:,} more" if count > 0 else ""
-            text = shorten("; ".join(shown), _MAX_REASON - len(more + _CORRECT))
-            raise SubmissionError(f"{text}{more}{_CORRECT}")
 
 
 def parse_predictions(content: bytes, num_images: int, num_classes: int) -> Predictions:
@@ -96,12 +65,20 @@ def looks_like_predictions(content: bytes) -> bool:
         return _are_answers([[cell] for cell in rows[0]] if len(rows) == 1 else rows)
     kinds = kinds_of(rows[0])
     has_ids = bool(kinds.ids or kinds.indexes)
-    if not kinds.labels:
-        return len(rows[0]) - len(kinds.classes) <= has_ids
-    answers = [row[kinds.labels[0]] for row in rows[1:] if len(row) > kinds.labels[0]]
+    named = [*kinds.predicted, *kinds.labels]
+    if not named and kinds.groups:
+        return len(rows[0]) - len(kinds.groups[0]) <= has_ids
+    # Under an unknown name stands what answers if there is nothing else, and enough of it.
+    unknown = [] if named or len(rows[0]) - has_ids > 1 else [*kinds.others, *kinds.truths]
+    if not named and (not unknown or len(rows) < _LEAST_ROWS):
+        return False
+    column = (*named, *unknown)[0]
+    answers = [row[column] for row in rows[1:] if len(row) > column]
     # A list of class names has ids and labels too, but is short, and its labels are no numbers.
     are_numbers = not answers or len(rows) >= _LEAST_ROWS or any(map(is_numeric, answers))
-    return (has_ids or len(rows[0]) == 1) and are_numbers
+    if unknown:
+        are_numbers = _are_answers([[answer] for answer in answers] + [["0"]])
+    return bool(has_ids or len(rows[0]) == 1 or kinds.truths or kinds.groups) and are_numbers
 
 
 def _are_answers(rows: list[list[str]]) -> bool:
@@ -146,120 +123,62 @@ def _has_ids(array: np.ndarray) -> bool:
 def _from_table(table: Table, expected: tuple[int, int], notes: list[str]) -> np.ndarray:
     """Read a table, with or without a header, of labels or of a value for each class."""
     images, classes = expected
-    first = _trimmed(table.rows[0])
-    header = [] if all(map(is_numeric, filter(None, first))) else first
-    if len(table.rows) == 1 and images > 1 and len(first) > 2 and not header:  # all in one line
-        if len(first) != images:
-            raise SubmissionError(
-                f"{len(first):,} labels in one line, expected {images:,}: hand in one for each "
-                "test image"
-            )
-        table = Table([[cell] for cell in first], _places("value", images))
-    elif header or _is_counted(first, len(table.rows), images):
-        if not header:
-            notes.append(f"the first line, {quoted(','.join(first))}, was read as pandas' header")
-        table = Table(table.rows[1:], table.places[1:])
+    header, table = split_header(table, images, classes, notes)
+    if not header:
+        table = _in_reading_order(table, images, classes, notes)
     if not table.rows:
         raise SubmissionError(
             f"0 rows of predictions, expected {images:,}: hand in one for each test image"
         )
     refuse_other_images(len(table.rows), images)
-    problems = _Problems()
+    problems = Problems()
     columns = _columns(header, table, problems)
     roles = (choose_named if header else choose_unnamed)(columns, *expected)
     notes.extend(roles.notes)
     if len(table.rows) != images:
         problems.add(-1, f"{len(table.rows):,} rows of predictions, expected {images:,}")
-    positions = _positions(roles.ids, table.places, images, problems, notes)
+    positions = positions_of(roles.ids, table.places, images, problems, notes)
     if len(roles.values) == 1:
-        answers = _labels(roles.values[0], table.places, classes, problems)
+        answers = labels_of(roles.values[0], table.places, classes, problems)
     else:
-        answers = _numbers(roles.values, table.places, problems)
+        answers = numbers_of(roles.values, table.places, problems)
     problems.raise_if_any()
     ordered = np.empty_like(answers)
     ordered[positions] = answers
     return ordered if ordered.ndim == 1 else as_probabilities(ordered, notes)
 
 
+def _in_reading_order(table: Table, images: int, classes: int, notes: list[str]) -> Table:
+    """Return a row for each label of a text with several in a line; any other table as it is."""
+    cells = [cell for row in table.rows for cell in trimmed(row)]
+    if len(table.rows) == 1 and images > 1 and len(cells) > 2:
+        if len(cells) != images:
+            raise SubmissionError(
+                f"{len(cells):,} labels in one line, expected {images:,}: hand in one for each "
+                "test image"
+            )
+        return Table([[cell] for cell in cells], _places("value", images))
+    if len(cells) != images or len(table.rows) >= images:
+        return table
+    numbers = map(whole_number, cells)
+    if not all(number is not None and 0 <= number <= classes for number in numbers):
+        return table
+    notes.append("several labels a line: they were read line by line")
+    return Table([[cell] for cell in cells], _places("value", images))
+
+
 def _places(unit: str, count: int) -> list[str]:
     return [f"{unit} {number}" for number in range(1, count + 1)]
 
 
-def _trimmed(row: list[str]) -> list[str]:
-    """Return a row without the empty cells at its end."""
-    return row[: max((n for n, cell in enumerate(row, start=1) if cell), default=0)]
-
-
-def _is_counted(first: list[str], rows: int, images: int) -> bool:
-    """Tell whether the first row is what pandas writes above columns without names: 0, 1, 2."""
-    has_index = first[0] == ""
-    names = first[has_index:]
-    # A single 0 can be a label, and 0,1 an id and its label.
-    is_certain = has_index or len(names) > 2 or rows - 1 in (images, *OTHER_IMAGES)
-    return is_certain and names == [str(n) for n in range(len(names))]
-
-
-def _columns(header: list[str], table: Table, problems: _Problems) -> list[Column]:
+def _columns(header: list[str], table: Table, problems: Problems) -> list[Column]:
     """Return the columns that have a name or, without a header, those of the first two rows."""
-    names = header or [""] * max(len(_trimmed(row)) for row in table.rows[:2])
+    names = header or [""] * max(len(trimmed(row)) for row in table.rows[:2])
     width = len(names)
     expected = f"{width}: {quoted(','.join(header))}" if header else width
     rows = []
     for order, (place, cells) in enumerate(zip(table.places, table.rows, strict=True)):
         if any(cells[width:]):
-            problems.add(order, f"{place} has {len(_trimmed(cells))} cells, expected {expected}")
+            problems.add(order, f"{place} has {len(trimmed(cells))} cells, expected {expected}")
         rows.append((cells + [""] * (width - len(cells)))[:width])
     return [Column(*pair) for pair in zip(names, zip(*rows, strict=True), strict=True)]
-
-
-def _positions(
-    ids: Column | None, places: list[str], images: int, problems: _Problems, notes: list[str]
-) -> list[int]:
-    """Return for each row which image it answers, counted from 0."""
-    if ids is None:
-        notes.append("no ids: the rows were taken in the order of the test images")
-        return list(range(len(places)))
-    numbers = [whole_number(cell) for cell in ids.cells]
-    first = 0 if 0 in numbers and images not in numbers else 1
-    last = images - 1 + first
-    seen: dict[int, str] = {}  # the place of each id
-    for order, (place, number) in enumerate(zip(places, numbers, strict=True)):
-        if number is None or not first <= number <= last:
-            cell = quoted(ids.cells[order])
-            problems.add(order, f"{place}: id {cell} is not {first} to {last}")
-        elif number in seen:
-            problems.add(order, f"{place}: id {number} was on {seen[number]} already")
-        else:
-            seen[number] = place
-    for number in range(first, last + 1):
-        if number not in seen:
-            problems.add(len(places), f"id {number} is missing")
-    if first == 0:
-        notes.append(f"ids 0 to {last:,} were counted from 0")
-    return [(number or 0) - first for number in numbers]
-
-
-def _labels(column: Column, places: list[str], classes: int, problems: _Problems) -> np.ndarray:
-    """Return labels, uint8 [rows]; 0 where there is a problem."""
-    labels = np.zeros(len(places), dtype=np.uint8)
-    for order, cell in enumerate(column.cells):
-        number = whole_number(cell)
-        if number is not None and 0 <= number < classes:
-            labels[order] = number
-            continue
-        whole = "a whole number from " if number is None and is_number(cell) else ""
-        place = f"{places[order]}: label"
-        problems.add(order, f"{place} {quoted(cell)} is not {whole}0 to {classes - 1}")
-    return labels
-
-
-def _numbers(columns: list[Column], places: list[str], problems: _Problems) -> np.ndarray:
-    """Return the values of the classes, float64 [rows, classes]; 0 where there is a problem."""
-    values = np.zeros((len(places), len(columns)))
-    for order, cells in enumerate(zip(*(column.cells for column in columns), strict=True)):
-        bad = next((c for c in cells if not is_number(c) or abs(float(c)) == np.inf), None)
-        if bad is None:
-            values[order] = [float(cell) for cell in cells]
-        else:
-            problems.add(order, f"{places[order]}: {quoted(bad)} is not a finite number")
-    return values

@@ -61,6 +61,7 @@ def as_probabilities(values: np.ndarray, notes: list[str]) -> np.ndarray:
             f"{len(broken):,} rows have values that are NaN or infinite (first: row "
             f"{broken[0] + 1}): see what the network computes there, and predict again"
         )
+    _refuse_digits(values)
     largest = values.max(axis=1, keepdims=True)
     ties = int(((values == largest).sum(axis=1) > 1).sum())
     if (values == values[:, :1]).all():
@@ -87,6 +88,22 @@ def as_probabilities(values: np.ndarray, notes: list[str]) -> np.ndarray:
             "the largest values of a row differ too little to tell: hand in the classes instead"
         )
     return probabilities
+
+
+def _refuse_digits(values: np.ndarray) -> None:
+    """Raise SubmissionError for whole digits side by side: the answers of several models, or ranks.
+
+    One-hot rows and the votes of trees have the same sum in each row.
+    """
+    num_classes = values.shape[1]
+    if (values % 1).any() or values.min() < 0 or values.max() > num_classes:
+        return
+    are_ranks = num_classes > 2 and (np.sort(values) == np.arange(num_classes)).all()
+    if are_ranks or np.ptp(values.sum(axis=1)) > 0:
+        raise SubmissionError(
+            f"{num_classes} columns of whole digits are answers of several models, or ranks, and "
+            "no probabilities or logits: keep one column, with one label for each test image"
+        )
 
 
 def _why_not(header: str) -> str:

@@ -1,28 +1,18 @@
-"""What the columns of a table are: ids, labels, or a value for each class."""
+"""Which columns of a table count: ids, labels, or a value for each class."""
 
-import re
-import unicodedata
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import NamedTuple
 
 from common.support.errors import SubmissionError
 from common.support.text import quoted
-
-# Names as ``_plain_name`` leaves them. An index counts as ids if there are no better ones.
-_IDS = re.compile("(?:image|img|picture|test|sample)s?(?:id|index|idx|number|no|nr)?s?|ids?|no|nr")
-_INDEX = re.compile("#?|index|idx|row|rowid|rownumber|level0|unnamed[0-9]+")
-_LABELS = re.compile(
-    "(?:pred|predicted|prediction)?(?:label|class|digit|category|target)(?:s|es|id|label|pred)?"
-    "|categories|pred|preds|predicted|predictedvalues?|predictions?|outputs?|results?|answers?"
-    "|guess|guesses|y|yhat|ypred|ypredicted|argmax"
+from grading.readers.tables.cells import (
+    first_of_count,
+    is_number,
+    spelled_number,
+    whole_number,
 )
-_CLASS = re.compile(r"([^0-9]*)(0|[1-9][0-9]{0,2})([^0-9]*)")
+from grading.readers.tables.names import kinds_of, plain_name
 
-# Not \d, which matches the digits of every script.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
-_MAX_CELL = 60  # characters of a number or a known name
 _MAX_SHOWN = 5
 
 
@@ -42,29 +32,33 @@ class Roles(NamedTuple):
 
 
 def choose_named(columns: list[Column], num_images: int, num_classes: int) -> Roles:
-    """Return the roles of the columns, which have a header. Raises SubmissionError."""
-    kinds = kinds_of([column.name for column in columns])
-    unnamed = [columns[n] for n in kinds.indexes if any(columns[n].cells)]
-    ids = _only([columns[n] for n in kinds.ids] or unnamed, "ids")
-    label = _only([columns[n] for n in kinds.labels], "labels")
-    values = [label] if label else [columns[n] for n in kinds.classes]
-    if not label and len(values) != num_classes:
-        values = []
-    used = {id(column) for column in (ids, *values)}
-    others = [column for column in columns if any(column.cells) and id(column) not in used]
-    if not values or (others and ids is None):
-        missing = "ids" if values else "labels"
+    """Return the roles of the columns, which have a header.
+
+    What a model predicted counts, by its name or as the only column of labels; never what can be
+    the true labels beside it. Raises SubmissionError.
+    """
+    filled = [column for column in columns if any(column.cells)]
+    ids = _ids_of(filled, num_images)
+    rest = [c for c in filled if c is not ids] or [c for c in columns if c is not ids]
+    values = _values_of(rest, num_classes)
+    used = {id(column) for column in values}
+    others = [column for column in rest if id(column) not in used]
+    if ids is None and any(map(_names_rows, others)):
         raise SubmissionError(
-            f"no column is named as {missing}: found {_names(columns)}. Name them ImageId,Label "
-            "(id, index and class, category, prediction, predicted, target, digit will do, too)"
+            f"no column has the ids 1 to {num_images:,}: found {_names(columns)}. Hand in the ids "
+            "under ImageId and the labels under Label, or the labels alone, in the order of the "
+            "test images"
         )
-    if ids and label and _is_count(label, num_images) and not _is_count(ids, num_images):
+    if ids and first_of_count(values[0].cells) is not None and first_of_count(ids.cells) is None:
         header = ",".join(column.name for column in columns)
         raise SubmissionError(
-            f"the first line is {quoted(header)}, but the ids are under {quoted(label.name)}: "
+            f"the first line is {quoted(header)}, but the ids are under {quoted(values[0].name)}: "
             "swap the two names"
         )
-    return Roles(ids, values, [f"columns left out: {_names(others)}"] if others else [])
+    notes = [f"columns left out: {_names(others)}"] if others else []
+    if len(values) > 1 and plain_name(values[0].name)[-1:] != "0":
+        notes.append(f"{_names(values[:1])} was taken as class 0, as the first of {len(values)}")
+    return Roles(ids, values, notes)
 
 
 def choose_unnamed(columns: list[Column], num_images: int, num_classes: int) -> Roles:
@@ -72,12 +66,12 @@ def choose_unnamed(columns: list[Column], num_images: int, num_classes: int) -> 
     columns = [column for column in columns if any(column.cells)]
     if len(columns) == 1:
         return Roles(None, columns, [])
-    counts = [column for column in columns if _is_count(column, num_images)]
+    counts = _counts(columns, num_images)
     if len(columns) == 2:
         ids = counts or [  # ids with a fault are still the ones that are no labels
             column
             for column in columns
-            if any((whole_number(cell) or 0) >= num_classes for cell in column.cells)
+            if any((whole_number(cell) or 0) > num_classes for cell in column.cells)
         ]
         if len(ids) == 1:
             note = ["no header: the second column has the ids"] if ids[0] is columns[1] else []
@@ -85,92 +79,124 @@ def choose_unnamed(columns: list[Column], num_images: int, num_classes: int) -> 
         if num_classes != 2:
             raise SubmissionError(
                 "two columns without a header, and either or neither can be the ids 1 to "
-                f"{num_images}: begin the file with the line ImageId,Label"
+                f"{num_images}: begin the file with the line ImageId,Label, or hand in the "
+                "predicted labels alone"
             )
     if len(columns) == num_classes and not counts:
         return Roles(None, columns, [])
     if len(columns) == num_classes + 1 and counts == columns[:1]:
         return Roles(columns[0], columns[1:], [])
     raise SubmissionError(
-        f"{len(columns)} columns without a header, expected 2: begin the file with the line "
-        f"ImageId,Label (or hand in ids and {num_classes} columns of probabilities)"
+        f"{len(columns)} columns without a header, expected ids and labels: hand in these two, "
+        f"ids and {num_classes} columns of probabilities, or the labels alone"
     )
 
 
-class Kinds(NamedTuple):
-    """The positions of columns whose names are known."""
+def _ids_of(columns: list[Column], num_images: int) -> Column | None:
+    """Return the column of ids: by name, or as the only one that counts the images."""
+    kinds = kinds_of([column.name for column in columns])
+    if kinds.ids:
+        return only([columns[n] for n in kinds.ids], "ids")
+    if kinds.indexes:
+        return only([columns[n] for n in kinds.indexes], "ids")
+    answers = {*kinds.labels, *kinds.predicted}
+    unknown = [column for n, column in enumerate(columns) if n not in answers]
+    return next(iter(_counts(unknown, num_images)), None) if len(columns) > 1 else None
 
-    ids: list[int]
-    indexes: list[int]  # pandas' own, named or not
-    labels: list[int]
-    classes: list[int]  # in the order of the classes; [] if they are not 0, 1, 2, ...
+
+def _counts(columns: list[Column], num_images: int) -> list[Column]:
+    """Return the columns that count the images, from 0 or 1 if there are such."""
+    if num_images == 1:  # any number counts to one
+        return [column for column in columns if column.cells[0] in ("0", "1")]
+    firsts = [first_of_count(column.cells) for column in columns]
+    usual = [c for c, first in zip(columns, firsts, strict=True) if first in (0, 1)]
+    return usual or [c for c, first in zip(columns, firsts, strict=True) if first is not None]
 
 
-def kinds_of(names: list[str]) -> Kinds:
-    """Sort the columns of a header by what their names say."""
-    plain = [_plain_name(name) for name in names]
-    numbered: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for position, name in enumerate(plain):
-        if found := _CLASS.fullmatch(name):
-            numbered.setdefault((found[1], found[3]), []).append((int(found[2]), position))
-    groups = [sorted(group) for group in numbered.values()]
-    groups = [g for g in groups if [number for number, _ in g] == list(range(len(g)))]
-    classes = [position for _, position in groups[0]] if len(groups) == 1 else []
-    labels = [n for n, name in enumerate(plain) if _LABELS.fullmatch(name)]
-    # pandas calls a column without a name 0.
-    if not labels and [plain[position] for position in classes] == ["0"]:
-        labels = classes
-    return Kinds(
-        [n for n, name in enumerate(plain) if _IDS.fullmatch(name)],
-        [n for n, name in enumerate(plain) if _INDEX.fullmatch(name)],
-        labels,
-        classes if len(classes) > 1 else [],
+def _values_of(columns: list[Column], num_classes: int) -> list[Column]:
+    """Return the labels, or the columns for each class. Raises SubmissionError."""
+    kinds = kinds_of([column.name for column in columns])
+    groups = [group for group in kinds.groups if len(group) == num_classes]
+    split_up = [n for group in kinds.groups if len(group) != num_classes for n in group]
+    predicted = [columns[n] for n in kinds.predicted]
+    if len(predicted) > 1:  # such as Weka's "predicted" beside "prediction", a probability
+        predicted = [c for c in predicted if _has_labels(c, num_classes)] or predicted
+    labels = [columns[n] for n in kinds.labels]
+    others = [
+        columns[n] for n in [*kinds.others, *split_up] if _has_labels(columns[n], num_classes)
+    ]
+    if labels and groups and columns[0] is labels[0] and labels[0].name == "labels":
+        predicted = labels[:1]  # LIBSVM's
+    if predicted:
+        return [only(predicted, "predictions")]
+    if groups:
+        if len(groups) > 1:
+            raise SubmissionError(
+                f"{len(groups)} sets of {num_classes} columns for the classes (beginning with "
+                f"{_names([columns[group[0]] for group in groups])}): keep one of them"
+            )
+        classes = [columns[n] for n in groups[0]]
+        if labels and not _are_largest(labels[0], classes):
+            raise SubmissionError(
+                f"{_names(labels[:1])} is not the class of the largest value in "
+                f"{_names(classes[:1])} and so on, and can be the true labels: keep only what the "
+                "model predicted"
+            )
+        return classes
+    if labels:
+        rivals = [column for column in others if column.cells != labels[0].cells]
+        if rivals:
+            raise SubmissionError(
+                f"{_names(labels[:1])} can be the true labels, beside the predictions of "
+                f"{_names(rivals)}: keep the ids and one column, what your model predicted"
+            )
+        return [only(labels, "labels")]
+    if others or len(columns) == 1:
+        return [only(others or columns, "predictions")]
+    raise SubmissionError(
+        f"no column is named as labels: found {_names(columns)}. Hand in two columns, named "
+        "ImageId,Label"
     )
 
 
-def _plain_name(name: str) -> str:
-    """Return the letters and digits of a name, in small letters: "Image_ID" is "imageid"."""
-    if len(name) > _MAX_CELL:
-        return "?"
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(c for c in folded if c.isalnum()) or folded
+def _has_labels(column: Column, num_classes: int) -> bool:
+    """Tell whether all cells of a column can be labels, counted from 0 or from 1."""
+    for cell in column.cells:
+        number = whole_number(cell)
+        if number is None:
+            number = spelled_number(cell)
+        if number is None or not 0 <= number <= num_classes:
+            return False
+    return True
 
 
-def whole_number(cell: str) -> int | None:
-    """Return the whole number in a cell, which may be written as 7.0 or 7e0."""
-    if len(cell) < 10 and cell.isascii() and cell.isdigit():
-        return int(cell)
-    if len(cell) > _MAX_CELL or not _NUMBER.fullmatch(cell):
-        return None
-    value = float(cell)
-    return int(value) if value.is_integer() else None
+def _are_largest(label: Column, classes: list[Column]) -> bool:
+    """Tell whether a label is the class of the largest value in each row."""
+    rows = zip(label.cells, *(column.cells for column in classes), strict=True)
+    for cell, *values in rows:
+        if not all(map(is_number, values)):
+            return True  # a problem of its own, which is told with its line
+        numbers = list(map(float, values))
+        number = whole_number(cell)
+        if number is None or not 0 <= number < len(numbers) or numbers[number] < max(numbers):
+            return False
+    return True
 
 
-def is_numeric(cell: str) -> bool:
-    """Tell whether a cell is a number, a NaN or infinite."""
-    return is_number(cell) or _NOT_FINITE.fullmatch(cell) is not None
+def _names_rows(column: Column) -> bool:
+    """Tell whether a column may be ids that cannot be read, such as names of files."""
+    if len(set(column.cells)) < len(column.cells) or len(column.cells) < 2:
+        return False
+    return not all(is_number(cell) and whole_number(cell) is None for cell in column.cells)
 
 
-def is_number(cell: str) -> bool:
-    """Tell whether a cell is a number in decimal notation."""
-    return len(cell) <= _MAX_CELL and _NUMBER.fullmatch(cell) is not None
-
-
-def _is_count(column: Column, num_images: int) -> bool:
-    """Tell whether a column has 1 to N or 0 to N - 1, each once, in any order."""
-    # Most columns of probabilities end at their first cell.
-    numbers = takewhile(lambda number: number is not None, map(whole_number, column.cells))
-    counts = (set(range(num_images)), set(range(1, num_images + 1)))
-    return len(column.cells) == num_images and set(numbers) in counts
-
-
-def _only(columns: list[Column], what: str) -> Column | None:
-    """Return the only column, or the first if all say the same."""
+def only(columns: list[Column], what: str) -> Column:
+    """Return the only column, or the first if all say the same. Raises SubmissionError."""
     if any(column.cells != columns[0].cells for column in columns):
         raise SubmissionError(
             f"{len(columns)} columns can be the {what} ({_names(columns)}): keep one of them"
         )
-    return columns[0] if columns else None
+    return columns[0]
 
 
 def _names(columns: list[Column]) -> str:

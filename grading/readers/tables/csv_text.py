@@ -9,11 +9,13 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from common.support.errors import SubmissionError
 from common.support.text import terminal_safe
+from grading.readers.tables.cells import is_numeric
+from grading.readers.tables.foreign import FIRST_LINE, refuse_foreign
 
 # A row has an id and a value for each class. Spreadsheets and pandas add some more.
 _EXTRA_COLUMNS = 32
@@ -27,36 +29,10 @@ _HEAD_BYTES = 256 * 1024
 _DELIMITERS = "\t;|,"  # in this order: a comma may be a decimal mark beside the others
 _SEP_LINE = re.compile(r'"?sep=([\t;|,])"?[ \t]*(?=[\r\n])', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_BLANK_CELL = re.compile(r'("(?:[^"]|"")*")|([^\s"]+)')
+_COMMENT = re.compile(r"[ \t]*[#%]+[ \t]?([^\r\n]*)(\r\n|\r|\n)")
+_KEY_AND_VALUE = re.compile(r"\w+:\s")  # as Octave's save writes them
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
-_FIRST_LINE = re.compile(rb"[^\r\n]*[\r\n]+")
-
-_SPREADSHEET = "a spreadsheet file, not text: save it as CSV and hand that in"
-_FOREIGN = {
-    b"\xd0\xcf\x11\xe0": _SPREADSHEET,  # .xls
-    b"%PDF": "a PDF, not text: hand in the table as CSV",
-    b"{\\rtf": "a rich-text file: save it as plain text (.txt or .csv)",
-    b"\x1f\x8b": "a gzip archive: hand in the CSV file itself",
-    b"\x80": "a pickle, or another binary file: save the predictions as CSV",
-    b"<": "an HTML or XML file: save it as CSV and hand that in",
-}
-# What is found in one kind of zip archive alone.
-_ZIPPED = {
-    b"xl/": _SPREADSHEET,  # .xlsx
-    b"opendocument.spreadsheet": _SPREADSHEET,
-    b"Index/Document.iwa": _SPREADSHEET,  # .numbers
-    b".npy": "an .npz archive of arrays: save the one array of predictions with np.save",
-    b"/data.pkl": "a PyTorch file, not predictions: name it .pth",
-}
-# Rows of predictions that answer other images than the test images.
-OTHER_IMAGES = {
-    28_000: "Kaggle's test.csv",
-    42_000: "Kaggle's train.csv",
-    60_000: "MNIST's training images",
-}
-_KAGGLE_PIXELS = (
-    "the rows have the pixels of images, as in Kaggle's train.csv and test.csv: hand in "
-    "predictions, in rows ImageId,Label, and not the images"
-)
 
 # A codec is imported when it is first used, and by then no file can be opened.
 for _name in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "unicode_escape"):
@@ -68,6 +44,7 @@ class Table(NamedTuple):
 
     rows: list[list[str]]
     places: list[str]  # of each row, for messages: "line 3", or a row or value of something else
+    has_names: bool = False  # the first row is a header, even if all its names are numbers
 
 
 def read_table(content: bytes, num_images: int, num_classes: int) -> Table:
@@ -76,7 +53,7 @@ def read_table(content: bytes, num_images: int, num_classes: int) -> Table:
     A decimal comma is turned into a point where the comma does not separate cells. Raises
     SubmissionError if it is no text, no CSV, or far larger than so many predictions can be.
     """
-    _refuse_foreign(content)
+    refuse_foreign(content)
     limit = _BYTES_PER_CELL * num_images * (num_classes + 3) + 2**20
     if len(content) > limit:
         raise SubmissionError(
@@ -115,35 +92,12 @@ def first_rows(content: bytes, count: int) -> list[list[str]]:
     if len(head) < len(content):  # the last line is cut, unless it is the only one
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
     with contextlib.suppress(SubmissionError):
-        _refuse_foreign(head)
+        refuse_foreign(head)
         _refuse_binary(text)
         if printed := _printed_list(text):
             return printed.rows
         rows.extend(cells for _, cells in islice(_rows(text), count))
     return rows
-
-
-def refuse_other_images(rows: int, images: int) -> None:
-    """Raise SubmissionError if there are as many rows as another well-known set has images."""
-    if rows in OTHER_IMAGES and rows != images:
-        wanted = "MNIST test images (t10k-images)" if images == 10_000 else "test images"
-        raise SubmissionError(
-            f"{rows:,} rows of predictions, expected {images:,}: these answer "
-            f"{OTHER_IMAGES[rows]}. Predict the {images:,} {wanted} instead, in rows "
-            f"ImageId,Label with ids 1 to {images}"
-        )
-
-
-def _refuse_foreign(content: bytes) -> None:
-    for start, reason in _FOREIGN.items():
-        if content.startswith(start):
-            raise SubmissionError(reason)
-    if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        reasons = [reason for member, reason in _ZIPPED.items() if member in content]
-        raise SubmissionError((*reasons, "a zip archive: hand in the CSV file itself")[0])
-    line = _FIRST_LINE.match(content[: 2**16])
-    if line and len(re.split(rb"[,;\t]", line[0])) in (784, 785):
-        raise SubmissionError(_KAGGLE_PIXELS)
 
 
 def _refuse_binary(text: str) -> None:
@@ -165,7 +119,7 @@ def _decode(content: bytes, errors: str = "strict") -> str:
         return content.decode(encoding, errors)
     except UnicodeDecodeError as error:
         # No digit looks different in the encodings of Windows: a header may have them.
-        line = _FIRST_LINE.match(content)
+        line = FIRST_LINE.match(content)
         if encoding == "utf-8-sig" and line and content[line.end() :].isascii():
             return content.decode("latin-1")
         raise SubmissionError("not a text file in UTF-8: export it as CSV (UTF-8)") from error
@@ -197,26 +151,32 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     named = _SEP_LINE.match(text)
     if named:
         text = text[named.end() :]  # its line break stays, so that lines are counted right
+    text = _without_comments(text)
     lines = io.StringIO(text, newline="")  # iterates over lines that end in \n, \r\n or \r
-    delimiter = named[1] if named else _guess_delimiter(list(islice(filter(str.strip, lines), 2)))
+    delimiter = named[1] if named else _guess_delimiter(list(islice(filter(str.strip, lines), 3)))
     lines.seek(0)
-    source: Iterator[str] = lines
     if delimiter == " ":
-        source, delimiter = ("\t".join(line.split()) for line in lines), "\t"
-    reader = csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=True)
+        source: Iterator[tuple[int, list[str]]] = enumerate(map(_at_blanks, lines), start=1)
+    else:
+        source = _csv_rows(lines, delimiter)
+    for line, cells in source:
+        _refuse_wide(line, len(cells))
+        if not any(cells):
+            continue
+        # In a CSV with commas only a cell in quotes can have one.
+        cells = [
+            c.replace(",", ".") if "," in c and _DECIMAL_COMMA.fullmatch(c) else c
+            for c in map(str.strip, cells)
+        ]
+        if any(cells):
+            yield line, cells
+
+
+def _csv_rows(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
         for cells in reader:
-            _refuse_wide(reader.line_num, len(cells))
-            if not any(cells):
-                continue
-            cells = [cell.strip() for cell in cells]
-            if delimiter != ",":
-                cells = [
-                    c.replace(",", ".") if "," in c and _DECIMAL_COMMA.fullmatch(c) else c
-                    for c in cells
-                ]
-            if any(cells):
-                yield reader.line_num, cells
+            yield reader.line_num, cells
     except csv.Error as error:
         # The error may quote the delimiter, which may be a tab.
         raise SubmissionError(
@@ -224,12 +184,49 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
+def _at_blanks(line: str) -> list[str]:
+    """Return the cells of a line between blanks; there may be some in quotes."""
+    if '"' not in line:
+        return line.split()
+    cells = [quoted or bare for quoted, bare in _BLANK_CELL.findall(line)]
+    return [cell.strip('"').replace('""', '"') for cell in cells]
+
+
+def _without_comments(text: str) -> str:
+    """Return a text whose first lines begin with # or % with these empty, all but a header.
+
+    The last of them is the header if it has as many cells as the line below.
+    """
+    lines: list[str] = []
+    position, last = 0, None
+    while found := _COMMENT.match(text, position):
+        lines.append(found[2])
+        last = found[1]
+        position = found.end()
+    if last is None:
+        return text
+    if position == len(text) or last.startswith((",", ";", "\t", "|")):
+        return text  # an index that is called "#"
+    below = text[position : position + _HEAD_BYTES].split("\n", 1)[0]
+    delimiter = _guess_delimiter([last, below])
+    count = [len(c.split(None if delimiter == " " else delimiter)) for c in (last, below)]
+    is_header = count[0] == count[1] and not _KEY_AND_VALUE.match(last)
+    lines[-1] = (last if is_header else "") + lines[-1]
+    return "".join(lines) + text[position:]
+
+
 def _guess_delimiter(lines: list[str]) -> str:
-    """Return what separates the cells of the first two lines; a comma if there is one cell each."""
+    """Return what separates the cells of the first three lines; a comma if there is one cell each.
+
+    The first of them may be a header, which is one cell short above R's row names.
+    """
     for delimiter in _DELIMITERS:
-        counts = {line.count(delimiter) for line in lines}
-        if len(counts) == 1 and counts != {0}:
+        first, *counts = [line.count(delimiter) for line in lines] or [0]
+        counts = counts or [first]
+        if len(set(counts)) == 1 and counts[0] and first in (counts[0], counts[0] - 1):
             return delimiter
     in_header = [delimiter for delimiter in _DELIMITERS for line in lines[:1] if delimiter in line]
-    words = {len(line.split()) for line in lines}
-    return (*in_header, " " if len(words) == 1 and words != {1} else ",")[0]
+    words = {len(_at_blanks(line)) for line in lines[1:] or lines}
+    are_numbers = all(map(is_numeric, chain.from_iterable(map(_at_blanks, lines[1:] or lines))))
+    is_blank = words != {1} and (len(words) == 1 or are_numbers)
+    return (*in_header, " " if is_blank else ",")[0]
