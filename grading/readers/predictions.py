@@ -12,12 +12,13 @@ from common.support.errors import SubmissionError
 from common.support.text import quoted
 from grading.readers.tables.answers import Problems, labels_of, numbers_of, positions_of
 from grading.readers.tables.arrays import NPY_MAGIC, as_probabilities, read_array
-from grading.readers.tables.cells import is_numeric, whole_number
+from grading.readers.tables.cells import is_numeric, label_number, spelled_number, whole_number
 from grading.readers.tables.columns import Column, choose_named, choose_unnamed
-from grading.readers.tables.csv_text import Table, first_rows, read_table
+from grading.readers.tables.csv_text import first_rows, read_table
 from grading.readers.tables.foreign import refuse_other_images
 from grading.readers.tables.headers import split_header, trimmed
 from grading.readers.tables.names import kinds_of
+from grading.readers.tables.rows import Table, places
 
 # Fewer rows of numbers without a header can be anything.
 _LEAST_ROWS, _MOST_CLASSES = 100, 256
@@ -61,34 +62,44 @@ def looks_like_predictions(content: bytes) -> bool:
         widest = array.reshape(len(array), -1)[:, : _MOST_CLASSES + 2]
         return array.ndim <= 2 and _are_answers([list(map(str, row)) for row in widest.tolist()])
     rows = first_rows(content, _LEAST_ROWS)
-    if not rows or all(map(is_numeric, filter(None, rows[0]))):
-        return _are_answers([[cell] for cell in rows[0]] if len(rows) == 1 else rows)
-    kinds = kinds_of(rows[0])
-    has_ids = bool(kinds.ids or kinds.indexes)
+    if not rows or all(is_numeric(c) or spelled_number(c) is not None for c in rows[0] if c):
+        return _are_answers(rows)
+    width, are_many = len(rows[0]), len(rows) >= _LEAST_ROWS
+    has_row_names = are_many and len(trimmed(rows[1])) == width + 1
+    kinds = kinds_of([""] * has_row_names + rows[0])
+    width += has_row_names
+    cells = [[row[n] for row in rows[1:] if len(row) > n] for n in range(width)]
+    counts = [n for n in range(width) if are_many and _are_distinct(cells[n])]
+    has_ids = bool(kinds.ids or kinds.indexes or counts)
     named = [*kinds.predicted, *kinds.labels]
     if not named and kinds.groups:
-        return len(rows[0]) - len(kinds.groups[0]) <= has_ids
-    # Under an unknown name stands what answers if there is nothing else, and enough of it.
-    unknown = [] if named or len(rows[0]) - has_ids > 1 else [*kinds.others, *kinds.truths]
-    if not named and (not unknown or len(rows) < _LEAST_ROWS):
+        return width - len(kinds.groups[0]) <= has_ids + len(kinds.truths)
+    if not has_ids and width > 1 and len(named) < 2 and not kinds.truths and not kinds.groups:
         return False
-    column = (*named, *unknown)[0]
-    answers = [row[column] for row in rows[1:] if len(row) > column]
-    # A list of class names has ids and labels too, but is short, and its labels are no numbers.
-    are_numbers = not answers or len(rows) >= _LEAST_ROWS or any(map(is_numeric, answers))
-    if unknown:
-        are_numbers = _are_answers([[answer] for answer in answers] + [["0"]])
-    return bool(has_ids or len(rows[0]) == 1 or kinds.truths or kinds.groups) and are_numbers
+    if named:
+        # A list of class names has ids and labels too, but is short, and its labels are no numbers.
+        answers = cells[named[0]]
+        return not answers or are_many or any(map(is_numeric, answers))
+    # Under an unknown name stands what answers if there is nothing else, and enough of it.
+    unknown = [n for n in (*kinds.others, *kinds.truths) if n not in counts]
+    return any(are_many and _are_answers([[c] for c in [*cells[n], "0"]]) for n in unknown)
+
+
+def _are_distinct(cells: list[str]) -> bool:
+    numbers = {whole_number(cell) for cell in cells}
+    return None not in numbers and len(numbers) == len(cells)
 
 
 def _are_answers(rows: list[list[str]]) -> bool:
     """Tell whether rows without a header may be predictions."""
     width = max(map(len, rows), default=0)
+    if len(rows) < _LEAST_ROWS and width > 1:  # there may be several labels in a line
+        rows, width = [[cell] for row in rows for cell in row], 1
     if len(rows) < _LEAST_ROWS or width > _MOST_CLASSES + 1:
         return False
     if width > 2:
         return all(is_numeric(cell) for row in rows for cell in row if cell)
-    numbers = [[-1 if (n := whole_number(cell)) is None else n for cell in row] for row in rows]
+    numbers = [[-1 if (n := label_number(cell)) is None else n for cell in row] for row in rows]
     return sum(0 <= min(row) < _MOST_CLASSES for row in numbers) > len(rows) / 2
 
 
@@ -109,7 +120,7 @@ def _from_array(array: np.ndarray, expected: tuple[int, int], notes: list[str]) 
             f"or ({images}, {classes}) for probabilities: save one row for each test image"
         )
     cells = [list(map(str, row)) for row in flat.tolist()]
-    return _from_table(Table(cells, _places("row", images)), expected, notes)
+    return _from_table(Table(cells, places("row", images)), expected, notes)
 
 
 def _has_ids(array: np.ndarray) -> bool:
@@ -157,18 +168,14 @@ def _in_reading_order(table: Table, images: int, classes: int, notes: list[str])
                 f"{len(cells):,} labels in one line, expected {images:,}: hand in one for each "
                 "test image"
             )
-        return Table([[cell] for cell in cells], _places("value", images))
+        return Table([[cell] for cell in cells], places("value", images))
     if len(cells) != images or len(table.rows) >= images:
         return table
     numbers = map(whole_number, cells)
     if not all(number is not None and 0 <= number <= classes for number in numbers):
         return table
     notes.append("several labels a line: they were read line by line")
-    return Table([[cell] for cell in cells], _places("value", images))
-
-
-def _places(unit: str, count: int) -> list[str]:
-    return [f"{unit} {number}" for number in range(1, count + 1)]
+    return Table([[cell] for cell in cells], places("value", images))
 
 
 def _columns(header: list[str], table: Table, problems: Problems) -> list[Column]:

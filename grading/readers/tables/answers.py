@@ -7,7 +7,7 @@ from common.support.text import quoted, shorten
 from grading.readers.tables.cells import (
     first_of_count,
     is_number,
-    spelled_number,
+    label_number,
     whole_number,
 )
 from grading.readers.tables.columns import Column
@@ -77,10 +77,7 @@ def _first_id(ids: Column, numbers: list[int | None], images: int) -> int:
 def labels_of(column: Column, places: list[str], classes: int, problems: Problems) -> np.ndarray:
     """Return labels, uint8 [rows]; 0 where there is a problem. Raises SubmissionError."""
     labels = np.zeros(len(places), dtype=np.uint8)
-    found = [whole_number(cell) for cell in column.cells]
-    if None in found:
-        spelled = map(spelled_number, column.cells)
-        found = [s if n is None else n for n, s in zip(found, spelled, strict=True)]
+    found = [label_number(cell) for cell in column.cells]
     known = [number for number in found if number is not None]
     if len(known) == len(found) > 1 and min(known) == 1 and max(known) == classes > 2:
         raise SubmissionError(

@@ -27,6 +27,12 @@ def spelled_number(cell: str) -> int | None:
     return int(found[1] or found[2]) if found else None
 
 
+def label_number(cell: str) -> int | None:
+    """Return the label in a cell, which may be spelled out."""
+    number = whole_number(cell)
+    return spelled_number(cell) if number is None else number
+
+
 def is_numeric(cell: str) -> bool:
     """Tell whether a cell is a number, a NaN or infinite."""
     return is_number(cell) or _NOT_FINITE.fullmatch(cell) is not None

@@ -8,7 +8,7 @@ from common.support.text import quoted
 from grading.readers.tables.cells import (
     first_of_count,
     is_number,
-    spelled_number,
+    label_number,
     whole_number,
 )
 from grading.readers.tables.names import kinds_of, plain_name
@@ -162,9 +162,7 @@ def _values_of(columns: list[Column], num_classes: int) -> list[Column]:
 def _has_labels(column: Column, num_classes: int) -> bool:
     """Tell whether all cells of a column can be labels, counted from 0 or from 1."""
     for cell in column.cells:
-        number = whole_number(cell)
-        if number is None:
-            number = spelled_number(cell)
+        number = label_number(cell)
         if number is None or not 0 <= number <= num_classes:
             return False
     return True

@@ -10,12 +10,20 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import NamedTuple
 
 from common.support.errors import SubmissionError
 from common.support.text import terminal_safe
-from grading.readers.tables.cells import is_numeric
+from grading.readers.tables.cells import is_numeric, spelled_number
 from grading.readers.tables.foreign import FIRST_LINE, refuse_foreign
+from grading.readers.tables.nested import json_table
+from grading.readers.tables.printed import (
+    ONLY_ENDS,
+    is_left_out,
+    printed_lists,
+    unframed,
+    unwrapped,
+)
+from grading.readers.tables.rows import Table, places
 
 # A row has an id and a value for each class. Spreadsheets and pandas add some more.
 _EXTRA_COLUMNS = 32
@@ -39,14 +47,6 @@ for _name in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "unico
     codecs.lookup(_name)
 
 
-class Table(NamedTuple):
-    """The rows that are not empty, with stripped cells. They may differ in length."""
-
-    rows: list[list[str]]
-    places: list[str]  # of each row, for messages: "line 3", or a row or value of something else
-    has_names: bool = False  # the first row is a header, even if all its names are numbers
-
-
 def read_table(content: bytes, num_images: int, num_classes: int) -> Table:
     """Return the cells of a text, its header line included; there is at least one row.
 
@@ -62,16 +62,20 @@ def read_table(content: bytes, num_images: int, num_classes: int) -> Table:
         )
     text = _decode(content)
     _refuse_binary(text)
-    if printed := _printed_list(text):
+    text = unwrapped(text)
+    if printed := _printed(text):
         return printed
     widest, most_rows = num_classes + _EXTRA_COLUMNS, max(_COUNTED_ROWS, 2 * num_images)
-    table, first = Table([], []), 0
+    table, first, cells_read = Table([], []), 0, 0
     for line, cells in _rows(text):
         first = first or line
+        if is_left_out(cells):
+            raise SubmissionError(ONLY_ENDS)
         table.rows.append(cells)
         table.places.append(f"line {line}")
-        # The only row may be wide: it can hold all labels.
-        if len(table.rows) > 1:
+        # A row may be wide that holds many labels, or all.
+        cells_read += len(cells)
+        if len(table.rows) > 1 and cells_read > 2 * num_images:
             _refuse_wide(first, len(table.rows[0]), widest)
             _refuse_wide(line, len(cells), widest)
         if len(table.rows) > most_rows:
@@ -94,7 +98,8 @@ def first_rows(content: bytes, count: int) -> list[list[str]]:
     with contextlib.suppress(SubmissionError):
         refuse_foreign(head)
         _refuse_binary(text)
-        if printed := _printed_list(text):
+        text = unwrapped(text)
+        if printed := _printed(text):
             return printed.rows
         rows.extend(cells for _, cells in islice(_rows(text), count))
     return rows
@@ -125,20 +130,16 @@ def _decode(content: bytes, errors: str = "strict") -> str:
         raise SubmissionError("not a text file in UTF-8: export it as CSV (UTF-8)") from error
 
 
-def _printed_list(text: str) -> Table | None:
-    """Return the one row of a list as Python and numpy print it, [7, 2, 1] or [7 2 1]."""
-    text = text.strip()
-    if not (text.startswith("[") and text.endswith("]")) or text.count("[") > 1:
+def _printed(text: str) -> Table | None:
+    """Return what JSON and printed lists say."""
+    if table := json_table(text):
+        return table
+    rows = printed_lists(text)
+    if rows is None:
         return None
-    text = text[1:-1]
-    cells = [cell.strip() for cell in text.split("," if "," in text else None)]
-    if "..." in cells:
-        raise SubmissionError(
-            "numpy printed only the ends of the list ('...'): save all of it, with "
-            "np.savetxt('predictions.txt', predictions, fmt='%d')"
-        )
-    _refuse_wide(1, len(cells))
-    return Table([cells], ["line 1"]) if cells else None
+    for row in rows:
+        _refuse_wide(1, len(row))
+    return Table(rows, places("row", len(rows)))
 
 
 def _refuse_wide(line: int, cells: int, most: int = _MOST_CELLS) -> None:
@@ -151,7 +152,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     named = _SEP_LINE.match(text)
     if named:
         text = text[named.end() :]  # its line break stays, so that lines are counted right
-    text = _without_comments(text)
+    text = unframed(_without_comments(text))
     lines = io.StringIO(text, newline="")  # iterates over lines that end in \n, \r\n or \r
     delimiter = named[1] if named else _guess_delimiter(list(islice(filter(str.strip, lines), 3)))
     lines.seek(0)
@@ -209,8 +210,9 @@ def _without_comments(text: str) -> str:
         return text  # an index that is called "#"
     below = text[position : position + _HEAD_BYTES].split("\n", 1)[0]
     delimiter = _guess_delimiter([last, below])
-    count = [len(c.split(None if delimiter == " " else delimiter)) for c in (last, below)]
-    is_header = count[0] == count[1] and not _KEY_AND_VALUE.match(last)
+    names, cells = (t.split(None if delimiter == " " else delimiter) for t in (last, below))
+    are_data = bool(cells) and is_numeric(cells[-1].strip(' "'))
+    is_header = are_data and len(names) == len(cells) and not _KEY_AND_VALUE.match(last)
     lines[-1] = (last if is_header else "") + lines[-1]
     return "".join(lines) + text[position:]
 
@@ -220,6 +222,8 @@ def _guess_delimiter(lines: list[str]) -> str:
 
     The first of them may be a header, which is one cell short above R's row names.
     """
+    if all(spelled_number(line.strip()) is not None for line in lines[1:] or lines):
+        return ","
     for delimiter in _DELIMITERS:
         first, *counts = [line.count(delimiter) for line in lines] or [0]
         counts = counts or [first]

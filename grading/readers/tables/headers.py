@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from common.support.text import quoted
 from grading.readers.tables.cells import first_of_count, is_numeric, spelled_number
-from grading.readers.tables.csv_text import Table
 from grading.readers.tables.foreign import OTHER_IMAGES
 from grading.readers.tables.names import kinds_of
+from grading.readers.tables.rows import Table
 
 # Orange's second line and those of DuckDB, polars and tibbles say the types.
 _TYPE = re.compile(

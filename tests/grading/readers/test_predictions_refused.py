@@ -109,7 +109,7 @@ from tests.grading.readers.tables import (
         (str(ALONE).replace("'", "").replace(ALONE[9], "", 1), "label '' is not 0 to 9"),
         ("[" + ", ".join([*ALONE[:-1], ""]) + "]", "119 labels in one line, expected 120"),
         # other files
-        ("[7 2 1 ... 4 5 6]", "save all of it, with np.savetxt"),
+        ("[7 2 1 ... 4 5 6]", "save all of them, with np.savetxt"),
         (archive("[Content_Types].xml", "xl/workbook.xml"), "a spreadsheet file|save it as CSV"),
         (archive("mimetype", "content.xml"), "a spreadsheet file|save it as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "a spreadsheet file|save it as CSV"),
