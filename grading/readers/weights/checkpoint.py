@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 import pickle
+import re
 import warnings
 import zipfile
 from typing import Any
@@ -32,13 +33,43 @@ _HINT = (
     "torch.save({'model_state_dict': model.state_dict()}, path)"
 )
 
+# The end of a name that is that of a layer's numbers: state of a generator, or a curve, is not.
+_LAYER = re.compile(r"(^|\.)(weight|bias)\w*$")
+
 # torch's format before its zip archives begins so: a pickle of this number.
 _OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+# What is kept in pieces or packed by other packages, by how their classes are called.
+_OF_PACKAGES = {
+    "torch.distributed": (
+        "holds weights in pieces (DTensor, as FSDP keeps them): save them whole. from "
+        "torch.distributed.checkpoint.state_dict import get_model_state_dict, StateDictOptions; "
+        "torch.save(get_model_state_dict(model, options=StateDictOptions(full_state_dict=True)), "
+        "'model.pth')"
+    ),
+    "torchao": (
+        "holds weights that torchao has quantised: save them as numbers, torch.save({k: "
+        "v.dequantize() for k, v in model.state_dict().items()}, 'model.pth'), or hand in "
+        "predictions"
+    ),
+}
+
+
+def _as_list(items: Any = (), *_: Any) -> list[Any]:  # noqa: ANN401
+    return list(items)
+
+
+def _as_dict(*_: Any) -> dict[Any, Any]:  # noqa: ANN401
+    return {}
+
 
 # Plain data that people keep beside weights, and that cannot run code. Paths become pure ones,
 # which name a file and cannot touch it.
 _PLAIN: list[Any] = [
     argparse.Namespace,
+    (argparse.Namespace, "fastcore.foundation.L"),
+    *((_as_list, "collections.deque"), (_as_dict, "collections.defaultdict")),
+    *((kind, f"builtins.{kind.__name__}") for kind in (list, dict, int, float)),
     *((np.dtype, "numpy.dtype"), (np.ndarray, "numpy.ndarray")),
     *((pathlib.PurePosixPath, f"pathlib{m}.PosixPath") for m in ("", "._local")),
     *((pathlib.PureWindowsPath, f"pathlib{m}.WindowsPath") for m in ("", "._local")),
@@ -109,10 +140,12 @@ def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]
     """Return the only dictionary of tensors, and what stands beside it."""
     if not loaded or _is_of_tensors(loaded):
         return loaded, {}
+    if _is_of_tensors(loaded.get("state_dict")):
+        # Lightning's averaging keeps the weights to go on with beside those that load.
+        loaded = {key: value for key, value in loaded.items() if key != "current_model_state"}
     found = [key for key, value in loaded.items() if _is_of_tensors(value)]
-    others = [value for key, value in loaded.items() if key != "normalization"]
-    at_top = any(isinstance(value, torch.Tensor) and value.ndim for value in others)
-    places = [*(["the top"] if at_top and found else []), *map(quoted, found)]
+    found = [key for key in found if _has_layers(loaded[key])] or found
+    places = [*(["the top"] if _has_layers(loaded) and found else []), *map(quoted, found)]
     if len(places) > 1:
         raise SubmissionError(
             f"the file has two sets of weights, under {places[0]} and {places[1]}: "
@@ -142,6 +175,13 @@ def _is_of_tensors(value: object) -> bool:
         isinstance(value, dict)
         and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
         and any(tensor.ndim for tensor in value.values())
+    )
+
+
+def _has_layers(weights: dict[Any, Any]) -> bool:
+    return any(
+        isinstance(value, torch.Tensor) and value.ndim and _LAYER.search(str(key))
+        for key, value in weights.items()
     )
 
 
@@ -178,7 +218,7 @@ def _load_plain(content: bytes) -> object:
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise SubmissionError(f"{_unsafe_part(content)}: {_HINT}") from error
+        raise SubmissionError(_why_unsafe(content)) from error
     except Exception as error:  # whatever a broken file provokes in torch costs one row
         raise SubmissionError(
             "not a PyTorch checkpoint, or a damaged one: save it with torch.save and upload it "
@@ -186,7 +226,7 @@ def _load_plain(content: bytes) -> object:
         ) from error
 
 
-def _unsafe_part(content: bytes) -> str:
+def _why_unsafe(content: bytes) -> str:
     """Return why a safe load failed, naming the first object that would need code to load."""
     try:
         with torch.serialization.safe_globals(_PLAIN):
@@ -195,9 +235,13 @@ def _unsafe_part(content: bytes) -> str:
     except Exception:  # only a zip file can be asked, and only an undamaged one
         names = []
     if not names:
-        return "not a checkpoint that loads safely, or a damaged one"
+        return f"not a checkpoint that loads safely, or a damaged one: {_HINT}"
+    for package, reason in _OF_PACKAGES.items():
+        if any(name.startswith(f"{package}.") for name in names):
+            return reason
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"holds Python objects that only code could load (first: {quoted(names[0])}{more})"
+    first = f"first: {quoted(names[0])}{more}"
+    return f"holds Python objects that only code could load ({first}): {_HINT}"
 
 
 def _count(value: object) -> int | None:

@@ -10,8 +10,10 @@ from common.data.catalog import Normalization, Sizes
 from common.models import ARCHITECTURES, ImprovedMNISTClassifier, MNISTClassifier, build_model
 from common.support.errors import SubmissionError
 from common.support.text import quoted
-from grading.readers.weights.chains import find_chain
+from grading.readers.weights.chains import Chain, find_chain
 from grading.readers.weights.registry import ASSIGNED
+from grading.readers.weights.reparametrised import combined
+from grading.readers.weights.selection import only_network
 from grading.readers.weights.tensor_checks import (
     StateDict,
     check_fit,
@@ -49,7 +51,8 @@ def rebuild(
 ) -> Checkpoint:
     """Return the network with these weights, as float32; everything that comes in is untrusted.
 
-    A class of the assignment comes first, if names and shapes fit exactly one; then the two
+    What is kept in parts is made one, and what is no layer is left out; a note says so. A class of
+    the assignment comes first, if names and shapes fit exactly one; then the two
     networks, by their names, with hidden sizes from the shapes; then a chain of Linear layers under
     any names, with ReLU between them. ``architecture`` and ``model_args`` are what the file says of
     the class. Of the two networks' arguments the dropout rate alone is taken; any other registered
@@ -64,11 +67,17 @@ def rebuild(
                 "model.state_dict() itself"
             )
     check_plain(state_dict)
-    prefixes = _prefixes(state_dict)
     is_ours = isinstance(architecture, str) and architecture in ARCHITECTURES
-    if not is_ours and (assigned := _of_assignment(state_dict, prefixes, architecture)):
+    if not is_ours and (assigned := _of_assignment(state_dict, [], architecture)):
         return assigned
-    weights, notes = _without(prefixes[-1], state_dict)
+    notes: list[str] = []
+    selected = only_network(
+        combined(state_dict, notes), lambda weights: _chain(weights, sizes) is not None, notes
+    )
+    is_changed = selected.keys() != state_dict.keys()
+    if is_changed and not is_ours and (assigned := _of_assignment(selected, notes, architecture)):
+        return assigned
+    weights = _without(_prefixes(selected)[-1], selected, notes)
     foreign = [name for name in weights if not _OUR_NAMES.fullmatch(name)]
     if architecture is None and foreign:
         return _rebuilt_chain(weights, foreign[0], sizes, notes)
@@ -102,19 +111,21 @@ def _prefixes(weights: StateDict) -> list[str]:
     return prefixes
 
 
-def _without(prefix: str, weights: StateDict) -> tuple[StateDict, list[str]]:
-    """Return the weights under their names without the prefix, and the note that says so."""
-    stripped = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    shown = quoted(prefix).strip("'")
-    return stripped, [f"{shown} was taken off every name"] if prefix else []
+def _without(prefix: str, weights: StateDict, notes: list[str]) -> StateDict:
+    """Return the weights under their names without the prefix, and note it."""
+    if prefix:
+        shown = quoted(prefix).strip("'")
+        notes.append(f"{shown} was taken off every name")
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
 
 
-def _of_assignment(weights: StateDict, prefixes: list[str], claimed: object) -> Checkpoint | None:
+def _of_assignment(weights: StateDict, noted: list[str], claimed: object) -> Checkpoint | None:
     """Return the network of the one class of the assignment that fits, with or without a prefix."""
     with torch.device("meta"):
         known = {name: _shapes(build().state_dict()) for name, build in ASSIGNED.items()}
-    for prefix in prefixes:
-        named, notes = _without(prefix, weights)
+    for prefix in _prefixes(weights):
+        notes = [*noted]
+        named = _without(prefix, weights, notes)
         fitting = [name for name in ASSIGNED if known[name] == _shapes(named)]
         if claimed in fitting:
             fitting = [str(claimed)]
@@ -138,7 +149,7 @@ def _shapes(weights: StateDict) -> dict[str, torch.Size]:
 
 def _rebuilt_chain(weights: StateDict, foreign: str, sizes: Sizes, notes: list[str]) -> Checkpoint:
     """Return a chain under any names, of which ``foreign`` is none of ours."""
-    chain = find_chain(weights, sizes, _MAX_HIDDEN_LAYERS, _MAX_HIDDEN_SIZE)
+    chain = _chain(weights, sizes)
     if chain is None:
         raise SubmissionError(f"this is another network (it has {quoted(foreign)}): {_AS_ONNX}")
     check_values(chain.weights)
@@ -148,6 +159,10 @@ def _rebuilt_chain(weights: StateDict, foreign: str, sizes: Sizes, notes: list[s
     chain.model.load_state_dict(loaded, assign=True)
     notes.append("a network under other names: rebuilt as Linear layers with ReLU between them")
     return Checkpoint(chain.model.eval(), f"MLP {chain.shown}", notes, is_guess=True)
+
+
+def _chain(weights: StateDict, sizes: Sizes) -> Chain | None:
+    return find_chain(weights, sizes, _MAX_HIDDEN_LAYERS, _MAX_HIDDEN_SIZE)
 
 
 def _build(architecture: str, weights: StateDict, model_args: object, sizes: Sizes) -> nn.Module:
