@@ -179,7 +179,7 @@ def _open(name: str, path: Path, limit: Path | None) -> OpenFile:
         if status.st_size > MAX_BYTES:
             raise SubmissionError(
                 f"the file has {status.st_size / 2**20:,.0f} MiB; at most "
-                f"{MAX_BYTES // 2**20} MiB are allowed: hand in a smaller network"
+                f"{MAX_BYTES // 2**20} MiB are allowed: hand in predictions or a smaller network"
             )
     except BaseException:
         os.close(descriptor)

@@ -85,7 +85,8 @@ def limit_met(error: BaseException | None, memory: int) -> str | None:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)[:2000]):
             return (
                 f"needs more than the {memory / 2**30:.3g} GiB of memory allowed (--memory): "
-                "hand in a smaller network, or ask who grades for more"
+                "hand in predictions (.csv with ImageId,Label) or a smaller network, or ask who "
+                "grades for more"
             )
         if isinstance(error, OSError) and error.errno in _REASONS:
             return _REASONS[error.errno]

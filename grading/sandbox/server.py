@@ -223,7 +223,10 @@ class Server:
         """Answer these images of the sample, as far as there are so many."""
         pixels = self.sample_pixels[images.start : images.stop]
         if len(pixels):
-            outputs = reading.predict(normalize(pixels, normalization))
+            try:
+                outputs = reading.predict(normalize(pixels, normalization))
+            except SubmissionError:  # the answers to the test images alone decide
+                outputs = np.zeros((len(pixels), self.shape.num_classes), np.float32)
             if outputs.ndim == 1:
                 outputs = np.eye(self.shape.num_classes, dtype=np.float32)[outputs]
             wire.encode_sample(block, self.shape, number, images.start, outputs)

@@ -20,7 +20,10 @@ from grading.sandbox import wire
 from grading.sandbox.wire import STAGES, Answers, OpenFile, Shape, Trials, close_all
 
 ANEW = "save it anew, or hand in predictions"
-_LESS = "hand in a smaller network, or ask who grades for more time"
+_LESS = (
+    "hand in predictions (.csv with ImageId,Label) or a smaller network, or ask who grades for "
+    "more time"
+)
 
 _MAX_NAME = 200  # characters of a file's name that its process is told
 

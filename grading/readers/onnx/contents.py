@@ -14,7 +14,10 @@ _DAMAGED = (
     "not an ONNX model, or a damaged one: export it again, try it with onnx.checker.check_model, "
     "and upload it anew"
 )
-_TOO_MANY = "the model has more parts than a network for such images needs: export a smaller one"
+_TOO_MANY = (
+    "the model has more parts than a network for such images needs: export a smaller one, or hand "
+    "in predictions (.csv with ImageId,Label)"
+)
 
 # Where the messages of an ONNX file (onnx.proto) hold others that lead to a tensor: kind of message
 # and number of the field -> kind of the message in it. Only tensors name other files.

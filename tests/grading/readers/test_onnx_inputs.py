@@ -20,6 +20,8 @@ from tests.grading.readers.onnx_models import (
     value,
 )
 
+INT8 = TensorProto.INT8
+
 
 @pytest.mark.parametrize("batch", ["N", None, "unk__12", -1, 1, 7, 30, 64])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (784,), (28, 28), (28, 28, 1)])
@@ -74,6 +76,56 @@ def test_initializers_that_are_listed_as_inputs_are_none():
     np.testing.assert_allclose(opened(made.SerializeToString()).predict(IMAGES), LOGITS, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [INT64, TensorProto.INT32])
+@pytest.mark.parametrize("shape", [("N", 784), (7, 1, 28, 28)])
+def test_other_whole_numbers_are_pixels_too(dtype, shape):
+    model = opened(network(dtype=dtype, cast=FLOAT, shape=shape))
+    assert model.takes_pixels
+    expected = PIXELS.reshape(30, 784).astype(np.float32) @ WEIGHT
+    np.testing.assert_allclose(model.predict(PIXELS), expected, rtol=1e-3, atol=1e-2)
+    assert any("pixels 0 to 255 went in as they are" in note for note in model.notes)
+
+
+def frame(dtype=FLOAT, batch="N", count=784, width=1):
+    """Return what skl2onnx makes of a pipeline that was trained on a data frame."""
+    names = [f"pixel{n}" for n in range(1, count + 1)]
+    joined = [node("Concat", " ".join(names), "r", axis=1), node("Cast", "r", "f", to=FLOAT)]
+    made = proto([*joined, node("MatMul", "f w", "y")], [("w", WEIGHT[: count * width])])
+    del made.graph.input[:]
+    made.graph.input.extend(value(name, dtype, [batch, width]) for name in names)
+    return made.SerializeToString()
+
+
+@pytest.mark.parametrize("batch", [None, "N", 7])
+def test_columns_of_a_data_frame_are_the_pixels_in_order(batch):
+    model = opened(frame(batch=batch))
+    np.testing.assert_allclose(model.predict(IMAGES), LOGITS, atol=1e-5)
+    assert model.notes == ["its 784 inputs were filled with the pixels in order"]
+    model = opened(frame(INT64, batch))
+    assert model.takes_pixels
+    expected = PIXELS.reshape(30, 784).astype(np.float32) @ WEIGHT
+    np.testing.assert_allclose(model.predict(PIXELS), expected, rtol=1e-3, atol=1e-2)
+
+
+def test_answers_that_depend_on_the_batch_are_noted():
+    weight = np.round(WEIGHT * 100).astype(np.int8)
+    nodes = [
+        node("Reshape", "x shape", "f"),
+        node("DynamicQuantizeLinear", "f", "q scale zero"),
+        node("MatMulInteger", "q w zero", "i"),
+        node("Cast", "i", "c", to=FLOAT),
+        node("Mul", "c scale", "y"),
+    ]
+    for batch, size in (("N", 1000), (7, 7)):
+        made = proto(nodes, [("w", weight)], shape=(batch, 1, 28, 28)).SerializeToString()
+        model = opened(made)
+        np.testing.assert_allclose(model.predict(IMAGES), LOGITS * 100, atol=40)
+        (note,) = model.notes
+        assert "dynamically quantised" in note
+        assert f"{size} at a time" in note
+    assert opened(network()).notes == []
+
+
 def two_inputs():
     made = proto([node("Add", "x z", "y")], shape=("N", 10))
     made.graph.input.append(value("z", FLOAT, ["N", 10]))
@@ -83,7 +135,7 @@ def two_inputs():
 NO_INPUTS = {
     "colour": (
         network(shape=("N", 3, 28, 28)),
-        "[N, 3, 28, 28], expected float32, float64 or uint8",
+        "[N, 3, 28, 28], expected float32, float64, or uint8, int32 or int64 (pixels 0 to 255)",
     ),
     "colour last": (
         network(shape=("N", 28, 28, 3)),
@@ -92,7 +144,13 @@ NO_INPUTS = {
     "no batch": (network(shape=(28, 28)), "of shape [28, 28], expected"),
     "free": (network(shape=("a", "b", "c", "d")), "[N, 1, 28, 28] or [N, 28, 28, 1]: export it"),
     "no shape": (network(shape=None), "of shape [], expected"),
-    "int64": (network(dtype=INT64, cast=FLOAT), "is 'tensor(int64)' of shape [N, 1, 28, 28], exp"),
+    "int8": (network(dtype=INT8, cast=FLOAT), "is 'tensor(int8)' of shape [N, 1, 28, 28], exp"),
+    "783 columns": (
+        frame(count=783),
+        "the model has 783 inputs ('pixel1', 'pixel2', 'pixel3', ...)",
+    ),
+    "halves": (frame(count=392, width=2), "the model has 392 inputs"),
+    "texts": (frame(TensorProto.STRING), "the model has 784 inputs"),
     "two": (two_inputs(), "2 inputs ('x', 'z'), expected one: export it so that"),
     "long": (network(shape=("N\n" * 90, 3, 28, 28)), r"[N\nN\n"),
 }

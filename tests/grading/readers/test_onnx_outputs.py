@@ -126,6 +126,27 @@ def test_scores_that_contradict_the_labels_are_refused():
     assert "outputs 'p', 'label' contradict each other for 30 of 30 images: export" in reason
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_labels_count_where_the_scores_of_a_few_images_are_led_by_another_class(text):
+    """As those of scikit-learn's SVC, whose scores are votes with a small addition."""
+    content, expected = pair(text=text, zipped=False, is_softmax=False)
+    made = onnx.ModelProto.FromString(content)
+    # The label sees a little less of the first class than the scores show.
+    weaker = np.array([0.7] + [0.0] * 9, np.float32)
+    made.graph.initializer.append(onnx.numpy_helper.from_array(weaker, "weaker"))
+    (labels,) = [n for n in made.graph.node if n.op_type == "ArgMax"]
+    labels.input[0] = "voted"
+    made.graph.node.insert(2, node("Sub", "y weaker", "voted"))
+    order = sorted(map(str, range(10))) if text else [*map(str, range(10))]
+    votes = expected - weaker[[order.index(str(k)) for k in range(10)]]
+    model = opened(made.SerializeToString())
+    scores = model.predict(IMAGES)
+    assert 0 < (expected.argmax(axis=1) != votes.argmax(axis=1)).sum() < 15
+    assert scores.argmax(axis=1).tolist() == votes.argmax(axis=1).tolist()
+    np.testing.assert_allclose(scores, expected, atol=0.71)
+    assert "'label' counted, and 'p' for the loss" in model.notes[0]
+
+
 def test_a_map_without_all_classes_leaves_the_labels():
     content, expected = pair(text=False, zipped=True)
     made = onnx.ModelProto.FromString(content)

@@ -128,12 +128,12 @@ def abused(request, tmp_path_factory):
 
 
 REASONS = {
-    "spin": r"allowed \(--timeout\)",
-    "sleep": r"took longer than the 3 s allowed \(--timeout\)",
+    "spin": r"allowed \(--timeout\): hand in predictions",
+    "sleep": r"took longer than the 3 s allowed \(--timeout\): hand in predictions",
     "outlive": r"allowed \(--timeout\)|SIGKILL",
     "fork": r"tried to start a process or thread; none is allowed \(limit 0\)",
     "threads": r"cannot be read|start a process or thread",
-    "memory": r"needs more than the 0.5 GiB of memory allowed \(--memory\)",
+    "memory": r"needs more than the 0.5 GiB of memory allowed \(--memory\): hand in predictions",
     "output": r"ended without an answer",
     "write": r"tried to open a file",
     "self": r"crashed the process that read it \(SIGKILL\)",
