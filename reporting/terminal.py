@@ -126,19 +126,14 @@ def summary(evaluation: Row, title: str = "") -> str:
 
 
 def choice(document: Row, path: Path) -> str:
-    """Return which run was chosen, by what, where it is saved, and where another one is better.
-
-    Nothing if none was chosen.
-    """
+    """Return which run was chosen, where it is saved, and where another one is better, if any."""
     best = next((row for row in document["results"] if row["name"] == document["best"]), None)
     if best is None:
         return ""
     name, validation = terminal_safe(best["name"]), best["validation"]
     accuracy = f"{validation['accuracy']:.2f} % of {validation['total']:,}"
-    beyond = beyond_test_set(document)
-    return f"Best by validation accuracy: {name} ({accuracy}), saved as {path}\n" + (
-        beyond and f"{beyond}\n"
-    )
+    chosen = f"Best by validation accuracy: {name} ({accuracy}), saved as {path}"
+    return "".join(f"{line}\n" for line in (chosen, beyond_test_set(document)) if line)
 
 
 def beyond_test_set(document: Row) -> str:

@@ -52,7 +52,8 @@ def is_own_run(folder: Path, runs: Path) -> bool:
     inside = ("metrics.json", "checkpoint.pth")
     if not all((folder / name).is_file() for name in inside):
         return False
-    if folder.resolve().parent == runs.resolve():
+    # A link in runs/ counts as what lies there.
+    if folder.absolute().parent.resolve() == runs.resolve():
         return True
     beside = [path for path in folder.resolve().parent.iterdir() if path.name[0] != "."]
     return all(map(_is_where_it_was_trained, beside))
