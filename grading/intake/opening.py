@@ -16,7 +16,7 @@ MODELS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors", ".onnx")
 # What is refused with a word on what to hand in instead, if nothing else is there.
 _REFUSED = (
     *(".pt2", ".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".joblib"),
-    *(".npz", ".xlsx", ".xls", ".ods", ".rar", ".7z"),
+    *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".mat", ".rds", ".rdata", ".rar", ".7z"),
 )
 _KNOWN = {*MODELS, *TABLES, *DATA, *_REFUSED, ".zip"}
 KNOWN = f"{', '.join(MODELS)}, {', '.join(TABLES)} or .zip"

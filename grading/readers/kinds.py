@@ -12,8 +12,14 @@ from common.models import count_parameters
 from common.support.errors import SubmissionError
 from grading.readers.archives import NamedFile
 from grading.readers.onnx.model import open_onnx
-from grading.readers.predictions import looks_like_predictions, parse_predictions
-from grading.readers.weights.checkpoint import is_checkpoint, parse_checkpoint, parse_safetensors
+from grading.readers.predictions import Predictions, looks_like_predictions, parse_predictions
+from grading.readers.saved import are_predictions, predictions_in
+from grading.readers.weights.checkpoint import (
+    is_checkpoint,
+    load_checkpoint,
+    parse_loaded,
+    parse_safetensors,
+)
 from grading.readers.weights.state_dicts import Checkpoint
 from grading.sandbox.members import DATA, TABLES
 from grading.sandbox.reading import Network, Reading, Table
@@ -26,9 +32,23 @@ INSTEAD = {
     ".pkl": "a pickle can run code when it is opened",
     ".pickle": "a pickle can run code when it is opened",
     ".joblib": "a joblib file can run code when it is opened",
-    ".npz": "an .npz file holds several arrays",
     ".rar": "a .rar archive is not opened",
     ".7z": "a .7z archive is not opened",
+}
+_AS_CSV = "pd.read_{}('predictions{}').to_csv('predictions.csv', index=False)"
+_IN_R = "save the predictions as text, with write.csv(predictions, 'predictions.csv')"
+# Tables that other tools open, and write as text.
+_REASONS = {
+    **{
+        suffix: f"a {suffix} file: save the table as CSV, with {_AS_CSV.format(reader, suffix)}"
+        for suffix, reader in (
+            *((".xlsx", "excel"), (".xls", "excel"), (".ods", "excel")),
+            *((".parquet", "parquet"), (".feather", "feather")),
+        )
+    },
+    ".mat": "a .mat file: save the labels with writematrix(predictions, 'predictions.csv')",
+    ".rds": f"an .rds file: {_IN_R}",
+    ".rdata": f"an .RData file: {_IN_R}",
 }
 # Their pickles are read, to say what is in the way.
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
@@ -54,7 +74,7 @@ def is_spreadsheet(name: str, content: bytes) -> bool:
 
 def may_count(name: str, content: bytes) -> bool:
     """Tell whether a file of an archive can be meant to be graded, as one of a folder can."""
-    known = (*_CHECKPOINTS, *TABLES, *DATA, *_SPREADSHEETS, *INSTEAD)
+    known = (*_CHECKPOINTS, *TABLES, *DATA, *_REASONS, *INSTEAD)
     if suffix_of(name) in (*known, ".onnx", ".safetensors", ".zip"):
         return True
     return not suffix_of(name) and content.startswith((b"PK\x03\x04", b"\x80", b"\x93NUMPY"))
@@ -69,6 +89,7 @@ def read_file(
     """
     name, content = file
     suffix, is_alone = suffix_of(name), len(files) == 1
+    expected = (num_images, sizes.num_classes)
     if suffix == ".onnx":
         return _read_onnx(file, files, sizes)
     if suffix == ".safetensors":
@@ -76,14 +97,17 @@ def read_file(
     if suffix == ".pt2":  # an archive as torch.save writes it, of another content
         raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
     if is_checkpoint(content) or (suffix in _CHECKPOINTS and content.startswith(b"\x80")):
-        return _network("checkpoint", parse_checkpoint(content, sizes), sizes.num_classes)
-    if is_spreadsheet(name, content):
-        raise SubmissionError("a spreadsheet file: save the table as CSV, and hand that in")
+        loaded = load_checkpoint(content)
+        if are_predictions(loaded, *expected):
+            return _table(predictions_in(loaded, *expected))
+        return _network("checkpoint", parse_loaded(loaded, sizes), sizes.num_classes)
+    if suffix in _REASONS or is_spreadsheet(name, content):
+        raise SubmissionError(_REASONS.get(suffix, _REASONS[".xlsx"]))
     if suffix in INSTEAD:
         raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
     if suffix in TABLES or content.startswith(b"\x93NUMPY"):
         is_meant = is_alone or looks_like_predictions(content)
-        return _read_table(content, sizes, num_images) if is_meant else None
+        return _table(parse_predictions(content, *expected)) if is_meant else None
     if suffix in DATA and not is_alone:
         return None
     if suffix == ".zip":
@@ -93,8 +117,7 @@ def read_file(
     )
 
 
-def _read_table(content: bytes, sizes: Sizes, num_images: int) -> Table:
-    found = parse_predictions(content, num_images, sizes.num_classes)
+def _table(found: Predictions) -> Table:
     info = FileInfo(kind="predictions", notes="; ".join(found.notes))
     if found.values.ndim == 1:
         return Table(ClassAnswers(found.values, info))

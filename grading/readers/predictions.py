@@ -11,14 +11,16 @@ import numpy as np
 from common.support.errors import SubmissionError
 from common.support.text import quoted
 from grading.readers.tables.answers import Problems, labels_of, numbers_of, positions_of
-from grading.readers.tables.arrays import NPY_MAGIC, as_probabilities, read_array
-from grading.readers.tables.cells import is_numeric, label_number, spelled_number, whole_number
+from grading.readers.tables.arrays import NPY_MAGIC, cells_of, is_npz, read_array, read_arrays
+from grading.readers.tables.cells import is_numeric, label_number, whole_number
 from grading.readers.tables.columns import Column, choose_named, choose_unnamed
-from grading.readers.tables.csv_text import first_rows, read_table
 from grading.readers.tables.foreign import refuse_other_images
-from grading.readers.tables.headers import split_header, trimmed
+from grading.readers.tables.headers import is_headless, split_header, trimmed
 from grading.readers.tables.names import kinds_of
+from grading.readers.tables.nested import table_of
 from grading.readers.tables.rows import Table, places
+from grading.readers.tables.values import as_probabilities
+from grading.readers.texts.csv_text import first_rows, read_table
 
 # Fewer rows of numbers without a header can be anything.
 _LEAST_ROWS, _MOST_CLASSES = 100, 256
@@ -42,9 +44,23 @@ def parse_predictions(content: bytes, num_images: int, num_classes: int) -> Pred
     notes: list[str] = []
     if content.startswith(NPY_MAGIC):
         values = _from_array(read_array(content), expected, notes)
+    elif is_npz(content):
+        values = _from_arrays(read_arrays(content), expected, notes)
     else:
         values = _from_table(read_table(content, *expected), expected, notes)
     return Predictions(values, notes)
+
+
+def parse_array(array: np.ndarray, num_images: int, num_classes: int) -> Predictions:
+    """Return what an array of numbers says, as of a file. Raises SubmissionError."""
+    notes: list[str] = []
+    return Predictions(_from_array(array, (num_images, num_classes), notes), notes)
+
+
+def parse_rows(table: Table, num_images: int, num_classes: int) -> Predictions:
+    """Return what a table says, as of a file. Raises SubmissionError."""
+    notes: list[str] = []
+    return Predictions(_from_table(table, (num_images, num_classes), notes), notes)
 
 
 def looks_like_predictions(content: bytes) -> bool:
@@ -54,15 +70,17 @@ def looks_like_predictions(content: bytes) -> bool:
     beside ids, for 100 or more rows of numbers that can be labels, ids and labels, or values of
     classes, and for an array that cannot be read. False for logs, reports and tables of metrics.
     """
-    if content.startswith(NPY_MAGIC):
+    if content.startswith(NPY_MAGIC) or is_npz(content):
+        is_npy = content.startswith(NPY_MAGIC)
         try:
-            array = np.atleast_1d(read_array(content).squeeze())[:_LEAST_ROWS]
+            arrays = [read_array(content)] if is_npy else list(read_arrays(content).values())
+            arrays = [np.atleast_1d(array.squeeze()) for array in arrays]
         except SubmissionError:
             return True
-        widest = array.reshape(len(array), -1)[:, : _MOST_CLASSES + 2]
-        return array.ndim <= 2 and _are_answers([list(map(str, row)) for row in widest.tolist()])
+        are_data = any(array[:1].size > _MOST_CLASSES + 1 and len(array) > 1 for array in arrays)
+        return not are_data and any(map(_has_answers, arrays))
     rows = first_rows(content, _LEAST_ROWS)
-    if not rows or all(is_numeric(c) or spelled_number(c) is not None for c in rows[0] if c):
+    if not rows or is_headless(rows):
         return _are_answers(rows)
     width, are_many = len(rows[0]), len(rows) >= _LEAST_ROWS
     has_row_names = are_many and len(trimmed(rows[1])) == width + 1
@@ -90,6 +108,12 @@ def _are_distinct(cells: list[str]) -> bool:
     return None not in numbers and len(numbers) == len(cells)
 
 
+def _has_answers(array: np.ndarray) -> bool:
+    rows = array[:_LEAST_ROWS]
+    widest = rows.reshape(len(rows), -1)[:, : _MOST_CLASSES + 2]
+    return rows.ndim <= 2 and _are_answers(cells_of(widest))
+
+
 def _are_answers(rows: list[list[str]]) -> bool:
     """Tell whether rows without a header may be predictions."""
     width = max(map(len, rows), default=0)
@@ -108,7 +132,12 @@ def _from_array(array: np.ndarray, expected: tuple[int, int], notes: list[str]) 
     images, classes = expected
     flat = array.squeeze()
     refuse_other_images(flat.size if flat.ndim < 2 else len(flat), images)
-    if expected in (array.shape, flat.shape) and not _has_ids(array.reshape(expected)):
+    are_numbers = array.dtype.kind not in "US"
+    if (
+        are_numbers
+        and expected in (array.shape, flat.shape)
+        and not _has_ids(array.reshape(expected))
+    ):
         return as_probabilities(array.reshape(expected).astype(np.float64), notes)
     if array.dtype == bool:
         raise SubmissionError("an array of True and False: save the predicted classes instead")
@@ -119,8 +148,34 @@ def _from_array(array: np.ndarray, expected: tuple[int, int], notes: list[str]) 
             f"an array of the shape {quoted(str(array.shape))}, expected ({images},) for classes "
             f"or ({images}, {classes}) for probabilities: save one row for each test image"
         )
-    cells = [list(map(str, row)) for row in flat.tolist()]
-    return _from_table(Table(cells, places("row", images)), expected, notes)
+    return _from_table(Table(cells_of(flat), places("row", images)), expected, notes)
+
+
+def _from_arrays(
+    arrays: dict[str, np.ndarray], expected: tuple[int, int], notes: list[str]
+) -> np.ndarray:
+    """Read the only array with a row for each image, or those with names as columns."""
+    rows = {name: a.reshape(len(a), -1) for name, a in arrays.items() if _answers(a, *expected)}
+    if len(arrays) == 1 or not rows:
+        return _from_array(next(iter(arrays.values())), expected, notes)
+    if len(rows) == 1:
+        ((name, array),) = rows.items()
+        if kinds_of([name]).truths:
+            raise SubmissionError(
+                f"{quoted(name)} is the truth by its name, and no other array has "
+                f"{expected[0]:,} rows: save the predictions, with "
+                "np.save('predictions.npy', predictions)"
+            )
+        notes.append(f"{quoted(name)} counted")
+        return _from_array(array, expected, notes)
+    table = table_of({name: cells_of(array) for name, array in rows.items()})
+    if table is None:
+        raise SubmissionError(f"{len(arrays)} arrays: save the one of predictions with np.save")
+    return _from_table(table, expected, notes)
+
+
+def _answers(array: np.ndarray, images: int, classes: int) -> bool:
+    return array.ndim in (1, 2) and len(array) == images and array.size <= images * (classes + 1)
 
 
 def _has_ids(array: np.ndarray) -> bool:

@@ -90,7 +90,7 @@ def _opened(file: NamedFile, is_alone: bool, problems: list[_Problem]) -> list[N
         not content.startswith(b"PK")
         or checkpoint.is_checkpoint(content)
         or kinds.is_spreadsheet(name, content)
-        or kinds.suffix_of(name) in kinds.INSTEAD
+        or kinds.suffix_of(name) in (*kinds.INSTEAD, ".npz")
     ):
         return [file]
     try:
@@ -118,6 +118,9 @@ def warm_up(sizes: Sizes, models: str | None) -> None:
         ("a.csv", b"\xef\xbb\xbfImageId,Label\n1,1\n"),
         ("a.csv", "sep=;\nImageId;Label\n1;1\n".encode("utf-16")),
         ("a.npy", _saved(np.zeros(1, np.int64))),
+        ("a.json", b'{"predictions": [1]}'),
+        ("a.npz", _zipped("a.npy", _saved(np.array(["1"], dtype=object)))),
+        ("a.pt", _saved(torch.zeros(1, dtype=torch.bfloat16))),
         ("a.zip", _zipped("a.pth", _saved(state_dict))),
     ]
     if checkpoint.HAS_SAFETENSORS:

@@ -7,7 +7,7 @@ NAME, PIECE, END, REFUSED = b"n", b"p", b".", b"r"
 MAX_PIECE = 2**20  # bytes of a packet
 
 # Suffixes of tables, and of files that hold the weights of an .onnx file beside them.
-TABLES = (".csv", ".tsv", ".txt", ".npy")
+TABLES = (".csv", ".tsv", ".tab", ".txt", ".npy", ".npz", ".json", ".jsonl")
 DATA = (".data", ".onnx_data", ".weights")
 
 # What a Mac or an editor puts into folders and archives, and folders of programs.

@@ -8,6 +8,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 
+from grading.readers.tables.answers import CORRECT
 from tests.conftest import REPO
 
 # Functions that return a reason, and names that one is kept under.
@@ -43,7 +44,7 @@ def _expressions(tree: ast.Module) -> Iterator[ast.expr]:
             if called in ("SubmissionError", "_refuse_first"):
                 yield from node.args
             elif called == "problems.add":
-                yield ast.JoinedStr([node.args[1], ast.Name("_CORRECT")])
+                yield ast.JoinedStr([node.args[1], ast.Constant(CORRECT)])
         elif isinstance(node, ast.FunctionDef) and node.name in _WHY:
             yield _returned(node)
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in _NAMED:

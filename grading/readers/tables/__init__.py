@@ -1,1 +1,1 @@
-"""Tables that hostile files hold: text, arrays, and what their columns are."""
+"""Tables that hostile files hold: arrays, lists, and what their columns are."""

@@ -14,7 +14,7 @@ from grading.readers.tables.columns import Column
 
 _SHOWN = 5
 _MAX_REASON = 600  # characters
-_CORRECT = ". Correct that, and hand it in again"
+CORRECT = ". Correct that, and hand it in again"
 
 
 class Problems:
@@ -33,8 +33,8 @@ class Problems:
             shown = [text for _, text in sorted(self.found, key=lambda item: item[0])[:_SHOWN]]
             count = len(self.found) - _SHOWN
             more = f"; and {count:,} more" if count > 0 else ""
-            text = shorten("; ".join(shown), _MAX_REASON - len(more + _CORRECT))
-            raise SubmissionError(f"{text}{more}{_CORRECT}")
+            text = shorten("; ".join(shown), _MAX_REASON - len(more + CORRECT))
+            raise SubmissionError(f"{text}{more}{CORRECT}")
 
 
 def positions_of(

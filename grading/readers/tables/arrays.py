@@ -1,4 +1,4 @@
-"""Arrays that numpy saved (.npy), read without a look at any pickle; and tables of numbers."""
+"""Arrays that numpy saved (.npy and .npz), read without unpickling anything."""
 
 import re
 from math import prod
@@ -7,13 +7,15 @@ import numpy as np
 
 from common.support.errors import SubmissionError
 from common.support.text import quoted
+from grading.readers.archives import unpack
+from grading.readers.tables.objects import read_objects
 
 NPY_MAGIC = b"\x93NUMPY"
 
 # https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, plain numbers only.
-_NUMBERS = re.compile(r"[<>|=]?(?:[iu][1248]|f[248]|b1)")
+_NUMBERS = re.compile(r"[<>|=]?(?:[iu][1248]|f[248]|b1|[US][1-9][0-9]?)")  # or short texts
 _HEADER = re.compile(
-    rf"\{{\s*'descr'\s*:\s*'(?P<dtype>{_NUMBERS.pattern})'\s*,"
+    rf"\{{\s*'descr'\s*:\s*'(?P<dtype>{_NUMBERS.pattern}|\|O)'\s*,"
     r"\s*'fortran_order'\s*:\s*(?P<fortran>True|False)\s*,"
     r"\s*'shape'\s*:\s*\((?P<shape>[0-9L, ]*)\)\s*(?:,\s*)?\}\s*"
 )
@@ -21,12 +23,11 @@ _TYPE = re.compile(r"\{\s*'descr'\s*:\s*('[^']*'|\[)")
 _MAX_HEADER = 2000  # bytes; numpy pads to 118
 _MAX_DIMENSIONS = 4
 
-# Ten probabilities with two decimals sum to 1 within this.
-_ROUNDING = 0.05
+_ALONE = "save the one array of predictions, with np.save('predictions.npy', predictions)"
 
 
 def read_array(content: bytes) -> np.ndarray:
-    """Return the array of a .npy file, of numbers or booleans; a view of ``content``.
+    """Return the array of a .npy file, of numbers, booleans or texts; mostly a view of ``content``.
 
     Like ``np.load(..., allow_pickle=False)``, but the header is no Python that is evaluated, and
     nothing of the size that it declares is allocated. Raises SubmissionError.
@@ -37,73 +38,59 @@ def read_array(content: bytes) -> np.ndarray:
     found = _HEADER.fullmatch(text)
     if found is None:
         raise SubmissionError(_why_not(text))
-    dtype = np.dtype(found["dtype"])
+    is_fortran = found["fortran"] == "True"
     shape = tuple(int(number) for number in re.findall("[0-9]+", found["shape"]))
     size = prod(shape)
     if size == 0 or len(shape) > _MAX_DIMENSIONS:
         raise SubmissionError(
             f"an array of the shape {quoted(str(shape))}: save one label for each test image"
         )
+    if found["dtype"] == "|O":
+        return _read_objects(content[offset:], shape, is_fortran, text)
+    dtype = np.dtype(found["dtype"])
     if len(content) - offset != size * dtype.itemsize:
         raise SubmissionError(
             f"the .npy file declares an array of the shape {quoted(str(shape))}, but has "
             f"{max(len(content) - offset, 0):,} bytes of numbers: save it again with np.save"
         )
     flat = np.frombuffer(content, dtype, offset=offset)
-    return flat.reshape(shape, order="F" if found["fortran"] == "True" else "C")
+    return flat.reshape(shape, order="F" if is_fortran else "C")
 
 
-def as_probabilities(values: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Turn values of the classes, float64 [N, C], into probabilities. Raises SubmissionError."""
-    broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(broken):
-        raise SubmissionError(
-            f"{len(broken):,} rows have values that are NaN or infinite (first: row "
-            f"{broken[0] + 1}): see what the network computes there, and predict again"
-        )
-    _refuse_digits(values)
-    largest = values.max(axis=1, keepdims=True)
-    ties = int(((values == largest).sum(axis=1) > 1).sum())
-    if (values == values[:, :1]).all():
-        raise SubmissionError(
-            "all values of a row are equal, in every row: no class is the largest, predict again"
-        )
-    if ties:
-        notes.append(f"in {ties:,} rows several values are the largest: the first of them counted")
-    with np.errstate(over="ignore", invalid="ignore"):  # values near the largest float
-        sums = values.sum(axis=1, keepdims=True)
-        scale = next((s for s in (1, 100) if (abs(sums / s - 1) <= _ROUNDING).all()), 0)
-        if scale and values.min() >= 0:
-            probabilities = values / sums
-        else:
-            probabilities = np.exp(values - largest)
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
-            scale = 0
-    if scale == 100:
-        notes.append("the rows sum to 100: read as percent")
-    elif not scale:
-        notes.append("the rows do not sum to 1: read as logits (softmax)")
-    if (probabilities.argmax(axis=1) != values.argmax(axis=1)).any():
-        raise SubmissionError(
-            "the largest values of a row differ too little to tell: hand in the classes instead"
-        )
-    return probabilities
+def _read_objects(
+    pickled: bytes, shape: tuple[int, ...], is_fortran: bool, header: str
+) -> np.ndarray:
+    elements = read_objects(pickled)
+    if elements is None or len(elements) != prod(shape) or is_fortran:
+        raise SubmissionError(_why_not(header))
+    return np.array(elements, dtype=str).reshape(shape)
 
 
-def _refuse_digits(values: np.ndarray) -> None:
-    """Raise SubmissionError for whole digits side by side: the answers of several models, or ranks.
+def is_npz(content: bytes) -> bool:
+    """Tell an archive of arrays by its first member."""
+    length = int.from_bytes(content[26:28], "little")
+    return content.startswith(b"PK\x03\x04") and content[30 : 30 + length].endswith(b".npy")
 
-    One-hot rows and the votes of trees have the same sum in each row.
-    """
-    num_classes = values.shape[1]
-    if (values % 1).any() or values.min() < 0 or values.max() > num_classes:
-        return
-    are_ranks = num_classes > 2 and (np.sort(values) == np.arange(num_classes)).all()
-    if are_ranks or np.ptp(values.sum(axis=1)) > 0:
-        raise SubmissionError(
-            f"{num_classes} columns of whole digits are answers of several models, or ranks, and "
-            "no probabilities or logits: keep one column, with one label for each test image"
-        )
+
+def read_arrays(content: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file by name. Raises SubmissionError."""
+    arrays = {}
+    for name, member in unpack(content):
+        if not member.startswith(NPY_MAGIC):
+            raise SubmissionError(f"{quoted(name)} in the .npz file is no array: {_ALONE}")
+        arrays[name.removesuffix(".npy")] = read_array(member)
+    if not arrays:
+        raise SubmissionError(f"the .npz file is empty: {_ALONE}")
+    return arrays
+
+
+def cells_of(array: np.ndarray) -> list[list[str]]:
+    """Return an array [N, M] as text. Raises SubmissionError."""
+    try:
+        rows = array.tolist()
+    except ValueError as error:  # a code point that there is not
+        raise SubmissionError("a damaged .npy file: save the array again with np.save") from error
+    return [[c.decode("latin-1") if isinstance(c, bytes) else str(c) for c in row] for row in rows]
 
 
 def _why_not(header: str) -> str:

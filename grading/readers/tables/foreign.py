@@ -20,7 +20,6 @@ _ZIPPED = {
     b"xl/": _SPREADSHEET,  # .xlsx
     b"opendocument.spreadsheet": _SPREADSHEET,
     b"Index/Document.iwa": _SPREADSHEET,  # .numbers
-    b".npy": "an .npz archive of arrays: save the one array of predictions with np.save",
     b"/data.pkl": "a PyTorch file, not predictions: name it .pth",
 }
 # Rows of predictions that answer other images than the test images.

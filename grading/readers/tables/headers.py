@@ -30,7 +30,7 @@ class Titled(NamedTuple):
 def split_header(table: Table, num_images: int, num_classes: int, notes: list[str]) -> Titled:
     """Return the names of the columns and the rows below; what was decided is noted."""
     first = trimmed(table.rows[0])
-    if not table.has_names and _are_answers(first) and not _are_spelled_names(table.rows):
+    if not table.has_names and is_headless(table.rows):
         if not _is_counted(first, len(table.rows), num_images, num_classes):
             return Titled([], table)
         if first[:1] != [""] and kinds_of(first).groups == []:
@@ -55,14 +55,13 @@ def _below(table: Table, lines: int) -> Table:
     return Table(table.rows[lines:], table.places[lines:])
 
 
-def _are_answers(row: list[str]) -> bool:
-    return all(is_numeric(c) or spelled_number(c) is not None for c in row if c)
-
-
-def _are_spelled_names(rows: list[list[str]]) -> bool:
-    """Tell whether the first row has classes like "0 - zero" as the names of columns."""
+def is_headless(rows: list[list[str]]) -> bool:
+    """Tell whether the first row has numbers and no names, unless it counts columns or classes."""
+    if not all(is_numeric(c) or spelled_number(c) is not None for c in rows[0] if c):
+        return False
+    # Classes like "0 - zero" may be the names of columns.
     spelled = [sum(spelled_number(cell) is not None for cell in row) for row in rows[:2]]
-    return spelled[0] > 1 and spelled[1:] == [0]
+    return spelled[0] < 2 or spelled[1:] != [0]
 
 
 def _is_counted(first: list[str], rows: int, images: int, classes: int) -> bool:

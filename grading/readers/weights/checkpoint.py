@@ -36,6 +36,11 @@ _HINT = (
 # The end of a name that is that of a layer's numbers: state of a generator, or a curve, is not.
 _LAYER = re.compile(r"(^|\.)(weight|bias)\w*$")
 
+_AS_NUMPY = (
+    "of a numpy array save the predictions with np.save('predictions.npy', predictions), and "
+    "weights as tensors, as in torch.save({'model_state_dict': model.state_dict()}, path)"
+)
+
 # torch's format before its zip archives begins so: a pickle of this number.
 _OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
@@ -95,16 +100,27 @@ def is_checkpoint(content: bytes) -> bool:
     return bool(inside & {"data.pkl", "archive_format", ".data/version"})
 
 
-def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
-    """Rebuild the network from the bytes of a file, loaded with ``weights_only=True``, no fallback.
+def load_checkpoint(content: bytes) -> object:
+    """Return what is in the bytes of a file, loaded with ``weights_only=True``, no fallback.
 
-    The weights are the only dictionary of tensors in it, at the top or one level down; ``rebuild``
-    says what they must be. Raises SubmissionError; the text is ours, since torch's own recommends
-    unsafe loading.
+    Raises SubmissionError; the text is ours, since torch's own recommends unsafe loading.
     """
     if zipfile.is_zipfile(io.BytesIO(content)):
         _check_archive(content)
-    loaded = _load_plain(content)
+    return _load_plain(content)
+
+
+def parse_checkpoint(content: bytes, sizes: Sizes = MNIST.sizes) -> Checkpoint:
+    """Rebuild the network from the bytes of a file. Raises SubmissionError."""
+    return parse_loaded(load_checkpoint(content), sizes)
+
+
+def parse_loaded(loaded: object, sizes: Sizes) -> Checkpoint:
+    """Rebuild the network from what a file holds.
+
+    The weights are the only dictionary of tensors in it, at the top or one level down; ``rebuild``
+    says what they must be. Raises SubmissionError.
+    """
     if not isinstance(loaded, dict):
         raise SubmissionError(f"what the file holds is {quoted(loaded)}, not a state_dict: {_HINT}")
     state_dict, said = _weights_in(loaded)
@@ -241,7 +257,8 @@ def _why_unsafe(content: bytes) -> str:
             return reason
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     first = f"first: {quoted(names[0])}{more}"
-    return f"holds Python objects that only code could load ({first}): {_HINT}"
+    hint = _AS_NUMPY if any("multiarray._reconstruct" in name for name in names) else _HINT
+    return f"holds Python objects that only code could load ({first}): {hint}"
 
 
 def _count(value: object) -> int | None:

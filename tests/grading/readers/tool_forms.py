@@ -29,7 +29,7 @@ WITH_ALL = [f"{k},{row}" for k, row in zip(LABELS, table(), strict=True)]
 
 
 def frame(left, middle, right, bar, dash, ends=("", "")):
-    lines = [f"{ends[0]} {n:>7} {bar} {k:>5} {ends[1]}" for n, k in zip(range(1, N + 1), LABELS)]
+    lines = [f"{ends[0]} {n:>7} {bar} {k:>5} {ends[1]}" for n, k in enumerate(LABELS, start=1)]
     rule = f"{left}{dash * 9}{middle}{dash * 7}{right}"
     return [rule, f"{ends[0]} ImageId {bar} Label {ends[1]}", rule, *lines, rule]
 

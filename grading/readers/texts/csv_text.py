@@ -16,14 +16,14 @@ from common.support.text import terminal_safe
 from grading.readers.tables.cells import is_numeric, spelled_number
 from grading.readers.tables.foreign import FIRST_LINE, refuse_foreign
 from grading.readers.tables.nested import json_table
-from grading.readers.tables.printed import (
+from grading.readers.tables.rows import Table, places
+from grading.readers.texts.printed import (
     ONLY_ENDS,
     is_left_out,
     printed_lists,
     unframed,
     unwrapped,
 )
-from grading.readers.tables.rows import Table, places
 
 # A row has an id and a value for each class. Spreadsheets and pandas add some more.
 _EXTRA_COLUMNS = 32

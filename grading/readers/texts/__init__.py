@@ -1,0 +1,1 @@
+"""Text that hostile files hold, as the rows of a table."""
