@@ -17,12 +17,17 @@ MODELS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors", ".onnx")
 _REFUSED = (
     *(".pt2", ".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".joblib"),
     *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".mat", ".rds", ".rdata", ".rar", ".7z"),
+    *(".distcp", ".ocdbt", ".msgpack", ".pdparams"),
 )
 _KNOWN = {*MODELS, *TABLES, *DATA, *_REFUSED, ".zip"}
 KNOWN = f"{', '.join(MODELS)}, {', '.join(TABLES)} or .zip"
 
 # Beginnings of files without a suffix: zip, pickles of two protocols, numpy; ONNX has none.
 _BEGINNINGS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x93NUMPY")
+
+# Of safetensors: the upper bytes of a length, and JSON.
+_SAFETENSORS = b"\0\0\0\0{"
+_INDEX = ".index.json"  # says in which files the weights of one network are
 
 MAX_TABLE_BYTES = 16 * 2**20  # 10,000 rows of ten probabilities take 2 MB
 _MAX_FOLDER_ENTRIES, _MAX_FOLDER_DEPTH = 10_000, 32
@@ -85,7 +90,7 @@ def _open_several(paths: Iterator[tuple[str, Path, Path | None]]) -> list[OpenFi
             suffix = os.path.splitext(name)[1].lower()
             if len(files) == MAX_FILES and suffix in TABLES and not files[0].name.endswith(TABLES):
                 break
-            if suffix not in _KNOWN and suffix:
+            if suffix not in _KNOWN and suffix and not name.lower().endswith(_INDEX):
                 continue
             try:
                 file = _open(name, _resolve(path, limit) if limit else path, limit)
@@ -112,7 +117,10 @@ def _may_count(file: OpenFile, suffix: str) -> bool:
     """Tell whether a file can be a submission: by its suffix, or by how it begins without one."""
     if suffix in TABLES and file.size > MAX_TABLE_BYTES:
         return False
-    return suffix in _KNOWN or os.pread(file.descriptor, 8, 0).startswith(_BEGINNINGS)
+    if suffix in _KNOWN or file.name.lower().endswith(_INDEX):
+        return True
+    beginning = os.pread(file.descriptor, 9, 0)
+    return beginning.startswith(_BEGINNINGS) or beginning[4:] == _SAFETENSORS
 
 
 def _resolve(path: Path, limit: Path) -> Path:

@@ -16,10 +16,12 @@ from grading.readers.predictions import Predictions, looks_like_predictions, par
 from grading.readers.saved import are_predictions, predictions_in
 from grading.readers.weights.checkpoint import (
     is_checkpoint,
+    is_safetensors,
     load_checkpoint,
     parse_loaded,
     parse_safetensors,
 )
+from grading.readers.weights.shards import is_index, is_shard, parse_shards
 from grading.readers.weights.state_dicts import Checkpoint
 from grading.sandbox.members import DATA, TABLES
 from grading.sandbox.reading import Network, Reading, Table
@@ -32,8 +34,24 @@ INSTEAD = {
     ".pkl": "a pickle can run code when it is opened",
     ".pickle": "a pickle can run code when it is opened",
     ".joblib": "a joblib file can run code when it is opened",
+    ".distcp": "one part of a folder of torch.distributed.checkpoint, which is no file to grade",
+    ".ocdbt": "one part of a folder of Orbax (JAX), which is no file to grade",
+    ".msgpack": "a .msgpack file of Flax (JAX) is not read",
+    ".pdparams": "a pickle of Paddle can run code when it is opened",
     ".rar": "a .rar archive is not opened",
     ".7z": "a .7z archive is not opened",
+}
+# What to do instead, where that is more than to hand in another kind of file.
+_COMMANDS = {
+    ".distcp": (
+        "join the parts, python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER "
+        "model.pth, and hand in model.pth"
+    ),
+    **dict.fromkeys(
+        (".ocdbt", ".msgpack", ".pdparams"),
+        "hand in predictions, np.savetxt('predictions.csv', np.asarray(logits).argmax(1), "
+        "fmt='%d') with the logits [N, 10] of the test images in order",
+    ),
 }
 _AS_CSV = "pd.read_{}('predictions{}').to_csv('predictions.csv', index=False)"
 _IN_R = "save the predictions as text, with write.csv(predictions, 'predictions.csv')"
@@ -75,9 +93,10 @@ def is_spreadsheet(name: str, content: bytes) -> bool:
 def may_count(name: str, content: bytes) -> bool:
     """Tell whether a file of an archive can be meant to be graded, as one of a folder can."""
     known = (*_CHECKPOINTS, *TABLES, *DATA, *_REASONS, *INSTEAD)
-    if suffix_of(name) in (*known, ".onnx", ".safetensors", ".zip"):
+    if suffix_of(name) in (*known, ".onnx", ".safetensors", ".zip") or is_index(name):
         return True
-    return not suffix_of(name) and content.startswith((b"PK\x03\x04", b"\x80", b"\x93NUMPY"))
+    is_known = content.startswith((b"PK\x03\x04", b"\x80", b"\x93NUMPY")) or is_safetensors(content)
+    return not suffix_of(name) and is_known
 
 
 def read_file(
@@ -92,11 +111,18 @@ def read_file(
     expected = (num_images, sizes.num_classes)
     if suffix == ".onnx":
         return _read_onnx(file, files, sizes)
-    if suffix == ".safetensors":
+    if is_index(name):
+        return _network("checkpoint", parse_shards(file, files, sizes), sizes.num_classes)
+    is_weights = suffix == ".safetensors" and not is_checkpoint(content)
+    if is_weights or (suffix in ("", *_CHECKPOINTS) and is_safetensors(content)):
+        if is_shard(name, files):
+            return None
         return _network("safetensors", parse_safetensors(content, sizes), sizes.num_classes)
-    if suffix == ".pt2":  # an archive as torch.save writes it, of another content
-        raise SubmissionError(f"{INSTEAD[suffix]}: {ADVICE}")
+    if suffix in (".pt2", *_COMMANDS):  # some are archives as torch.save writes them
+        raise SubmissionError(f"{INSTEAD[suffix]}: {_COMMANDS.get(suffix, ADVICE)}")
     if is_checkpoint(content) or (suffix in _CHECKPOINTS and content.startswith(b"\x80")):
+        if is_shard(name, files):
+            return None
         loaded = load_checkpoint(content)
         if are_predictions(loaded, *expected):
             return _table(predictions_in(loaded, *expected))

@@ -100,6 +100,18 @@ def is_checkpoint(content: bytes) -> bool:
     return bool(inside & {"data.pkl", "archive_format", ".data/version"})
 
 
+def is_safetensors(content: bytes) -> bool:
+    """Tell by a file's content whether it is one of safetensors: a length, and JSON of it."""
+    return content[8:9] == b"{" and 8 + int.from_bytes(content[:8], "little") <= len(content)
+
+
+def load_weights(content: bytes) -> dict[Any, Any]:
+    """Return the tensors of a file of either format. Raises what ``parse_checkpoint`` raises."""
+    if is_safetensors(content):
+        return _load_safetensors(content)[0]
+    return _weights_in(_dictionary(load_checkpoint(content)))[0]
+
+
 def load_checkpoint(content: bytes) -> object:
     """Return what is in the bytes of a file, loaded with ``weights_only=True``, no fallback.
 
@@ -121,9 +133,7 @@ def parse_loaded(loaded: object, sizes: Sizes) -> Checkpoint:
     The weights are the only dictionary of tensors in it, at the top or one level down; ``rebuild``
     says what they must be. Raises SubmissionError.
     """
-    if not isinstance(loaded, dict):
-        raise SubmissionError(f"what the file holds is {quoted(loaded)}, not a state_dict: {_HINT}")
-    state_dict, said = _weights_in(loaded)
+    state_dict, said = _weights_in(_dictionary(loaded))
     found = rebuild(state_dict, sizes, said.get("model_architecture"), said.get("model_args"))
     return found._replace(
         epoch=_count(said.get("epoch")),
@@ -135,6 +145,12 @@ def parse_loaded(loaded: object, sizes: Sizes) -> Checkpoint:
 
 def parse_safetensors(content: bytes, sizes: Sizes) -> Checkpoint:
     """Rebuild the network in a .safetensors file. Raises what ``parse_checkpoint`` raises."""
+    state_dict, metadata = _load_safetensors(content)
+    found = rebuild(state_dict, sizes)
+    return found._replace(normalization=_declared(metadata.get("normalization")))
+
+
+def _load_safetensors(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if not HAS_SAFETENSORS:
         raise SubmissionError(
             "this machine cannot read safetensors yet: ask who grades to run "
@@ -148,8 +164,7 @@ def parse_safetensors(content: bytes, sizes: Sizes) -> Checkpoint:
         raise SubmissionError(
             "not a safetensors file, or a damaged one: save and upload it again"
         ) from error
-    found = rebuild(state_dict, sizes)
-    return found._replace(normalization=_declared(metadata.get("normalization")))
+    return state_dict, metadata
 
 
 def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
@@ -183,6 +198,11 @@ def _weights_in(loaded: dict[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]
             if not isinstance(value, torch.Tensor) and "." not in str(key)
         }
         return {key: loaded[key] for key in loaded if key not in beside}, beside
+    if "shadow_params" in loaded:  # of torch_ema, and of diffusers
+        raise SubmissionError(
+            "an average of weights without their names: put them into the network and save that, "
+            "ema.copy_to(model.parameters()); torch.save(model.state_dict(), 'model.pth')"
+        )
     raise SubmissionError(f"no weights in it: {_HINT}")
 
 
@@ -226,6 +246,12 @@ def _check_archive(content: bytes) -> None:
         raise SubmissionError(f"a TorchScript program, which is code: {_HINT}")
     if any(name.endswith("archive_format") for name in names):
         raise SubmissionError(f"a torch.export program, which can run code when opened: {_HINT}")
+
+
+def _dictionary(loaded: object) -> dict[Any, Any]:
+    if not isinstance(loaded, dict):
+        raise SubmissionError(f"what the file holds is {quoted(loaded)}, not a state_dict: {_HINT}")
+    return loaded
 
 
 def _load_plain(content: bytes) -> object:

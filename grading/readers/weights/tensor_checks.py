@@ -15,7 +15,7 @@ from common.support.text import quoted
 
 _NOT_PLAIN = (
     "is no ordinary tensor (sparse, quantised, without values, or something else): save "
-    "floating-point tensors"
+    "floating-point tensors, of a quantised network those from before, or hand in predictions"
 )
 _BROKEN = "holds values that are NaN or infinite: hand in weights from before that"
 
