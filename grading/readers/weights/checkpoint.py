@@ -60,6 +60,12 @@ _OF_PACKAGES = {
 }
 
 
+_OF_OMEGACONF = (
+    *(("dictconfig", "DictConfig"), ("listconfig", "ListConfig")),
+    *(("base", "ContainerMetadata"), ("base", "Metadata"), ("nodes", "AnyNode")),
+)
+
+
 def _as_list(items: Any = (), *_: Any) -> list[Any]:  # noqa: ANN401
     return list(items)
 
@@ -72,7 +78,9 @@ def _as_dict(*_: Any) -> dict[Any, Any]:  # noqa: ANN401
 # which name a file and cannot touch it.
 _PLAIN: list[Any] = [
     argparse.Namespace,
-    (argparse.Namespace, "fastcore.foundation.L"),
+    # Lists and settings of other packages: what they hold is kept, what they do is not.
+    *((argparse.Namespace, name) for name in ("fastcore.foundation.L", "typing.Any")),
+    *((argparse.Namespace, f"omegaconf.{kind}.{name}") for kind, name in _OF_OMEGACONF),
     *((_as_list, "collections.deque"), (_as_dict, "collections.defaultdict")),
     *((kind, f"builtins.{kind.__name__}") for kind in (list, dict, int, float)),
     *((np.dtype, "numpy.dtype"), (np.ndarray, "numpy.ndarray")),

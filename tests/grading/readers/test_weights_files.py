@@ -111,8 +111,9 @@ def holding(name):
     return with_members(content, {member: pickled.replace(b"X\x04\x00\x00\x00here", made)})
 
 
-def test_a_list_of_another_library_is_a_list():
-    assert parse_checkpoint(holding("fastcore.foundation.L")).architecture == "MNISTClassifier"
+@pytest.mark.parametrize("name", ["fastcore.foundation.L", "omegaconf.listconfig.ListConfig"])
+def test_a_list_of_another_library_is_a_list(name):
+    assert parse_checkpoint(holding(name)).architecture == "MNISTClassifier"
 
 
 OTHERS = {
