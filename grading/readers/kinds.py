@@ -17,10 +17,10 @@ from grading.readers.saved import are_predictions, predictions_in
 from grading.readers.weights.checkpoint import (
     is_checkpoint,
     is_safetensors,
-    load_checkpoint,
     parse_loaded,
     parse_safetensors,
 )
+from grading.readers.weights.safe_load import load_checkpoint
 from grading.readers.weights.shards import is_index, is_shard, parse_shards
 from grading.readers.weights.state_dicts import Checkpoint
 from grading.sandbox.members import DATA, TABLES
