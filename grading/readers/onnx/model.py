@@ -54,7 +54,7 @@ class OnnxModel:
         if is_batch_dependent:
             self.notes.append(
                 "dynamically quantised, so its answers depend on the batch: the images went in in "
-                f"order, {self._inputs.batch_size or _BATCH_SIZE} at a time"
+                f"order, {self._inputs.batch_size or _BATCH_SIZE:,} at a time"
             )
         self._scores: str | None = None  # the name of the output that has them, if any
         self._classes: str | None = None  # the same, where the classes count

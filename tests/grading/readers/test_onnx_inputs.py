@@ -116,7 +116,7 @@ def test_answers_that_depend_on_the_batch_are_noted():
         node("Cast", "i", "c", to=FLOAT),
         node("Mul", "c scale", "y"),
     ]
-    for batch, size in (("N", 1000), (7, 7)):
+    for batch, size in (("N", "1,000"), (7, "7")):
         made = proto(nodes, [("w", weight)], shape=(batch, 1, 28, 28)).SerializeToString()
         model = opened(made)
         np.testing.assert_allclose(model.predict(IMAGES), LOGITS * 100, atol=40)

@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from tests.conftest import read, run
 from tests.grading.readers.onnx_models import (
     ARGMAX,
     IMAGES,
@@ -145,6 +146,27 @@ def test_labels_count_where_the_scores_of_a_few_images_are_led_by_another_class(
     assert scores.argmax(axis=1).tolist() == votes.argmax(axis=1).tolist()
     np.testing.assert_allclose(scores, expected, atol=0.71)
     assert "'label' counted, and 'p' for the loss" in model.notes[0]
+
+
+def test_a_normalization_that_is_only_tried_refuses_no_file(tmp_path, data_dir):
+    """The outputs contradict each other for pixels from 0 to 255 alone, which it is not made for."""
+    nodes = [
+        node("ReduceMax", "x", "brightest", axes=[1, 2, 3], keepdims=0),
+        node("Greater", "brightest limit", "is_raw"),
+        node("Unsqueeze", "is_raw one", "column"),
+        node("Neg", "y", "negative"),
+        node("Where", "column negative y", "voted"),
+        node("ArgMax", "voted", "label", axis=1, keepdims=0),
+    ]
+    constants = [("limit", np.array(100, np.float32)), ("one", np.array([1]))]
+    content = network(*nodes, constants=constants, outputs="y label")
+    assert "contradict each other for 30 of 30 images" in refusal(content, inputs=IMAGES + 200)
+    (tmp_path / "data").symlink_to(data_dir)
+    (tmp_path / "model.onnx").write_bytes(content)
+    run("evaluate.py", "model.onnx", "--jobs", "1", cwd=tmp_path)
+    (row,) = read(tmp_path / "runs/grading/evaluation.json")["results"]
+    assert row["status"] == "fail", row["reason"]
+    assert row["correct"] > 0
 
 
 def test_a_map_without_all_classes_leaves_the_labels():
