@@ -149,7 +149,7 @@ def test_labels_count_where_the_scores_of_a_few_images_are_led_by_another_class(
 
 
 def test_a_normalization_that_is_only_tried_refuses_no_file(tmp_path, data_dir):
-    """The outputs contradict each other for pixels from 0 to 255 alone, which it is not made for."""
+    """The outputs contradict each other for pixels from 0 to 255 alone."""
     nodes = [
         node("ReduceMax", "x", "brightest", axes=[1, 2, 3], keepdims=0),
         node("Greater", "brightest limit", "is_raw"),
