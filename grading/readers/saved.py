@@ -34,16 +34,24 @@ def are_predictions(loaded: object, num_images: int, num_classes: int) -> bool:
         return False
     kinds = kinds_of(list(columns))
     values = list(columns.values())
-    shapes = [tuple(v.shape) if isinstance(v, torch.Tensor) else (len(v),) for v in values]
+    shapes = [_shape_of(value) for value in values]
     named = [shapes[n] for n in (*kinds.predicted, *kinds.labels)]
     answers = ((num_images,), (num_images, 1), (num_images, num_classes))
     return any(shape in answers for shape in shapes) or any(s and s[0] > num_classes for s in named)
 
 
+def _shape_of(value: torch.Tensor | Sequence[object]) -> tuple[int, ...]:
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape)
+    if value and _are_tensors(value):  # batches
+        tensors = cast("Sequence[torch.Tensor]", value)
+        return (sum(t.shape[0] if t.ndim else 1 for t in tensors), *tensors[0].shape[1:])
+    return (len(value),)
+
+
 def _is_list_of_answers(items: Sequence[object], num_images: int) -> bool:
-    if _are_tensors(items):
-        tensors = cast("Sequence[torch.Tensor]", items)
-        return num_images in (len(items), sum(len(t) for t in tensors if t.ndim))
+    if items and _are_tensors(items):
+        return num_images in (len(items), _shape_of(items)[0])
     return all(isinstance(i, int | float | str | list | tuple | np.generic) for i in items)
 
 

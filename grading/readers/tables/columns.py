@@ -37,6 +37,8 @@ def choose_named(columns: list[Column], num_images: int, num_classes: int) -> Ro
     What a model predicted counts, by its name or as the only column of labels; never what can be
     the true labels beside it. Raises SubmissionError.
     """
+    if len(columns) == 1:
+        return Roles(None, columns, [])
     filled = [column for column in columns if any(column.cells)]
     ids = _ids_of(filled, num_images)
     rest = [c for c in filled if c is not ids] or [c for c in columns if c is not ids]

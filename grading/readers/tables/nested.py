@@ -138,9 +138,11 @@ def _named(names: list[Any], rows: list[Any]) -> Table | None:
 
 
 def _table(rows: list[list[Any]]) -> Table | None:
-    if not all(_is_cell(cell) for row in rows for cell in row):
+    if len(rows) > _MOST_CELLS // 4 or not all(_is_cell(cell) for row in rows for cell in row):
         return None
-    return Table([list(map(_text, row)) for row in rows], places("row", len(rows)))
+    named = zip(places("row", len(rows)), ([_text(c) for c in row] for row in rows), strict=True)
+    filled = [(place, row) for place, row in named if any(row)]
+    return Table([row for _, row in filled], [p for p, _ in filled]) if filled else None
 
 
 def _holds(value: object, kind: type) -> bool:

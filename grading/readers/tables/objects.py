@@ -12,14 +12,13 @@ _VALUES = {
 }
 _TEXTS = ("SHORT_BINUNICODE", "BINUNICODE")
 _SILENT = {"MARK", "APPEND", "APPENDS", "FRAME"}
-_MOST_ELEMENTS = 2**20
 _MAX_TEXT = 32  # characters
 
 
-def read_objects(content: bytes) -> list[str] | None:
+def read_objects(content: bytes, count: int) -> list[str] | None:
     """Return the elements of the only list in a pickled array as text, in its order.
 
-    None if there is something else in it than numbers and short texts, or far too many.
+    None if there is something else in it than numbers and short texts, or more than ``count``.
     """
     elements: list[str] = []
     memo: dict[int, str] = {}
@@ -43,7 +42,7 @@ def read_objects(content: bytes) -> list[str] | None:
                 return elements
             elif name not in _SILENT:
                 return None
-            if len(elements) > _MOST_ELEMENTS or len(latest) > _MAX_TEXT:
+            if len(elements) > count or len(latest) > _MAX_TEXT:
                 return None
     except Exception:  # a damaged pickle has many ways to say so
         return None
