@@ -68,14 +68,11 @@ def _refuse_two_sets(weights: StateDict, is_network: Callable[[StateDict], bool]
     for name, tensor in weights.items():
         place = ".".join(name.split(".")[: depth + 1])
         sets.setdefault(place, {})[name.removeprefix(place)] = tensor
-    for place, found in list(sets.items()):
-        if len(sets) < 3 or not is_network(found):
-            continue
-        others = {n: t for n, t in weights.items() if not n.startswith(f"{place}.")}
-        if is_network(others):
-            sets = {place: found, _first_part(others, depth): others}
-            break
     whole = {place: found for place, found in sets.items() if is_network(found)}
+    if len(whole) == 1 and len(sets) > 2:
+        others = {n: t for n, t in weights.items() if not n.startswith(f"{next(iter(whole))}.")}
+        if is_network(others):
+            whole[_first_part(others, depth)] = others
     if len(whole) < 2:  # networks that are no chain are alike in their names and shapes
         shapes = [{name: t.shape for name, t in found.items()} for found in sets.values()]
         whole = sets if len(shapes) == 2 and shapes[0] == shapes[1] and len(shapes[0]) > 2 else {}

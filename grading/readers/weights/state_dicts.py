@@ -121,6 +121,8 @@ def _without(prefix: str, weights: StateDict, notes: list[str]) -> StateDict:
 
 def _of_assignment(weights: StateDict, noted: list[str], claimed: object) -> Checkpoint | None:
     """Return the network of the one class of the assignment that fits, with or without a prefix."""
+    if not ASSIGNED:
+        return None
     with torch.device("meta"):
         known = {name: _shapes(build().state_dict()) for name, build in ASSIGNED.items()}
     for prefix in _prefixes(weights):
