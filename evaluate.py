@@ -103,7 +103,8 @@ def measure_own_runs(
     print(terminal.choice(evaluation, best_path), end="")
     if left_out:
         print(terminal.named("Left out, since trained on other data sets", left_out))
-    print(f"Evaluation: {output}  (python report.py {output} renders it)\n{page}")
+    alone = "; of the runs named: without PATH all are measured" if args.paths else ""
+    print(f"Evaluation: {output}  (python report.py {output} renders it{alone})\n{page}")
     print(terminal.verdict(evaluation))
     return evaluation
 

@@ -70,6 +70,8 @@ def playground_page(document: Row, source: Path, output: Path) -> Page:
 
 def evaluation_pages(given: list[Path], output: Path | None) -> list[Page]:
     """Return the page of one evaluation, after its playground, or the one that compares several."""
+    if not given[0].exists():
+        raise UserError(f"{given[0]}: no such file: run evaluate.py first")
     sources = read_all(given)
     first, *others = sources.values()
     place = first.paths["the evaluation"]

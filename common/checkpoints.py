@@ -76,14 +76,22 @@ def load_checkpoint(path: str | Path) -> LoadedCheckpoint:
     checkpoint = _load_plain(Path(path), "train and evaluate again")
     try:
         architecture = checkpoint["model_architecture"]
+        module = checkpoint.get("model_module")
         if architecture not in ARCHITECTURES:
-            import_module_of_networks(checkpoint.get("model_module"))
+            import_module_of_networks(module)
         if architecture not in ARCHITECTURES:
+            file = f"{module}.py" if module else "a file"
             raise UserError(
                 f"{path} holds a network of the class {architecture}, which is not registered: "
-                "put it into a file beside the scripts, with @register above it"
+                f"it has to stand in {file} beside the scripts, with @register above it"
             )
-        model = build_model(architecture, checkpoint["model_args"])
+        try:
+            model = build_model(architecture, checkpoint["model_args"])
+        except TypeError as error:
+            raise UserError(
+                f"{path}: {architecture} cannot be built from its model_args: set self.model_args "
+                "to all arguments of the class, and train again"
+            ) from error
         model.load_state_dict(checkpoint["model_state_dict"])
         normalization = Normalization(*checkpoint["normalization"])
         return LoadedCheckpoint(model.eval(), normalization, tuple(checkpoint["classes"]))

@@ -24,7 +24,7 @@ from common.checkpoints import (
 )
 from common.loops import Batches, Progress, TrainingResult, ValidationResult, predict_logits
 from common.metrics import accuracy_percent, fit_temperature
-from common.models import count_parameters, is_independent_of_threads
+from common.models import ARCHITECTURES, count_parameters, is_independent_of_threads
 from common.support import distributed
 from common.support.cli import DeferredSignals, Stopped, command_line
 from common.support.environment import describe_environment, seed_rank, versions
@@ -95,6 +95,8 @@ class Run:
             entered.callback(self.threads.restore)
             if distributed.is_main_process():
                 entered.enter_context(folder_lock(self.folder, "name another --output-dir"))
+            if ARCHITECTURES.get(name := type(self.model).__name__) is not type(self.model):
+                _say(f"The class {name} has no @register above it: evaluate.py will not find it")
             if self.resume or distributed.is_restarted():
                 self._restore()
             elif self.state_path.exists():

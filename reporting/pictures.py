@@ -5,14 +5,15 @@ import io
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from PIL import Image
 
 from common.data.pixels import decode_pixels
 
 Row = dict[str, Any]
 _LEVELS = 15  # of either sign and 0
+_SIGNED = LinearSegmentedColormap.from_list("signed", ["#b3530b", "#ffffff", "#0b62b8"])
 
 Cell = tuple[int, int]  # of a confusion matrix: the true and the predicted class
 
@@ -35,10 +36,10 @@ def image_uri(pixels: str) -> str:
 
 
 def signed_uri(text: str) -> str:
-    """Return encoded pixels of which 128 is 0 as a picture: blue below 0, orange above."""
+    """Return encoded pixels of which 128 is 0 as a picture: orange below 0, blue above."""
     pixels = decode_pixels(text)
     levels = np.round((pixels.astype(float) - 1) / 254 * (_LEVELS - 1)).astype(np.uint8)
-    colours = matplotlib.colormaps["PuOr_r"](np.linspace(0, 1, _LEVELS), bytes=True)[:, :3]
+    colours = _SIGNED(np.linspace(0, 1, _LEVELS), bytes=True)[:, :3]
     picture = Image.fromarray(levels)
     picture.putpalette(colours.tobytes())
     return _uri(_png(picture, bits=4))
@@ -48,7 +49,7 @@ def overlay_uri(error: Row) -> str:
     """Return an error's image in grey ink, tinted by the pixels that decided it."""
     ink = 255 - 0.55 * decode_pixels(error["pixels"]).astype(float)
     tint = (decode_pixels(error["decisive"]).astype(float) - 128) / 127
-    towards = np.where(tint[..., None] > 0, (230, 97, 1), (46, 80, 180))
+    towards = np.where(tint[..., None] > 0, (11, 98, 184), (230, 97, 1))
     strength = np.abs(tint[..., None]) ** 0.7 * 0.8
     rgb = ink[..., None] * (1 - strength) + towards * strength
     return _uri(_png(Image.fromarray(rgb.round().astype(np.uint8)).quantize(16), bits=4))

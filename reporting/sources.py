@@ -66,6 +66,8 @@ def read_sources(path: Path) -> Sources:
         if found := next(filter(Path.exists, places), None):
             runs[name], paths[f"run {name}"] = read_json(found), found
             check_metrics(runs[name], found)
+            if row.get("metrics_sha256", checksum_of(found)) != checksum_of(found):
+                raise UserError(f"{found} has changed since it was measured: run evaluate.py again")
     return Sources(evaluation, runs, paths)
 
 

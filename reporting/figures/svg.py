@@ -166,9 +166,7 @@ def legend_above(axes: Axes, left: float = -0.1) -> None:
     It begins at ``left``, in widths of the axes: above the names of the ticks, if these are long.
     """
     labels = axes.get_legend_handles_labels()[1]
-    columns = _LEGEND_WIDTH // (5 + max(map(len, labels), default=0))
-    # Of many the widest stand in several columns.
-    columns = max(1, columns - (len(labels) > _MAX_AT_ENDS))
+    columns = max(1, _LEGEND_WIDTH // (7 + max(map(len, labels), default=0)))
     axes.legend(loc="lower left", bbox_to_anchor=(left, 1), ncols=min(columns, len(labels) or 1))
 
 
@@ -182,6 +180,7 @@ def label_ends(axes: Axes, ends: dict[str, float]) -> None:
     if len(names) > _MAX_AT_ENDS or max(map(len, names)) > _MAX_AT_END:
         legend_above(axes)
         return
+    axes.autoscale_view()  # matplotlib would do it only when it draws
     to_height = axes.transData + axes.transAxes.inverted()
     heights = [to_height.transform((0, value))[1] for value in ends.values()]
     places = _moved_apart(heights, _LINE_HEIGHT / cast(Figure, axes.figure).get_figheight())

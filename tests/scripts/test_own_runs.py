@@ -7,8 +7,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+from common.checkpoints import load_checkpoint
 from common.own.folders import find_own_runs, is_own_run
+from common.support.errors import UserError
 from tests.conftest import ONE_EPOCH, REPO, read, run
 
 
@@ -140,3 +143,29 @@ def test_run_with_unreadable_metrics_is_found_all_the_same(tmp_path, content):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/metrics.json").write_text(content)
     assert find_own_runs(tmp_path, "mnist") == ([tmp_path / "broken"], [])
+
+
+def test_training_after_the_evaluation_is_not_shown_beside_it(finished, workspace):
+    copy_run(finished, workspace, "faster")
+    run("evaluate.py", cwd=workspace)
+    path = workspace / "runs/faster/metrics.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"seed": 42', '"seed": 43'))
+    completed = run("report.py", cwd=workspace)
+    assert completed.returncode == 2
+    assert "runs/faster/metrics.json has changed since it was measured" in completed.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"model_architecture": "Gone", "model_module": "gone"}, "stand in gone.py beside"),
+        ({"model_architecture": "Gone"}, "stand in a file beside"),
+        ({"model_args": {"width": 3}}, "cannot be built from its model_args"),
+    ],
+)
+def test_network_that_cannot_be_built_again_says_what_is_missing(
+    good_checkpoint, tmp_path, changes, complaint
+):
+    torch.save({**good_checkpoint, **changes}, tmp_path / "checkpoint.pth")
+    with pytest.raises(UserError, match=complaint):
+        load_checkpoint(tmp_path / "checkpoint.pth")
