@@ -14,6 +14,7 @@ from grading.readers.tables.columns import Column
 
 _SHOWN = 5
 _MAX_REASON = 600  # characters
+_BOOLEANS = {"false": "0", "true": "1"}
 CORRECT = ". Correct that, and hand it in again"
 
 
@@ -99,6 +100,8 @@ def numbers_of(columns: list[Column], places: list[str], problems: Problems) -> 
     """Return the values of the classes, float64 [rows, classes]; 0 where there is a problem."""
     values = np.zeros((len(places), len(columns)))
     for order, cells in enumerate(zip(*(column.cells for column in columns), strict=True)):
+        if cells[0].lower() in _BOOLEANS:  # one-hot rows of pandas
+            cells = tuple(_BOOLEANS.get(cell.lower(), cell) for cell in cells)
         bad = next((c for c in cells if not is_number(c) or abs(float(c)) == np.inf), None)
         if bad is None:
             values[order] = [float(cell) for cell in cells]

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from common.support.errors import SubmissionError
 from common.support.text import quoted
 from grading.readers.tables.cells import first_of_count, is_numeric, spelled_number
 from grading.readers.tables.foreign import OTHER_IMAGES
@@ -31,6 +32,7 @@ def split_header(table: Table, num_images: int, num_classes: int, notes: list[st
     """Return the names of the columns and the rows below; what was decided is noted."""
     first = trimmed(table.rows[0])
     if not table.has_names and is_headless(table.rows):
+        _refuse_counted_from_1(first, len(table.rows), num_images, num_classes)
         if not _is_counted(first, len(table.rows), num_images, num_classes):
             return Titled([], table)
         if first[:1] != [""] and kinds_of(first).groups == []:
@@ -73,6 +75,20 @@ def _is_counted(first: list[str], rows: int, images: int, classes: int) -> bool:
     counted = [str(n) for n in range(len(names))]
     is_order = len(names) == classes > 2 and rows != images and sorted(names) == sorted(counted)
     return is_certain and (names == counted or is_order)
+
+
+def _refuse_counted_from_1(first: list[str], rows: int, images: int, classes: int) -> None:
+    names = first[first[:1] == [""] :]
+    if (
+        rows == images + 1
+        and classes > 2
+        and sorted(names) == sorted(map(str, range(1, classes + 1)))
+    ):
+        raise SubmissionError(
+            f"the columns are named 1 to {classes}, expected 0 to {classes - 1}: name them 0 to "
+            f"{classes - 1} instead, with 0 for {classes} if that stands for the digit 0, or each "
+            "one less if they are positions"
+        )
 
 
 def _are_types(row: list[str]) -> bool:

@@ -55,6 +55,7 @@ def _as_json(text: str) -> Iterator[str]:
     yield text
     if text.startswith("{"):
         yield f"[{','.join(text.splitlines())}]"
+    if text.startswith(("{", "[{")):
         yield _KEY.sub(r'\1"\2":', " ".join(text.split()).replace("'", '"'))
 
 

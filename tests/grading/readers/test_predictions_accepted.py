@@ -41,7 +41,12 @@ def test_all_that_is_read_looks_like_predictions(form):
 
 
 @pytest.mark.parametrize(
-    "form", [npy(np.eye(C, dtype=bool)[LABELS]), text(*table(np.eye(C)[LABELS]))]
+    "form",
+    [
+        npy(np.eye(C, dtype=bool)[LABELS]),
+        text(*table(np.eye(C)[LABELS])),
+        text(*table(np.eye(C, dtype=bool)[LABELS]), header="0,1,2,3,4,5,6,7,8,9"),
+    ],
 )
 def test_one_hot_rows_are_probabilities(form):
     found = parse(form)

@@ -141,6 +141,11 @@ def line_in(found, start):
          "prediction.CSV -file predictions.csv",
          text(*pairs("{id},1:{label},1:{label},,0.97"),
               header="inst#,actual,predicted,error,prediction")),
+        (
+            text(*table(), header="1,2,3,4,5,6,7,8,9,10"),
+            "or each one less if they are positions",
+            text(*table(), header=",".join(CLASS_NAMES)),
+        ),
         ("0  7\n..  ..\n9  3\nLength: 120\n", "only the ends", COLUMN),
         (npy(np.stack([LABELS, OTHER, LABELS], axis=1)), "save one row for each", npy(LABELS)),
     ],

@@ -27,6 +27,7 @@ from tests.grading.readers.tables import (
     reason,
     text,
 )
+from tests.grading.readers.tool_forms import LABELS_OF_TOOLS, PROBABILITIES_OF_TOOLS
 
 MILLION = 10**6
 
@@ -118,7 +119,9 @@ def test_10000_lines_are_read():
 
 def test_nothing_is_opened_or_imported_while_parsing():
     # As in the sandbox: whatever a codec or numpy wanted to import now would be missing.
-    forms = [encoded(content) for content in (*AS_LABELS.values(), *AS_PROBABILITIES.values())]
+    tables = (AS_LABELS, AS_PROBABILITIES, LABELS_OF_TOOLS, PROBABILITIES_OF_TOOLS)
+    forms = [encoded(content) for forms in tables for content in forms.values()]
+    forms.append(npy(np.array(ALONE, dtype=object), allow_pickle=True))
     refused = [b"\xe9\n\xe9", b"PK\x03\x04", b'Id\t"a"b\t\n', b"Id,\x1b\n", b"\x93NUMPY"]
     script = f"""
 import pickle, resource, sys

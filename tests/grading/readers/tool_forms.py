@@ -131,6 +131,8 @@ LABELS_OF_TOOLS = {
     "a column of numpy's": str(LABELS[:, None]).replace("...", ""),
     "a list a line": text(*(f"[{k}]" for k in LABELS)),
     "c()": f"c({', '.join(f'{k}' for k in LABELS)})",
+    "np.str_": repr([np.str_(k) for k in ALONE]),
+    "printed records": str([{"id": n, "label": k} for n, k in enumerate(LABELS.tolist())]),
     "a dictionary": str(dict(enumerate(LABELS.tolist()))),
     "a dictionary of numpy's": str({n: np.int64(k) for n, k in enumerate(LABELS)}),
     "a dictionary of a list": str({"predictions": LABELS.tolist()}),
