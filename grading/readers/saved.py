@@ -52,7 +52,8 @@ def _shape_of(value: torch.Tensor | Sequence[object]) -> tuple[int, ...]:
 def _is_list_of_answers(items: Sequence[object], num_images: int) -> bool:
     if items and _are_tensors(items):
         return num_images in (len(items), _shape_of(items)[0])
-    return all(isinstance(i, int | float | str | list | tuple | np.generic) for i in items)
+    plain = (int, float, str, list, tuple, np.generic)
+    return bool(items) and all(isinstance(item, plain) for item in items)
 
 
 def predictions_in(loaded: object, num_images: int, num_classes: int) -> Predictions:
