@@ -29,9 +29,9 @@ from grading.grade_class import grade_class
 from grading.gradebooks.gradebook import Gradebook
 from grading.gradebooks.history import History
 from grading.gradebooks.late import parse_due
+from grading.intake.rows import assign_ranks, mark_duplicates
 from grading.intake.submissions import find_submissions, require_outside
 from grading.preprocessing import choose_preprocessing
-from grading.rows import assign_ranks, mark_duplicates
 from grading.sandbox.client import Sandbox, require_linux
 from grading.test_sets import load_test_set, threshold_of
 from reporting import github, terminal
@@ -119,7 +119,7 @@ def grade_submissions(
     require_linux()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())  # for a class's zip file
-        found = find_submissions(args.paths, args.isolation, Path(folder))
+        found = find_submissions(args.paths, args.isolation, Path(folder), args.platform)
         for path in filter(None, (output, args.history)):
             require_outside(path, args.paths)
         gradebook = Gradebook(args.format, args.roster, args.assignment)

@@ -21,8 +21,8 @@ from common.support.files import read_json, write_json
 from common.support.text import json_text
 from common.support.validation import row_problem
 from grading.grade import reuse_rows
-from grading.intake.submissions import Submission
-from grading.rows import Row, isolation_of
+from grading.intake.rows import Row, isolation_of
+from grading.intake.submission import Submission
 
 _REPO = Path(__file__).resolve().parents[1]
 

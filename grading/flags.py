@@ -8,6 +8,7 @@ from common.data.catalog import DATASETS
 from common.support import distributed
 from common.support.errors import UserError, require_positive
 from grading.gradebooks.gradebook import FORMATS
+from grading.platforms.known import PLATFORMS
 from grading.preprocessing import CHOICES
 
 # GiB, seconds or jobs: more than anyone has, and less than any system call accepts.
@@ -30,6 +31,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flag("--fresh", action="store_true", help="grade again what an earlier run graded")
     flag("--leaderboard", action="store_true", help="rank the submissions")
     flag("--format", choices=FORMATS, help="also write grades as this platform imports them")
+    flag("--platform", choices=sorted(PLATFORMS), default="", help="whose download PATH is")
     flag("--roster", metavar="CSV", type=Path, help="the platform's own export of its students")
     flag("--assignment", metavar="TITLE", help="the column of the roster that gets the grades")
     flag("--due", metavar="TIME", help="mark what the platform says came later")

@@ -13,7 +13,7 @@ from common.measuring import Row, graded_row, ungraded_row
 from common.support.errors import SubmissionError
 from common.support.text import json_text
 from grading.intake.opening import open_submission
-from grading.intake.submissions import Submission
+from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing
 from grading.sandbox.client import Sandbox
 from grading.sandbox.wire import OpenFile, close_all
@@ -82,7 +82,7 @@ def grade_all(
 
 def _owner_of(submission: Submission) -> Row:
     said: Row = {
-        "student": list(submission.handed.students),
+        "student": json_text(submission.key) or list(submission.handed.students),
         "submitted_at": submission.handed.submitted_at,
         "late_on_canvas": submission.handed.is_late,
         "owner": json_text(submission.owner) if submission.owner != submission.name else "",

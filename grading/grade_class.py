@@ -16,7 +16,7 @@ from common.data.arrays import LabelledImages
 from common.support import distributed
 from grading import document
 from grading.grade import grade_all
-from grading.intake.submissions import Submission
+from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing
 from grading.sandbox.client import Sandbox
 

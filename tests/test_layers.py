@@ -27,17 +27,17 @@ ALLOWED = {
 }
 # Likewise within grading.
 ALLOWED_IN_GRADING = {
-    "rows": set(),
-    "flags": {"gradebooks", "preprocessing"},
+    "platforms": set(),
+    "flags": {"gradebooks", "platforms", "preprocessing"},
     "grade_class": {"document", "grade", "intake", "preprocessing", "sandbox"},
     "test_sets": set(),
     "gradebooks": set(),
     "sandbox": set(),
-    "intake": {"sandbox"},
+    "intake": {"platforms", "sandbox"},
     "preprocessing": {"sandbox"},
     "readers": {"sandbox"},
-    "grade": {"intake", "preprocessing", "rows", "sandbox"},
-    "document": {"grade", "intake", "rows"},
+    "grade": {"intake", "preprocessing", "sandbox"},
+    "document": {"grade", "intake"},
 }
 GRADING_TAKES = {"models", "transforms", "metrics", "measuring", "data", "support"}
 REPORTING_TAKES = {

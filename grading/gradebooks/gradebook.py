@@ -130,7 +130,7 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
             "reason": spreadsheet_cell(row["reason"] or ""),
             "sha256": row.get("sha256", ""),
             "preprocessing": spreadsheet_cell(text.preprocessing_text(row.get("preprocessing"))),
-            "student": spreadsheet_cell(", ".join(row.get("student", []))),
+            "student": spreadsheet_cell(_student(row)),
             "late": {True: "yes", False: "no", None: ""}[row.get("late")],
             GRADEBOOK_COLUMN: spreadsheet_cell((lost or {}).get(row["name"], "")),
         }
@@ -140,6 +140,11 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
             cells |= {"correct": row["correct"], "total": row["total"]}
         lines.append([cells.get(name, "") for name in columns])
     return csv_text([columns, *lines])
+
+
+def _student(row: Row) -> str:
+    said = row.get("student", "")
+    return said if isinstance(said, str) else ", ".join(said)
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

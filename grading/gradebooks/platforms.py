@@ -14,6 +14,7 @@ from grading.gradebooks.feedback import feedback_text
 from grading.gradebooks.late import worksheet_times
 from grading.gradebooks.rosters import Matching, Roster, Student, canvas_pairs, match, moodle_pairs
 from grading.gradebooks.spreadsheets import is_formula, spreadsheet_cell
+from grading.gradebooks.worksheets import in_english
 
 Table = list[list[str]]
 
@@ -98,6 +99,8 @@ class Moodle:
     """
 
     def __init__(self, roster: Roster, assignment: str | None) -> None:
+        self.written_header = roster.header
+        roster = in_english(roster)
         self.roster, self.title = roster, assignment or "Classifier"
         self.is_worksheet = "Identifier" in roster.header and "Grade" in roster.header
         keys = ("Identifier",) if self.is_worksheet else _MOODLE_KEYS
@@ -124,7 +127,9 @@ class Moodle:
         if shown[0].strip() and "Group" in header:
             # What a team hands in has the team's name before the person's.
             shown.append(f"{row[header.index('Group')]} {shown[0]}")
-        return self.roster.student(line, number, identifiers, shown)
+        student = self.roster.student(line, number, identifiers, shown)
+        team = row[header.index("Group")].strip() if "Group" in header else ""
+        return student._replace(team=team)
 
     def _maximum(self, line: int, cells: list[str]) -> float:
         cell = cells[self.roster.column("Maximum Grade")]
@@ -149,12 +154,14 @@ class Moodle:
 
     def _worksheet(self, matching: Matching, threshold: float) -> Table:
         header, grades = self.roster.header, matching.graded
-        table = [header]
+        table = [self.written_header]
         for line, cells in enumerate(self.roster.rows):
             filled = [spreadsheet_cell(cell) for cell in cells]
             if line in grades:
                 share = self.maxima[line] / 100
                 grade = accuracy_text(grades[line]["accuracy"] * share, threshold * share)
+                if "," in cells[header.index("Maximum Grade")]:
+                    grade = grade.replace(".", ",")
                 filled[header.index("Grade")] = grade
             if line in matching.by_line and "Feedback comments" in header:
                 comment = _feedback_html(matching.by_line[line], threshold)

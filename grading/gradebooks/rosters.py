@@ -30,7 +30,7 @@ _MISREAD = re.compile(
 )
 
 # lastfirst[_LATE]_<user id>_<file id>_<title>, where a student chooses only the title.
-_CANVAS_FILE = re.compile(r"([^_]*?)(?:_LATE)?_(\d+)_\d+_.", re.ASCII)
+_CANVAS_FILE = re.compile(r"([^_]*?)(?:_LATE)?_(\d+)_(?:\d+_.|(?:text|link)\.html$)", re.ASCII)
 # <full name>_<participant>_assignsubmission_file[_<title>], likewise.
 _MOODLE_FILE = re.compile(r"_(\d+)_assignsubmission_file", re.ASCII)
 # All files of a student together: the name and the number alone.
@@ -49,6 +49,7 @@ class Student(NamedTuple):
     number: str  # that the platform puts into the names of submissions; empty if unknown
     identifiers: list[str]  # any of which a submission may be named after
     names: list[str]  # the same, for people; the first is shown
+    team: str = ""  # whose work counts for each member; empty if unknown
 
     @property
     def label(self) -> str:
@@ -186,8 +187,11 @@ def match(
     rows_of: dict[int, list[int]] = defaultdict(list)
     for number, row in enumerate(results):
         found = find.students(row)
-        if len(found) == 1:
-            rows_of[min(found)].append(number)
+        found = found or find.team(row)
+        teams = {student.team for student in found.values()}
+        if len(found) == 1 or (len(teams) == 1 and teams != {""} and found == find.team(row)):
+            for line in found:
+                rows_of[line].append(number)
             continue
         reasons[number] = "fits no student of the roster"
         if found:
@@ -221,7 +225,10 @@ class _Finder:
         self.by_number: dict[str, Students] = defaultdict(dict)
         self.by_word: dict[str, Students] = defaultdict(dict)
         self.by_letters: dict[str, Students] = defaultdict(dict)
+        self.by_team: dict[str, Students] = defaultdict(dict)
         for student in students:
+            if student.team:
+                self.by_team[name_key(student.team)][student.line] = student
             self.by_number[student.number][student.line] = student
             for word in [*student.identifiers, *student.names]:
                 self.by_word[name_key(word)][student.line] = student
@@ -231,8 +238,9 @@ class _Finder:
             index.pop("", None)
 
     def students(self, row: Row) -> Students:
-        if row.get("student"):
-            return self._of_identifiers(row["student"])
+        said = row.get("student", "")
+        if not isinstance(said, str):
+            return self._of_identifiers(said)
         name = PurePath(row["name"]).name  # of equal names the rows' have their folders
         pairs = self.pairs_of(name)
         found: Students = {}
@@ -245,9 +253,16 @@ class _Finder:
             said = self.pairs_of(PurePath(upload).name)
             found |= self._of_pair(group[1], group[2], certain=group.groups() in said)
         if not pairs:
-            for key in {name_key(name), name_key(_SUFFIXES.sub("", name))}:
+            words = [said] if said else [name, _SUFFIXES.sub("", name)]
+            for key in set(map(name_key, words)):
                 found |= self.by_word.get(key, {})
         return found
+
+    def team(self, row: Row) -> Students:
+        """Return the members of the team that a submission is from, by the platform's name."""
+        upload = PurePath(row.get("upload") or row["name"]).name
+        names = {name_key(person) for person, _ in self.pairs_of(upload)}
+        return {line: s for name in names for line, s in self.by_team.get(name, {}).items()}
 
     def _of_identifiers(self, identifiers: Iterable[str]) -> Students:
         """Return whom all identifiers mean that the roster has: two people may share a name."""

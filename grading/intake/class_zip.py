@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import IO
 
 from common.support.errors import UserError
-from common.support.text import terminal_safe
-from grading.intake.platform_names import are_of_platform
+from common.support.text import quoted, terminal_safe
+from grading.platforms import known
+from grading.platforms.upload import Parts
 from grading.sandbox import bubblewrap, members
 from grading.sandbox.client import start_process
 from grading.sandbox.members import is_passed_over, parts_of
@@ -25,11 +26,17 @@ _MAX_EXPANDED = 8 * 2**30  # bytes
 _SECONDS = 600
 _ADVICE = "unpack it, and name its folder"
 
+# What may be graded, and how many folders with such a file one student hardly hands in.
+_GRADABLE = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx", ".csv", ".npy")
+_FOLDERS_OF_A_CLASS = 3
+
 Packet = tuple[bytes, bytes]  # kind and content
 Member = tuple[str, Path]  # its name in the zip file, and where its content is
 
 
-def unpack_class(path: Path, folder: Path, isolation: str) -> list[Member] | None:
+def unpack_class(
+    path: Path, folder: Path, isolation: str, platform: str = ""
+) -> list[Member] | None:
     """Unpack a zip file into a new folder in ``folder``, under the ``isolation`` of submissions.
 
     None if it is not a class's, by the names in it, or no zip file at all. Of a member that is
@@ -47,7 +54,11 @@ def unpack_class(path: Path, folder: Path, isolation: str) -> list[Member] | Non
             names = _names(path, itertools.chain([first], packets))
             if names is None:
                 return None
-            if not are_of_platform({parts[0] for parts in without_outer_folder(names) if parts}):
+            shown = _shown(names)
+            if not known.recognise(shown, lambda _: "", known.insist(platform)):
+                if platform:
+                    raise known.refuse(path, platform, shown)
+                _refuse_unknown_class(path, shown)
                 return None
             return _write(path, names, packets, Path(tempfile.mkdtemp(dir=folder)))
     raise UserError(f"{path}: --isolation {isolation} does not work here: {_ADVICE}")
@@ -56,11 +67,36 @@ def unpack_class(path: Path, folder: Path, isolation: str) -> list[Member] | Non
 def without_outer_folder(names: list[str]) -> list[list[str]]:
     """Return each name in parts, without a folder that holds all of them."""
     parts = [parts_of(name) for name in names]
-    shown = [p for p in parts if p and not is_passed_over(p[0])]
-    outer = {p[0] for p in shown}
-    if len(outer) == 1 and all(len(p) > 1 for p in shown) and not are_of_platform(outer):
-        return [p[1:] if p and p[0] in outer else p for p in parts]
+    shown = _shown(names)
+    form = known.recognise(shown, lambda _: "")
+    if form and form.depth:
+        around = list(shown[0][: form.depth])
+        return [p[form.depth :] if p[: form.depth] == around else p for p in parts]
     return parts
+
+
+def _shown(names: list[str]) -> list[Parts]:
+    parts = [tuple(parts_of(name)) for name in names]
+    return [p for p in parts if p and p[0] != "__MACOSX" and p[0] != ".DS_Store"]
+
+
+def _refuse_unknown_class(path: Path, shown: list[Parts]) -> None:
+    """Raise UserError where several top folders have a file each that could be graded."""
+    while shown and len({p[0] for p in shown}) == 1 and min(map(len, shown)) > 1:
+        shown = [p[1:] for p in shown]
+    of_folder: dict[str, str] = {}
+    for parts in shown:
+        if not any(map(is_passed_over, parts)) and parts[-1].lower().endswith(_GRADABLE):
+            of_folder.setdefault(parts[0] if len(parts) > 1 else "", "/".join(parts))
+    of_folder.pop("", None)
+    if len(of_folder) < _FOLDERS_OF_A_CLASS:
+        return
+    seen = ", ".join(map(quoted, list(of_folder.values())[:3]))
+    raise UserError(
+        f"{path}: it looks like a class of {len(of_folder)} in a form of no platform that is "
+        f"known: {seen}: unpack it, give each student one folder, and name the folder around them "
+        "(or put one student's zip file into a folder, and name that)"
+    )
 
 
 @contextlib.contextmanager

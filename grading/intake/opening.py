@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.support.errors import SubmissionError
 from common.support.text import json_text
-from grading.intake.submissions import Submission
+from grading.intake.submission import Submission
 from grading.sandbox.members import DATA, TABLES, is_passed_over
 from grading.sandbox.wire import MAX_BYTES, MAX_FILES, OpenFile, close_all
 

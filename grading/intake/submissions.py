@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.support.errors import UserError
-from common.support.text import json_text, quoted
-from grading.intake import platform_names
+from common.support.text import json_text
+from grading.intake.attempts import files_under, one_a_student, read_text
 from grading.intake.class_zip import Member, unpack_class, without_outer_folder
-from grading.intake.platform_names import METADATA, Handed
-from grading.sandbox.members import is_passed_over
+from grading.intake.submission import Submission
+from grading.platforms import known
+from grading.platforms.canvas import lateness_on_canvas
+from grading.platforms.gradescope import METADATA, Handed, read_gradescope_metadata
+from grading.platforms.upload import Parts
+from grading.sandbox.members import is_passed_over, parts_of
 
 # What operating systems and programs leave in folders, and nobody hands in.
 _LITTER = re.compile(
@@ -24,31 +28,6 @@ _LITTER = re.compile(
 
 # All that a training script leaves in its folder.
 _RUN_FILES = {"checkpoint.pth", "metrics.json", "training_state.pth"}
-
-
-class Submission(NamedTuple):
-    """What a student handed in, and gets one row."""
-
-    name: str  # of the row
-    source: Path  # as given; of several files side by side, the first; or the class's zip file
-    limit: Path | None  # no link may lead outside of this folder; None: the user named the file
-    files: tuple[tuple[str, Path], ...] = ()  # those not at source, by what they are called
-    handed: Handed = Handed()  # what the platform says of whose it is, and of when it came
-    owner: str = ""  # whose it is, by a name that a resubmission has too
-    upload: str = ""  # what the platform called the file or folder, or the first of several
-    note: str = ""  # what was done to find it
-
-    @property
-    def is_in_zip(self) -> bool:
-        """Whether it was unpacked from a class's zip file, which is the source then."""
-        return self.limit is not None and not self.source.is_relative_to(self.limit)
-
-    @property
-    def is_run(self) -> bool:
-        """Whether the source is a run's folder, in which ``checkpoint.pth`` counts."""
-        # Unlike Path's method, this is False for whatever the system refuses to look at.
-        names = ("metrics.json", "checkpoint.pth")
-        return all(os.path.isfile(self.source / name) for name in names)
 
 
 class _File(NamedTuple):
@@ -84,7 +63,7 @@ def require_outside(output: Path, paths: list[Path]) -> None:
             )
 
 
-def find_submissions(paths: list[Path], isolation: str, folder: Path) -> Found:
+def find_submissions(paths: list[Path], isolation: str, folder: Path, platform: str = "") -> Found:
     """Return what is to be graded under ``paths``, sorted within each.
 
     A file or a run's folder is one submission; any other folder is a class's, without its hidden
@@ -106,13 +85,13 @@ def find_submissions(paths: list[Path], isolation: str, folder: Path) -> Found:
             continue
         named.add(os.path.abspath(path))
         if os.path.isdir(path) and not _is_run_and_nothing_else(path):
-            submissions, litter = _of_folder(path)
+            submissions, litter = _of_folder(path, platform)
         elif (
             path.suffix.lower() == ".zip"
             and os.path.isfile(path)
-            and (members := unpack_class(path, folder, isolation))
+            and (members := unpack_class(path, folder, isolation, platform))
         ):
-            submissions, litter = _of_zip(path, members)
+            submissions, litter = _of_zip(path, members, platform)
         else:
             submissions, litter = [Submission(path.name or str(path), path, None)], []
         left_out += litter
@@ -129,16 +108,37 @@ def _is_run_and_nothing_else(folder: Path) -> bool:
     return "metrics.json" in inside and inside <= _RUN_FILES
 
 
-def _of_folder(folder: Path) -> tuple[list[Submission], list[str]]:
+def _of_folder(folder: Path, platform: str) -> tuple[list[Submission], list[str]]:
     """Return the submissions in a class's folder, and the names of what nobody hands in."""
+    places = files_under(folder)
+    form = _form(folder, places, platform)
+    if form and form.platform in known.ON_TOP:
+        folder = folder.joinpath(*next(iter(places))[: form.depth])
+    elif form:
+        found, litter = one_a_student(form, places)
+        return [s._replace(limit=folder) for s in found], litter
     entries = {entry.name: [("", entry)] for entry in sorted(folder.iterdir())}
     found, litter = _of_class(entries, folder / METADATA)
     alone = [s._replace(files=()) if len(s.files) == 1 else s for s in found]
     return [s._replace(limit=folder) for s in alone], litter
 
 
-def _of_zip(path: Path, members: list[Member]) -> tuple[list[Submission], list[str]]:
+def _form(where: Path, places: dict[Parts, Path], platform: str) -> known.Form | None:
+    shown = [path for path in places if not _LITTER.fullmatch(path[0]) or path[-1] == METADATA]
+    form = known.recognise(shown, lambda name: read_text(places.get(name)), known.insist(platform))
+    if platform and not form:
+        raise known.refuse(where, platform, shown)
+    return form
+
+
+def _of_zip(path: Path, members: list[Member], platform: str) -> tuple[list[Submission], list[str]]:
     """Return the submissions in a class's zip file, as in the folder that it holds."""
+    whole = {tuple(parts_of(name)): place for name, place in members}
+    form = _form(path, dict(sorted(whole.items())), platform)
+    limit = members[0][1].parent
+    if form and form.platform not in known.ON_TOP:
+        found, litter = one_a_student(form, dict(sorted(whole.items())))
+        return [s._replace(source=path, limit=limit) for s in found], litter
     entries: dict[str, list[tuple[str, Path]]] = {}
     names = without_outer_folder([name for name, _ in members])
     # Of two members of one name the last counts, as in a folder that they are unpacked to.
@@ -152,7 +152,6 @@ def _of_zip(path: Path, members: list[Member]) -> tuple[list[Submission], list[s
             files[:] = [(inner, place) for inner, place in files if inner == "/checkpoint.pth"]
     metadata = entries.get(METADATA, [("", Path(os.devnull))])[0][1]
     submissions, litter = _of_class(entries, metadata)
-    limit = members[0][1].parent
     return [s._replace(source=path, limit=limit) for s in submissions], litter
 
 
@@ -164,50 +163,43 @@ def _of_class(
     ``entries`` are the files and folders by name, in order; each file with what follows the name
     and where it is. ``metadata`` is Gradescope's file, if there is one.
     """
-    metadata_of = platform_names.read_gradescope_metadata(metadata)
+    metadata_of = read_gradescope_metadata(metadata)
     litter = [name for name in entries if _LITTER.fullmatch(name)]
     names = [n for n in entries if not n.startswith(".") and n not in litter]
-    group_of = platform_names.moodle_group
-    # One name of this form may be a coincidence, and one of another may have been put beside them.
-    if platform_names.are_of_canvas(names):
-        group_of = platform_names.canvas_group
-        names.sort(key=platform_names.canvas_order)
+    tops = [(name,) for name in names]
+    form = known.recognise(tops, lambda _: "", known.ON_TOP) if tops else None
+    uploads = form.uploads if form else {}
     groups: dict[str, list[_File]] = {}
     for name in names:
-        group = group_of(name)
-        if group is not None and group.is_text:
+        upload = uploads.get((name,))
+        if upload is not None and upload.is_own:
             litter.append(name)
             continue
-        owner = group.owner if group else name.removesuffix(".data")
-        key = owner if group or owner in entries else name
-        title = group.title if group else name
+        owner = upload.owner if upload else name.removesuffix(".data")
+        key = owner if upload or owner in entries else name
+        title = upload.title if upload else name
         files = [_File(title, name, inner, place) for inner, place in entries[name]]
         groups.setdefault(key, []).extend(files)
-    is_late = platform_names.lateness_on_canvas(names)
+    is_late = lateness_on_canvas(names)
     submissions = []
     for owner, files in groups.items():
         entry = files[0].entry
         handed = metadata_of.get(entry, Handed())._replace(is_late=is_late.get(entry))
-        submissions.append(_of_student(owner, files, handed))
+        upload = uploads.get((entry,))
+        student = _of_student(owner, files, handed)
+        submissions.append(student._replace(key=upload.key if upload else ""))
     return submissions, litter
 
 
 def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
-    # Of versions of a title the last one, which is the highest.
-    newest = {(file.title, file.inner): file for file in files}
-    entries = list(dict.fromkeys(file.entry for file in newest.values()))
-    note = ""
-    if len(newest) < len(files):
-        counted = ", ".join(quoted(entry) for entry in entries[:3])
-        note = f"of several versions of a file the highest was taken: {counted}"
+    entries = list(dict.fromkeys(file.entry for file in files))
     is_one = len(entries) == 1
     places = tuple(
-        ((is_one and file.inner[1:]) or f"{file.title}{file.inner}", file.place)
-        for file in newest.values()
+        ((is_one and file.inner[1:]) or f"{file.title}{file.inner}", file.place) for file in files
     )
     name = entries[0] if is_one else owner
     whose = ", ".join(handed.students) or owner
-    return Submission(name, places[0][1], None, places, handed, whose, entries[0], note)
+    return Submission(name, places[0][1], None, places, handed, whose, entries[0])
 
 
 def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:

@@ -6,6 +6,7 @@ end, and then for each member its content in pieces and an end.
 """
 
 import codecs
+import contextlib
 import os
 import sys
 import zipfile
@@ -27,7 +28,7 @@ def main(max_bytes: int, seconds: int) -> None:
         with zipfile.ZipFile(sys.stdin.buffer) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             for member in members:
-                _send(NAME, member.filename.encode("utf-8", "replace"))
+                _send(NAME, _name_of(member))
             _send(END)
             if any(member.flag_bits & 1 for member in members):
                 raise ValueError("it is encrypted")
@@ -37,6 +38,16 @@ def main(max_bytes: int, seconds: int) -> None:
         os._exit(0)  # the parent has seen enough
     except Exception as error:
         _send(REFUSED, str(error).encode("utf-8", "replace")[:200])
+
+
+def _name_of(member: zipfile.ZipInfo) -> bytes:
+    """Return a name in UTF-8: many programs write that without the flag that says so."""
+    if not member.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            name = member.filename.encode("cp437")
+            name.decode("utf-8")
+            return name
+    return member.filename.encode("utf-8", "replace")
 
 
 def _send_content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: int) -> None:

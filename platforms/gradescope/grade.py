@@ -17,9 +17,9 @@ from common.support.files import atomic_write
 from grading import document
 from grading.grade import grade_all
 from grading.gradebooks.feedback import gradescope_results
-from grading.intake.submissions import Submission
+from grading.intake.rows import Row
+from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing, choose_preprocessing
-from grading.rows import Row
 from grading.sandbox.client import Sandbox
 from grading.test_sets import load_test_set, threshold_of
 from reporting import terminal

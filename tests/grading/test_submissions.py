@@ -4,8 +4,8 @@ import os
 
 import torch
 
+from grading.intake.rows import mark_duplicates
 from grading.intake.submissions import find_submissions
-from grading.rows import mark_duplicates
 from tests.conftest import read, run
 
 

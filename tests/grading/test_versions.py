@@ -15,7 +15,7 @@ from tests.test_layers import FILES, imported_by
 
 # Where a row comes from. The parent names two of these only as text, in command lines.
 ROOTS = (
-    *("grading.grade", "grading.preprocessing", "grading.rows", "grading.readers.reader"),
+    *("grading.grade", "grading.preprocessing", "grading.intake.rows", "grading.readers.reader"),
     *("grading.sandbox.server", "grading.sandbox.unzip", "grading.test_sets"),
 )
 NEW = ("common/new.py", "grading/new.py", "grading/readers/tables/new.py")

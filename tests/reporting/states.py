@@ -15,7 +15,7 @@ import numpy as np
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
 from common.measuring import ClassAnswers, FileInfo, graded_row, ungraded_row
-from grading.rows import assign_ranks, isolation_of, mark_duplicates
+from grading.intake.rows import assign_ranks, isolation_of, mark_duplicates
 
 HOSTILE_NAMES = (
     "\"'><script>alert(1)</script><img src=x onerror=alert(2)>",

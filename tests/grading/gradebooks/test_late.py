@@ -10,7 +10,8 @@ from common.support.errors import UserError
 from grading.gradebooks.history import History
 from grading.gradebooks.late import mark_late, parse_due, worksheet_times
 from grading.gradebooks.rosters import Roster
-from grading.intake.platform_names import lateness_on_canvas, read_gradescope_metadata
+from grading.platforms.canvas import lateness_on_canvas
+from grading.platforms.gradescope import read_gradescope_metadata
 from tests.conftest import read, run
 from tests.grading.gradebooks.examples import WORKSHEET
 

@@ -1,0 +1,1 @@
+"""What each course platform gives to download: one description a platform."""

@@ -1,0 +1,1 @@
+"""Platforms whose downloads have every file of the class side by side."""

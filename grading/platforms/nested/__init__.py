@@ -1,0 +1,1 @@
+"""Platforms whose downloads have a folder for each student."""

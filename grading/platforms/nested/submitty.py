@@ -1,0 +1,32 @@
+"""Submitty: submissions/<user>/<version>/<files>; of the active versions alone, without <version>.
+
+Source: Submitty/Submitty, MiscController.php, downloadAssignedZips.
+"""
+
+import re
+from collections.abc import Sequence
+
+from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, most
+
+_OWN = {"user_assignment_settings.json", ".submit.timestamp", ".submit.notebook"}
+_VERSION = re.compile(r"\d{1,9}", re.A)
+
+
+def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
+    is_marked = any(path[-1] in _OWN for path in paths)
+    beside = {"submissions", "results", "checkout"}
+    has_top = {path[0] for path in paths} <= beside
+    uploads: Uploads = {}
+    for path in paths:
+        _, *inner = path if has_top else ("", *path)
+        if path[-1] in _OWN or (has_top and path[0] != "submissions"):
+            uploads[path] = OWN
+        elif len(inner) > 2 and _VERSION.fullmatch(inner[1]):
+            title = "/".join(inner[2:])
+            uploads[path] = Upload(inner[0], title, inner[0], (int(inner[1]),))
+        elif len(inner) > 1 and is_marked:
+            uploads[path] = Upload(inner[0], "/".join(inner[1:]), inner[0])
+    return most(uploads, paths)
+
+
+SUBMITTY = Platform("submitty", "Submitty", _read)
