@@ -238,9 +238,9 @@ class _Finder:
             index.pop("", None)
 
     def students(self, row: Row) -> Students:
-        said = row.get("student", "")
-        if not isinstance(said, str):
-            return self._of_identifiers(said)
+        key = row.get("student", "")
+        if not isinstance(key, str):
+            return self._of_identifiers(key)
         name = PurePath(row["name"]).name  # of equal names the rows' have their folders
         pairs = self.pairs_of(name)
         found: Students = {}
@@ -253,9 +253,9 @@ class _Finder:
             said = self.pairs_of(PurePath(upload).name)
             found |= self._of_pair(group[1], group[2], certain=group.groups() in said)
         if not pairs:
-            words = [said] if said else [name, _SUFFIXES.sub("", name)]
-            for key in set(map(name_key, words)):
-                found |= self.by_word.get(key, {})
+            words = [key] if key and not group else [name, _SUFFIXES.sub("", name)]
+            for word in set(map(name_key, words)):
+                found |= self.by_word.get(word, {})
         return found
 
     def team(self, row: Row) -> Students:

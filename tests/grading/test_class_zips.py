@@ -50,7 +50,8 @@ def test_zip_of_canvas_is_graded_as_its_folder(workspace, good, bad, isolation, 
     rows = grade(workspace, "class.zip", *isolated)
     assert names_and_grades(rows) == names_and_grades(grade(workspace, "class", *isolated))
     (bob,) = (row for row in rows if row["name"] == "bobbuilder_102")
-    assert "highest" in bob["notes"]
+    assert bob["status"] == "error"
+    assert "model-2.pth" in bob["reason"]
     assert {row["isolation"] for row in rows} == {isolation}
 
 
