@@ -1,5 +1,6 @@
 """A class in a platform's form: one submission a student, of the newest attempt."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ def files_under(folder: Path) -> dict[Parts, Path]:
 
 
 def _walk(folder: Path, parts: Parts) -> Iterator[tuple[Parts, Path]]:
-    with os.scandir(folder) as listing:
+    # What cannot be read is an error of its student's when it is opened.
+    with contextlib.suppress(PermissionError), os.scandir(folder) as listing:
         for entry in listing:
             inner = (*parts, entry.name)
             if not entry.is_dir(follow_symlinks=False):

@@ -113,7 +113,8 @@ def _of_folder(folder: Path, platform: str) -> tuple[list[Submission], list[str]
     places = files_under(folder)
     form = _form(folder, places, platform)
     if form and form.platform in known.ON_TOP:
-        folder = folder.joinpath(*next(iter(places))[: form.depth])
+        around = next(path for path in places if not _LITTER.fullmatch(path[0]))
+        folder = folder.joinpath(*around[: form.depth])
     elif form:
         found, litter = one_a_student(form, places)
         return [s._replace(limit=folder) for s in found], litter
