@@ -18,7 +18,7 @@ _MAX_NUMBERS, _MAX_TENSORS = 2**26, 2**12
 
 _PART = re.compile(r"(?:weight|bias)(?:_\w+)?_(?:orig|mask|g|v|u)")
 _MAKE_ONE = (
-    "make them one before saving: torch.nn.utils.prune.remove(layer, 'weight'), "
+    "save them as one, after torch.nn.utils.prune.remove(layer, 'weight'), "
     "remove_weight_norm(layer), remove_spectral_norm(layer), or "
     "parametrize.remove_parametrizations(layer, 'weight')"
 )

@@ -39,7 +39,7 @@ def fill(folder):
     laughs = b"\x80\x02]q\x00" + b"".join(
         b"]q" + bytes([n + 1]) + b"(" + (b"h" + bytes([n])) * 10 + b"e" for n in range(100)
     )
-    add("laughs.pth", with_members(archive, {"data.pkl": laughs + b"."}), "of type list")
+    add("laughs.pth", with_members(archive, {"data.pkl": laughs + b"."}), "no predictions that can be told")
     add("escape.pth", with_members(archive, {"../../evil": b"x"}), None, "fail")
     for tenth in range(10):
         add(f"cut{tenth}.pth", archive[: len(archive) * tenth // 10], "")
@@ -58,7 +58,7 @@ def fill(folder):
     add("page.pth", b"<!doctype html><title>403</title>", "")
     add("text.pth", b"accuracy: 99 %\n", "")
     add("dictionary.pth", pickle.dumps({"a": 1}), "")
-    add("tensors.safetensors", archive, "not a safetensors file")
+    add("tensors.safetensors", archive, None, "fail")
     header = b'{"fc1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,99999999]}}'
     add("lie.safetensors", struct.pack("<Q", len(header)) + header, "not a safetensors file")
     add("endless.safetensors", struct.pack("<Q", 2**63) + b"{", "not a safetensors file")

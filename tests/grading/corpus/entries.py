@@ -90,7 +90,7 @@ def folders(folder, good, run):
         ),
         "named.pth": ("error", "no file to grade"),
         "nothing": ("error", "no file to grade"),
-        "half-run": ("error", "no file to grade"),
+        "half-run": ("error", "no predictions in this JSON"),
         "linker": ("error", "leads outside"),
         "loser": ("error", "leads nowhere"),
         "linked": ("error", "a link"),
