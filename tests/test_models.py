@@ -238,7 +238,7 @@ def test_network_that_is_not_registered_is_named_with_what_to_do(
     train_images, test_images, tmp_path
 ):
     folder = trained(PlainNetwork(), train_images, tmp_path / "own")
-    with pytest.raises(UserError, match=r"PlainNetwork, which is not registered: it has to stand in"):
+    with pytest.raises(UserError, match=r"PlainNetwork, which is not registered: it has"):
         load_checkpoint(folder / "checkpoint.pth")
     batches = Batches(test_images, 1000, torch.device("cpu"))
     measured = measure_run(folder, test_images, batches, Fraction(90))

@@ -134,7 +134,8 @@ def _form(where: Path, places: dict[Parts, Path], platform: str) -> known.Form |
 
 def _of_zip(path: Path, members: list[Member], platform: str) -> tuple[list[Submission], list[str]]:
     """Return the submissions in a class's zip file, as in the folder that it holds."""
-    whole = {tuple(parts_of(name)): place for name, place in members}
+    named = [(tuple(parts_of(name)), place) for name, place in members]
+    whole = {parts: place for parts, place in named if parts}  # not "/" and the like
     form = _form(path, dict(sorted(whole.items())), platform)
     limit = members[0][1].parent
     if form and form.platform not in known.ON_TOP:
