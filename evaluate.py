@@ -18,7 +18,6 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
-from common.own.folders import find_own_runs, is_own_run
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED
@@ -34,6 +33,7 @@ from grading.intake.submissions import find_submissions, require_outside
 from grading.preprocessing import choose_preprocessing
 from grading.sandbox.client import Sandbox, require_linux
 from grading.test_sets import load_test_set, threshold_of
+from own_runs.folders import Found, find_own_runs, is_own_run
 from reporting import github, terminal
 
 ANOTHER_OUTPUT = "name another --output"
@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     refuse_contradictions(args, are_own)
     folder = spec.runs if are_own else spec.runs / "grading"
     output = args.output or folder / "evaluation.json"
-    measure = measure_own_runs if are_own else grade_submissions
-    evaluation = measure(args, spec, threshold, output)
+    evaluate = measure_own_runs if are_own else grade_submissions
+    evaluation = evaluate(args, spec, threshold, output)
     if evaluation is None:
         return ALL_PASSED  # rank 0 reports the result
     all_passed = all(row["status"] == "pass" for row in evaluation["results"])
@@ -64,36 +64,34 @@ def measure_own_runs(
         return None  # it takes seconds, so rank 0 does it alone
     # Imported here, since they load torch: half a gigabyte that grading has no use for.
     from common.loops import Batches
-    from common.own import inspection, playground
-    from common.own import runs as own_runs
     from common.support import environment
+    from own_runs import inspection, measure, playground
 
-    named = args.paths, list[str]()
-    folders, left_out = named if args.paths else find_own_runs(spec.runs, spec.key)
+    found = find_own_runs(spec.runs, spec.key) if not args.paths else Found(args.paths, [])
     device = environment.choose_device(args.device)
     require_target(output)
     test_set = load_test_set(spec, args.data_dir, args.test_set)
     with folder_lock(output.parent, ANOTHER_OUTPUT):
         batches = Batches(test_set, batch_size=1000, device=device)
         runs = [
-            own_runs.measure_run(folder, test_set, batches, threshold)
-            for folder in tqdm(folders, unit="run", disable=None, leave=False)
+            measure.measure_run(folder, test_set, batches, threshold)
+            for folder in tqdm(found.runs, unit="run", disable=None, leave=False)
         ]
-        measured = [run for run in runs if isinstance(run, own_runs.Measured)]
-        best = own_runs.choose_best(measured)
-        for run in own_runs.by_validation(measured)[:2]:
+        measured = [run for run in runs if isinstance(run, measure.Measured)]
+        best = measure.choose_best(measured)
+        for run in measure.by_validation(measured)[:2]:
             looked_at = inspection.inspect_network(run.model, run.answers, batches, test_set)
             run.row["inspection"] = looked_at
         evaluation = {
             **document.header(test_set, threshold, environment.versions(), output),
             "best": best.row["name"] if best else None,
             "results": [run.row for run in runs],
-            "comparisons": own_runs.compare_runs(measured, best, test_set),
-            "robustness": own_runs.measure_robustness(measured, test_set, device),
+            "comparisons": measure.compare_runs(measured, best, test_set),
+            "robustness": measure.measure_robustness(measured, test_set, device),
         }
         write_json(output, evaluation)
         best_path = output.parent / spec.best_name
-        own_runs.save_best(best, test_set.dataset, best_path)
+        measure.save_best(best, test_set.dataset, best_path)
         page = ""
         if args.playground:
             place = output.with_name("playground.json")
@@ -101,8 +99,8 @@ def measure_own_runs(
             page = playground.write_playground(place, best, test_set, *where)
     print(terminal.evaluation(evaluation))
     print(terminal.choice(evaluation, best_path), end="")
-    if left_out:
-        print(terminal.named("Left out, since trained on other data sets", left_out))
+    if found.left_out:
+        print(terminal.named("Left out, since trained on other data sets", found.left_out))
     alone = "; of the runs named: without PATH all are measured" if args.paths else ""
     print(f"Evaluation: {output}  (python report.py {output} renders it{alone})\n{page}")
     print(terminal.verdict(evaluation))

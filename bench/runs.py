@@ -9,8 +9,8 @@ from pathlib import Path
 import common
 from common.data.arrays import LabelledImages
 from common.loops import Batches
-from common.own.runs import Measured, Unmeasured, measure_run
 from common.support.errors import UserError
+from own_runs.measure import Measured, Unmeasured, measure_run
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent
 

@@ -15,16 +15,13 @@ What comes after a training:
 
 The rooms behind it:
 
-- ``own``: one's own runs found, measured, compared, the better one chosen; what they learned, how
-  they do on changed images, and the playground's file;
 - ``data``: the catalog of data sets, their files, their images as arrays, photos; no torch;
 - ``support``: files, errors, text, command lines, schemas, environment, processor, torchrun.
 
 A module imports only what is below it in this picture; ``tests/test_layers.py`` holds the rule.
 
     scripts, bench
-    grading           reporting
-    own
+    own_runs          grading           reporting
     runs
     checkpoints       measuring
     loops

@@ -9,7 +9,7 @@ from common.data.pixels import decode_pixels
 from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers
 from common.models import MNISTClassifier
-from common.own.inspection import inspect_network
+from own_runs.inspection import inspect_network
 from reporting.figures.plane import plane
 
 

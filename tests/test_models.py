@@ -26,11 +26,11 @@ from common.models import (
     is_independent_of_threads,
     register,
 )
-from common.own.runs import Measured, Unmeasured, measure_run
 from common.runs import Run
 from common.support.errors import UserError
 from common.support.processor import multiply_by_mkl, multiply_by_onednn
 from common.transforms import Distortions
+from own_runs.measure import Measured, Unmeasured, measure_run
 
 
 class SeedBase(nn.Module):

@@ -16,9 +16,9 @@ import evaluate
 import report
 from common.checkpoints import load_checkpoint
 from common.data.pixels import decode_pixels
-from common.own.playground import sample_training_digits
 from common.support.errors import UserError
 from common.transforms import normalize
+from own_runs.playground import sample_training_digits
 from reporting.playground_page import SCRIPTS, page_script, render_playground
 from tests.conftest import REPO, read, run
 from tests.reporting.test_report import HOSTILE, Page
@@ -266,7 +266,7 @@ def test_without_a_best_run_there_is_no_playground(finished, workspace):
 def test_network_that_the_page_cannot_run_is_said_and_no_reason_to_stop(
     finished, data_dir, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("common.own.playground.MNISTClassifier", torch.nn.Bilinear)
+    monkeypatch.setattr("own_runs.playground.MNISTClassifier", torch.nn.Bilinear)
     flags = [f"--output={tmp_path}/evaluation.json", f"--data-dir={data_dir}", "--threshold=80"]
     monkeypatch.chdir(finished.folder)
     assert evaluate.main(["--playground", *flags]) == 0

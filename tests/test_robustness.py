@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 
 from bench.checks.robustness import with_batch_statistics
-from common.data.corruptions import CORRUPTIONS
 from common.data.pixels import decode_pixels
 from common.loops import Batches
 from common.measuring import LogitAnswers
 from common.models import ImprovedMNISTClassifier, MNISTClassifier
-from common.own.runs import Measured, measure_robustness
+from own_runs.corruptions import CORRUPTIONS
+from own_runs.measure import Measured, measure_robustness
 from tests.conftest import read, run
 
 CPU = torch.device("cpu")

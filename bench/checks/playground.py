@@ -15,10 +15,10 @@ from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
 from common.data.pixels import decode_pixels
 from common.loops import Batches
-from common.own.folders import find_own_runs
-from common.own.playground import describe_playground, sample_training_digits
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED
+from own_runs.folders import find_own_runs
+from own_runs.playground import describe_playground, sample_training_digits
 from reporting.playground_page import render_playground
 
 RUNS = Path("runs")
@@ -47,7 +47,7 @@ def main() -> int:
     training_images = load_split(MNIST_SPEC, args.data_dir, "train")
     batches = Batches(test_set, batch_size=1000, device=torch.device("cpu"))
     print("run        32 bits, %  8 bits, %  lost, points  changed answers  page, MB")
-    for folder in find_own_runs(RUNS, "mnist")[0]:
+    for folder in find_own_runs(RUNS, "mnist").runs:
         run = measure(folder, test_set, batches)
         document = describe_playground(run, test_set, batches, training_images)
         # Through JSON, since report.py renders what it has read from a file.

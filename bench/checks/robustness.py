@@ -17,10 +17,10 @@ from bench.runs import measure
 from common.data.arrays import load_split
 from common.data.catalog import MNIST_SPEC
 from common.loops import Batches
-from common.own.folders import find_own_runs
-from common.own.runs import Measured, measure_robustness
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED
+from own_runs.folders import find_own_runs
+from own_runs.measure import Measured, measure_robustness
 
 RUNS = Path("runs")
 
@@ -43,7 +43,7 @@ def main() -> int:
     device = torch.device("cpu")
     test_set = load_split(MNIST_SPEC, args.data_dir, "test")
     batches = Batches(test_set, batch_size=1000, device=device)
-    runs = [measure(folder, test_set, batches) for folder in find_own_runs(RUNS, "mnist")[0]]
+    runs = [measure(folder, test_set, batches) for folder in find_own_runs(RUNS, "mnist").runs]
     adapted = [
         Measured({**run.row, "name": f"{run.row['name']}, statistics anew"}, run.answers, model)
         for run in runs

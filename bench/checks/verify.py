@@ -16,11 +16,11 @@ import torch
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DATASETS, DatasetSpec, Sizes
 from common.loops import Batches
-from common.own.runs import Measured, measure_run
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, SubmissionError, UserError
 from common.support.files import read_json
 from grading.readers.weights.checkpoint import parse_checkpoint
+from own_runs.measure import Measured, measure_run
 
 # The fields of a run's row that depend only on its files and the test images.
 _MEASURED = ("status", "sha256", "metrics_sha256", "correct", "total", "confusion_matrix")

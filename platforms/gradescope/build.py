@@ -35,7 +35,7 @@ MAX_MEMORY = 500  # GiB, as for evaluate.py
 NOT_NEEDED = {"torchvision", "scikit-learn", "matplotlib", "seaborn", "jinja2", "pillow"}
 
 # The folders whose code grades.
-CODE = ("common", "grading", "reporting")
+CODE = ("common", "own_runs", "grading", "reporting")
 
 # The files of Gradescope's layout: these two have to lie at the top of the zip file.
 EXECUTABLE = ("setup.sh", "run_autograder")

@@ -15,7 +15,7 @@ _SCALE = 130  # units from its middle to the circle of the classes
 def plane(points: Sequence[Row], labels: Sequence[str], name: str) -> Markup:
     """Draw images as points, a colour a class, and those that were taken for another as crosses.
 
-    ``points`` are those of ``common.own.inspection``: x, y, true and predicted class.
+    ``points`` are those of ``own_runs.inspection``: x, y, true and predicted class.
     """
     # An odd number of colours, so that neighbours on the circle differ.
     colours = SERIES[:5]

@@ -53,3 +53,12 @@ def next_frame(page):
 def shown(page):
     next_frame(page)
     return page.inner_text("#answer")
+
+
+# From a copy: Chromium complains of a canvas that is read time and again.
+OPACITIES = """(canvas) => {
+  const { width, height } = canvas;
+  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  return [...copy.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 === 3);
+}"""

@@ -13,7 +13,17 @@ from playwright.sync_api import expect
 
 from common.transforms import normalize
 from reporting.pictures import image_png
-from tests.browser.browsing import AXE, SCHEMES, look, next_frame, opened, shown, unexpected
+from tests.browser.browsing import (
+    AXE,
+    OPACITIES,
+    SCHEMES,
+    look,
+    next_frame,
+    opened,
+    shown,
+    unexpected,
+)
+from tests.browser.network import dequantized_logits
 from tests.browser.pad import draw_stroke, first_image_of, input_of_network, on_screen
 from tests.browser.strokes import DIGITS
 
@@ -48,33 +58,8 @@ def draw(page, digit, moved=0, scale=1.0):
     return shown(page)
 
 
-def dequantized_logits(document, images):
-    """Returns what the file's network answers, by arithmetic of its own."""
-    network = document["network"]
-    values = (images.flatten(1).double() / 255 - network["pixel_mean"]) / network["pixel_std"]
-    for number, layer in enumerate(network["layers"]):
-        weights, biases = weights_and_biases(layer)
-        values = (values.relu() if number else values) @ weights.T + biases
-    return values
-
-
-def weights_and_biases(layer):
-    levels, scales, biases = (
-        torch.from_numpy(np.frombuffer(base64.b64decode(layer[key]), dtype).astype(np.float64))
-        for key, dtype in (("levels", np.int8), ("scales", "<f4"), ("biases", "<f4"))
-    )
-    return levels.reshape(layer["outputs"], layer["inputs"]) * scales[:, None], biases
-
-
 VISIBLE_CANVASES = """[...document.querySelectorAll("canvas")]
   .filter((canvas) => canvas.checkVisibility({ visibilityProperty: true }))"""
-# From a copy: Chromium complains of a canvas that is read time and again.
-OPACITIES = """(canvas) => {
-  const { width, height } = canvas;
-  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  copy.drawImage(canvas, 0, 0);
-  return [...copy.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 === 3);
-}"""
 INKLESS = f"""{VISIBLE_CANVASES}.filter((canvas) => !({OPACITIES})(canvas).some(Boolean))
   .map((canvas) => canvas.id)"""
 
@@ -264,68 +249,6 @@ def test_nothing_empty_is_printed(page, browser, playground):
         still.goto(playground.url)
         assert not any(canvas.is_visible() for canvas in still.locator("canvas").all())
         assert still.locator(".picks img").first.is_visible()
-
-
-def units_of(playground, number):
-    """Returns the weights of a layer, and the training images that its units show."""
-    weights, _ = weights_and_biases(playground.document["network"]["layers"][number])
-    return weights.numpy(), playground.document["strongest_images"][number]
-
-
-def assert_unit_is_shown(page, playground, number, unit):
-    next_frame(page)
-    weights, strongest = units_of(playground, number)
-    shares = np.abs(weights[unit]) / np.abs(weights[unit]).max()
-    opacities = np.array(page.locator("#weights").evaluate(OPACITIES))
-    assert np.abs(opacities[: len(shares)] / 255 - shares).max() < 0.005
-    images = playground.document["training_digits"]["images"]
-    expected = [f"no. {images[place]['index']}" for place in strongest[unit]]
-    found = page.locator("#strongest small").all_inner_texts()
-    assert [" ".join(text.split()) for text in found][: len(expected)] == expected
-    marks = page.locator(".mark:not([hidden])")
-    assert marks.evaluate_all("marks => marks.map((mark) => mark.id)") == [f"mark-{number + 1}"]
-
-
-def test_unit_that_is_clicked_shows_its_weights_and_what_it_looks_for(page, playground):
-    for number, (column, row) in enumerate([(40, 3), (17, 2)]):
-        cells = page.locator(f"#units-{number + 1}")
-        box = cells.bounding_box()
-        columns, rows = (int(cells.get_attribute(side)) for side in ("width", "height"))
-        x, y = (column + 0.5) * box["width"] / columns, (row + 0.5) * box["height"] / rows
-        cells.click(position={"x": x, "y": y})
-        assert page.input_value("#unit") == str(64 * row + column)
-        assert_unit_is_shown(page, playground, number, 64 * row + column)
-
-
-def test_unit_is_chosen_with_keys_alone(page, playground):
-    page.focus("#layer")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "unit"
-    page.keyboard.type("70")
-    page.keyboard.press("ArrowUp")
-    assert_unit_is_shown(page, playground, 1, int(page.input_value("#unit")))
-    page.fill("#unit", "99999")
-    assert_unit_is_shown(page, playground, 1, len(units_of(playground, 1)[0]) - 1)
-    page.fill("#unit", "")
-    assert_unit_is_shown(page, playground, 1, 0)
-
-
-def test_pixels_of_a_deep_unit_are_the_gradient_of_what_it_adds_up(page, playground):
-    opening = playground.document["test_digits"]["recognised"][0]
-    pixels = np.frombuffer(base64.b64decode(opening["pixels"]), np.uint8).reshape(1, 28, 28)
-    images = torch.tensor(pixels, dtype=torch.float64, requires_grad=True)
-    network = playground.document["network"]
-    first_three = {"network": {**network, "layers": network["layers"][:3]}}
-    dequantized_logits(first_three, images)[0, 5].backward()
-    found = np.array(page.evaluate("[...pixelWeights(2, 5)]"))
-    expected = images.grad.numpy().ravel() * 255 * network["pixel_std"]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    page.select_option("#layer", value="2")
-    page.fill("#unit", "5")
-    next_frame(page)
-    assert page.is_visible("#pixels")
-    assert any(page.locator("#pixels").evaluate(OPACITIES))
 
 
 @pytest.mark.parametrize("is_drawn", [False, True])

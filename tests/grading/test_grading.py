@@ -22,9 +22,9 @@ from common.data.idx import encode_idx
 from common.loops import Batches
 from common.measuring import ClassAnswers, graded_row, ungraded_row
 from common.models import MNISTClassifier
-from common.own.runs import measure_run
 from common.support.files import write_json
 from grading.document import earlier_rows
+from own_runs.measure import measure_run
 from tests.conftest import REPO, read, run
 
 

@@ -21,8 +21,8 @@ ROOTS = (
 NEW = ("common/new.py", "grading/new.py", "grading/readers/tables/new.py")
 WITHOUT_EFFECT = (
     *("reporting/pages.py", "reporting/new.py", "templates/report.html", "evaluate.py"),
-    *("common/own/runs.py", "common/runs.py", "common/own/playground.py", "common/loops.py"),
-    *("common/checkpoints.py", "common/data/corruptions.py", "common/data/splits.py"),
+    *("own_runs/measure.py", "common/runs.py", "own_runs/playground.py", "common/loops.py"),
+    *("common/checkpoints.py", "own_runs/corruptions.py", "common/data/splits.py"),
     "grading/flags.py",
     *("common/support/cli.py", "common/support/distributed.py", "common/support/environment.py"),
     *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),

@@ -13,3 +13,8 @@ def evaluation(finished):
 @pytest.fixture
 def runs(finished):
     return {n: read(finished.folder / f"runs/{n}/metrics.json") for n in ("base", "improved")}
+
+
+@pytest.fixture
+def page_text(finished):
+    return (finished.folder / "runs/report.html").read_text(encoding="utf-8")

@@ -1,17 +1,13 @@
 """The report: self-contained, well-formed, escaped, and the same bytes for the same files."""
 
-import base64
 import copy
-import io
 import json
 import os
 import re
 import shutil
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from common.support.errors import UserError
 from reporting.figures.svg import CSS_VARIABLES
@@ -50,11 +46,6 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
-
-
-@pytest.fixture
-def page_text(finished):
-    return (finished.folder / "runs/report.html").read_text(encoding="utf-8")
 
 
 def test_last_lines_say_accuracies_verdict_and_path(finished, evaluation):
@@ -265,49 +256,6 @@ def test_grading_is_counted_on_the_terminal(evaluation):
     rows[0] |= {"status": "error", "reason": "cut short"}
     rows[1]["status"] = "fail"
     assert "0 pass, 1 fail, 1 could not be graded\nVerdict: 0 of 2" in summary(evaluation)
-
-
-def test_cell_of_a_confusion_matrix_leads_to_images_of_its_errors(
-    page_text, evaluation, test_images
-):
-    for number, row in enumerate(evaluation["results"], start=1):
-        matrix, confused = row["confusion_matrix"], row["confused"]
-        errors = {error["index"]: error for error in confused}
-        links = re.findall(rf'<a href="#e{number}-(\d)-(\d)">(\d+)</a>', page_text)
-        assert links, "the cells are links"
-        panels = re.findall(
-            rf'id="e{number}-(\d)-(\d)">.*?no\. ([\d, ]+)<i [^>]*--at:(\d+);--of:(\d+)"',
-            page_text,
-        )
-        assert [panel[:2] for panel in panels] == [link[:2] for link in links]
-        uri = re.findall(r"--sheet: url\(data:image/png;base64,([^)]*)\)", page_text)[number - 1]
-        sheet = np.array(Image.open(io.BytesIO(base64.b64decode(uri))).convert("L"))
-        place = 0
-        for (true, predicted, numbers, at, of), (*_, count) in zip(panels, links, strict=True):
-            indices = [int(index) for index in numbers.split(",")]
-            assert int(count) == matrix[int(true)][int(predicted)]
-            assert len(indices) == int(of) <= min(int(count), 6)
-            assert int(at) == place
-            sure = [errors[index]["probability"] for index in indices]
-            assert sure == sorted(sure, reverse=True)
-            for index in indices:
-                assert errors[index]["true"] == test_images.targets[index] == int(true)
-                assert errors[index]["predicted"] == int(predicted)
-                drawn = 255 - sheet[:, 28 * place : 28 * place + 28].astype(int)
-                assert abs(drawn - test_images.images[index]).max() < 16
-                place += 1
-        assert sheet.shape == (28, 28 * place)
-        wrong = row["total"] - row["correct"]
-        assert len(confused) == min(160, sum(min(c, 6) for r in matrix for c in r) - 60, wrong)
-
-
-def test_images_behind_cells_are_of_as_many_cells_as_possible(evaluation):
-    """First one of each cell, so that whatever is cut off leaves as few without as can be."""
-    for row in evaluation["results"]:
-        cells = [(error["true"], error["predicted"]) for error in row["confused"]]
-        places = [cells[:i].count(cell) for i, cell in enumerate(cells)]
-        assert places == sorted(places)
-        assert cells[0] != cells[1]
 
 
 def test_grading_that_was_cut_short_is_called_incomplete(evaluation, tmp_path):

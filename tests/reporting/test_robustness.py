@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from common.data.corruptions import CORRUPTIONS
 from common.metrics import proportion
+from own_runs.corruptions import CORRUPTIONS
 from reporting.pages import render_report
 from reporting.terminal import beyond_test_set, choice
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from common.checkpoints import load_checkpoint
-from common.own.folders import find_own_runs, is_own_run
 from common.support.errors import UserError
+from own_runs.folders import find_own_runs, is_own_run
 from tests.conftest import ONE_EPOCH, REPO, read, run
 
 
@@ -34,7 +34,7 @@ def code_blocks(heading):
 
 def test_readme_on_changing_a_recipe(workspace):
     """A changed recipe and a network of one's own get their curves, as the README says."""
-    for name in ("common", "grading", "reporting", "templates"):
+    for name in ("common", "own_runs", "grading", "reporting", "templates"):
         shutil.copytree(REPO / name, workspace / name)
     for script in ("train_base.py", "evaluate.py", "report.py"):
         shutil.copy(REPO / script, workspace)

@@ -19,25 +19,30 @@ from tests.grading.readers.tables import (
     table,
     text,
 )
+from tests.grading.readers.tool_forms import LABELS_OF_TOOLS, PROBABILITIES_OF_TOOLS
+
+# Forms of people, and what tools write and print.
+LABEL_FORMS = AS_LABELS | LABELS_OF_TOOLS
+PROBABILITY_FORMS = AS_PROBABILITIES | PROBABILITIES_OF_TOOLS
 
 
-@pytest.mark.parametrize("form", AS_LABELS)
+@pytest.mark.parametrize("form", LABEL_FORMS)
 def test_labels_are_the_same_in_every_form(form):
-    found = parse(AS_LABELS[form])
+    found = parse(LABEL_FORMS[form])
     assert found.values.dtype == np.uint8
     assert found.values.tolist() == LABELS.tolist()
 
 
-@pytest.mark.parametrize("form", AS_PROBABILITIES)
+@pytest.mark.parametrize("form", PROBABILITY_FORMS)
 def test_probabilities_are_the_same_in_every_form(form):
-    found = parse(AS_PROBABILITIES[form])
+    found = parse(PROBABILITY_FORMS[form])
     assert found.values.dtype == np.float64
     np.testing.assert_allclose(found.values, PROBABILITIES, rtol=1e-6)
 
 
-@pytest.mark.parametrize("form", [*AS_LABELS, *AS_PROBABILITIES])
+@pytest.mark.parametrize("form", [*LABEL_FORMS, *PROBABILITY_FORMS])
 def test_all_that_is_read_looks_like_predictions(form):
-    assert looks_like_predictions(encoded({**AS_LABELS, **AS_PROBABILITIES}[form]))
+    assert looks_like_predictions(encoded({**LABEL_FORMS, **PROBABILITY_FORMS}[form]))
 
 
 @pytest.mark.parametrize(

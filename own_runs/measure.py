@@ -19,7 +19,6 @@ from common import measuring, metrics
 from common.checkpoints import describe_model, load_checkpoint, save_checkpoint
 from common.data.arrays import LabelledImages
 from common.data.catalog import Dataset
-from common.data.corruptions import CORRUPTIONS
 from common.data.pixels import encode_pixels
 from common.loops import Batches, predict_logits
 from common.models import count_parameters
@@ -27,6 +26,7 @@ from common.support.errors import SubmissionError, UserError
 from common.support.files import read_json
 from common.support.text import json_text, quoted
 from common.support.validation import check_metrics
+from own_runs.corruptions import CORRUPTIONS
 
 _COMPARED_SIZE, _ERRORS_SHOWN = 12, 6
 

@@ -4,6 +4,7 @@ Whose a run is decides how it is read: one's own in this process, anyone else's 
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from common.support.errors import UserError
 from common.support.files import read_json
@@ -12,8 +13,15 @@ from common.support.files import read_json
 _RECIPES = ("base", "improved", "augmented")
 
 
-def find_own_runs(folder: Path, key: str) -> tuple[list[Path], list[str]]:
-    """Return the training runs in ``folder``, and the names of those left out.
+class Found(NamedTuple):
+    """The training runs to measure, and the names of those of other data sets."""
+
+    runs: list[Path]
+    left_out: list[str]
+
+
+def find_own_runs(folder: Path, key: str) -> Found:
+    """Return the training runs in ``folder``.
 
     Those of the recipes come first, the others by name. ``key`` is the data set's: runs that say
     they were trained on another one are left out. Raises UserError if there is no run.
@@ -32,7 +40,7 @@ def find_own_runs(folder: Path, key: str) -> tuple[list[Path], list[str]]:
             f"no training run in {folder}: run train_base.py or train_improved.py first, or name "
             "the files to grade"
         )
-    return runs, [run.name for run in others]
+    return Found(runs, [run.name for run in others])
 
 
 def _data_set_of(path: Path) -> str | None:

@@ -15,11 +15,11 @@ from common.loops import Batches, predict_logits
 from common.measuring import LogitAnswers, most_confident_errors
 from common.metrics import confidence_and_correct, proportion
 from common.models import MNISTClassifier
-from common.own.runs import Measured
 from common.support.cli import command_line
 from common.support.errors import UserError
 from common.support.files import write_json
 from common.transforms import normalize
+from own_runs.measure import Measured
 
 # Training images of each digit to look for neighbours among, at 1.1 MB of page for each 100. The
 # nearest of them has the test image's own digit in 88.7 % of cases with 100, in 91.7 % with 200

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import functional as tv
 
-from common.data.corruptions import CORRUPTIONS
+from own_runs.corruptions import CORRUPTIONS
 
 CHANGES = {corruption.name: corruption.apply for corruption in CORRUPTIONS}
 
