@@ -62,13 +62,27 @@ def read_sources(path: Path) -> Sources:
         name = row["name"]
         if not row["own"] or row["status"] == "error" or Path(name).name != name:
             continue
-        places = [folder / "metrics.json" for folder in (path.parent / name, Path(row["source"]))]
-        if found := next(filter(Path.exists, places), None):
+        if found := _metrics_of(row, path.parent):
             runs[name], paths[f"run {name}"] = read_json(found), found
             check_metrics(runs[name], found)
-            if row.get("metrics_sha256", checksum_of(found)) != checksum_of(found):
+            if not _is_measured(found, row):
                 raise UserError(f"{found} has changed since it was measured: run evaluate.py again")
     return Sources(evaluation, runs, paths)
+
+
+def _metrics_of(row: Row, folder: Path) -> Path | None:
+    """Return where ``metrics.json`` of a row's run is, for an evaluation in ``folder``."""
+    beside, named = (
+        place / "metrics.json" for place in (folder / row["name"], Path(row["source"]))
+    )
+    if beside.exists():
+        return beside
+    # Of an evaluation that was moved, another run may stand at the named place.
+    return named if named.exists() and _is_measured(named, row) else None
+
+
+def _is_measured(path: Path, row: Row) -> bool:
+    return row.get("metrics_sha256") in (None, checksum_of(path))
 
 
 def require_other(output: Path, sources: Iterable[Path]) -> None:
