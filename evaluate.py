@@ -80,8 +80,8 @@ def measure_own_runs(
         measured = [run for run in runs if isinstance(run, measure.Measured)]
         best = measure.choose_best(measured)
         for run in measure.by_validation(measured)[:2]:
-            looked_at = inspection.inspect_network(run.model, run.answers, batches, test_set)
-            run.row["inspection"] = looked_at
+            seen = (run.model, run.answers, run.row["misclassified"])
+            run.row["inspection"] = inspection.inspect_network(*seen, batches, test_set)
         evaluation = {
             **document.header(test_set, threshold, environment.versions(), output),
             "best": best.row["name"] if best else None,

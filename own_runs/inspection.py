@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from common.data.arrays import LabelledImages
 from common.data.pixels import encode_pixels
 from common.loops import Batches
-from common.measuring import LogitAnswers, most_confident_errors
+from common.measuring import LogitAnswers
 
-_UNITS, _ERRORS, _POINTS, _SEED = 9, 5, 250, 0
+_UNITS, _POINTS, _SEED = 9, 250, 0
 
 # Side of the square that hides a part of a digit, in pixels: about as wide as a stroke is long.
 _PATCH = 5
@@ -25,10 +25,15 @@ class _Layer(NamedTuple):
 
 
 def inspect_network(
-    model: nn.Module, answers: LogitAnswers, batches: Batches, test_set: LabelledImages
+    model: nn.Module,
+    answers: LogitAnswers,
+    errors: list[dict[str, Any]],
+    batches: Batches,
+    test_set: LabelledImages,
 ) -> dict[str, Any] | None:
     """Return what the section "What they learned" shows; None if no linear layer sees the pixels.
 
+    ``errors`` are those of the run's row that are shown, each of which gets its decisive pixels;
     ``batches`` are those of the test images, in order. Weights and decisive pixels are images whose
     value 128 stands for 0, scaled each by itself.
     """
@@ -46,7 +51,7 @@ def inspect_network(
             }
             for values in hidden
         ],
-        "errors": _decisive_pixels(model, answers, batches, test_set),
+        "decisive": [_decisive_pixels(model, error, batches) for error in errors],
         "plane": _plane(hidden[-1].numpy(force=True), answers, test_set),
     }
 
@@ -86,22 +91,17 @@ def _most_used_units(first: _Layer, second: _Layer, targets: Tensor) -> list[dic
 
 
 @torch.inference_mode()
-def _decisive_pixels(
-    model: nn.Module, answers: LogitAnswers, batches: Batches, test_set: LabelledImages
-) -> list[dict[str, Any]]:
-    """Return the most confident errors with what hiding a part of each would change.
+def _decisive_pixels(model: nn.Module, error: dict[str, Any], batches: Batches) -> str:
+    """Return what hiding a part of a misclassified image would change.
 
     A square of background is moved over the image (Zeiler and Fergus 2014, ECCV, section 4.2).
     Positive are the places without which the lead of the wrong answer over the right one shrinks.
     """
-    found = most_confident_errors(answers, test_set, _ERRORS)
-    for error in found:
-        image = batches.images[error["index"]]
-        hidden = _with_patches(image, background=batches.images.min())
-        logits = model(torch.cat([image[None], hidden]))
-        lead = logits[:, error["predicted"]] - logits[:, error["true"]]
-        error["decisive"] = _signed_pixels((lead[0] - lead[1:]).numpy(force=True))
-    return found
+    image = batches.images[error["index"]]
+    hidden = _with_patches(image, background=batches.images.min())
+    logits = model(torch.cat([image[None], hidden]))
+    lead = logits[:, error["predicted"]] - logits[:, error["true"]]
+    return _signed_pixels((lead[0] - lead[1:]).numpy(force=True))
 
 
 def _with_patches(image: Tensor, background: Tensor) -> Tensor:

@@ -45,10 +45,10 @@ def signed_uri(text: str) -> str:
     return _uri(_png(picture, bits=4))
 
 
-def overlay_uri(error: Row) -> str:
-    """Return an error's image in grey ink, tinted by the pixels that decided it."""
-    ink = 255 - 0.55 * decode_pixels(error["pixels"]).astype(float)
-    tint = (decode_pixels(error["decisive"]).astype(float) - 128) / 127
+def overlay_uri(pixels: str, decisive: str) -> str:
+    """Return an image in grey ink, tinted by the pixels that decided its answer."""
+    ink = 255 - 0.55 * decode_pixels(pixels).astype(float)
+    tint = (decode_pixels(decisive).astype(float) - 128) / 127
     towards = np.where(tint[..., None] > 0, (11, 98, 184), (230, 97, 1))
     strength = np.abs(tint[..., None]) ** 0.7 * 0.8
     rgb = ink[..., None] * (1 - strength) + towards * strength

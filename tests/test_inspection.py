@@ -7,7 +7,7 @@ from torch import nn
 
 from common.data.pixels import decode_pixels
 from common.loops import Batches, predict_logits
-from common.measuring import LogitAnswers
+from common.measuring import LogitAnswers, most_confident_errors
 from common.models import MNISTClassifier
 from own_runs.inspection import inspect_network
 from reporting.figures.plane import plane
@@ -22,7 +22,8 @@ def inspect(model, images):
     batches = Batches(images, 200, torch.device("cpu"))
     with torch.inference_mode():
         answers = LogitAnswers(predict_logits(model, batches).numpy())
-    return inspect_network(model, answers, batches, images), answers
+    errors = most_confident_errors(answers, images, 5)
+    return inspect_network(model, answers, errors, batches, images), answers, errors
 
 
 def test_units_that_never_answer_are_dead(some_images):
@@ -31,7 +32,7 @@ def test_units_that_never_answer_are_dead(some_images):
     with torch.no_grad():
         model.fc1.bias[:7] = -1000
         model.fc2.bias[0] = 1000
-    seen, _ = inspect(model, some_images)
+    seen, *_ = inspect(model, some_images)
     first, second = seen["layers"]
     assert (first["units"], first["dead"]) == (30, 7)
     assert second["units"] == 20
@@ -45,7 +46,7 @@ def test_most_used_unit_is_the_one_that_adds_most(some_images):
         model.fc1.weight[11] = 0
         model.fc1.weight[11, 14 * 28 + 14] = 1
         model.fc1.bias[11] = 100
-    seen, _ = inspect(model, some_images)
+    seen, *_ = inspect(model, some_images)
     weights = decode_pixels(seen["units"][0]["weights"])
     assert weights[14, 14] == 255
     assert (weights == 128).sum() == 783
@@ -61,9 +62,9 @@ def test_hiding_the_pixels_that_decide_changes_most(some_images):
         model[1].bias[0] = 0.5
         model[3].weight[1, 0] = 10
         model[3].bias[0] = 1
-    seen, _ = inspect(model, some_images)
-    error = next(error for error in seen["errors"] if error["predicted"] == 1)
-    decisive = decode_pixels(error["decisive"])
+    seen, _, errors = inspect(model, some_images)
+    place = next(place for place, error in enumerate(errors) if error["predicted"] == 1)
+    decisive = decode_pixels(seen["decisive"][place])
     rows, columns = np.nonzero(decisive == 255)
     # The square that hides a place reaches two pixels to each side.
     assert {*rows, *columns} == {12, 13, 14, 15, 16}
@@ -73,7 +74,7 @@ def test_hiding_the_pixels_that_decide_changes_most(some_images):
 def test_plane_holds_errors_and_puts_classes_on_a_circle(some_images):
     torch.manual_seed(0)
     model = MNISTClassifier(hidden_sizes=(300, 300))
-    seen, answers = inspect(model, some_images)
+    seen, answers, _ = inspect(model, some_images)
     points = seen["plane"]
     wrong = int((answers.classes != some_images.targets).sum())
     shown = [point for point in points if point["true"] != point["predicted"]]
@@ -84,7 +85,7 @@ def test_plane_holds_errors_and_puts_classes_on_a_circle(some_images):
     )
     assert first[1] > 0.5 > -0.5 > sixth[1]
     figure = plane(points, [str(label) for label in range(10)], "<b>")
-    assert figure.count("m-4-4") == len(shown)
+    assert figure.count("m-2-2") == len(shown)
     assert "<b>" not in figure
 
 

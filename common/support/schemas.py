@@ -120,7 +120,7 @@ Point = shape(x=float, y=float, true=Count, predicted=Count)
 Inspection = shape(
     units=listed(Unit),
     layers=listed(Layer, 1),
-    errors=listed(shape(Picture, decisive=Pixels)),
+    decisive=listed(Pixels),
     plane=listed(Point),
 )
 OwnRow = shape(

@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from reporting.figures.svg import SERIES, Row, tick_name
 
-_SIZE = 400  # units of the figure's side
-_SCALE = 130  # units from its middle to the circle of the classes
+_SIZE = 200  # units of the figure's side
+_SCALE = 65  # units from its middle to the circle of the classes
 
 
 def plane(points: Sequence[Row], labels: Sequence[str], name: str) -> Markup:
@@ -26,13 +26,13 @@ def plane(points: Sequence[Row], labels: Sequence[str], name: str) -> Markup:
             continue
         colour = colours[label % len(colours)]
         right = "".join(f"M{_at(p)}h0" for p in own if p["predicted"] == label)
-        missed = "".join(f"M{_at(p)}m-4-4l8 8m0-8l-8 8" for p in own if p["predicted"] != label)
+        missed = "".join(f"M{_at(p)}m-2-2l4 4m0-4l-4 4" for p in own if p["predicted"] != label)
         middle = np.mean([(p["x"], p["y"]) for p in own], axis=0)
         outside = middle / max(0.1, float(np.hypot(*middle))) * 1.43
         x, y = (f"{_SIZE / 2 + _SCALE * value:.0f}" for value in (outside[0], -outside[1]))
         parts.append(
-            f'<g stroke="{colour}" fill="none"><path d="{right}" stroke-width="5" '
-            f'stroke-linecap="round" stroke-opacity=".6"/><path d="{missed}" stroke-width="2"/></g>'
+            f'<g stroke="{colour}" fill="none"><path d="{right}" stroke-width="2.5" '
+            f'stroke-linecap="round" stroke-opacity=".6"/><path d="{missed}" stroke-width="1"/></g>'
             f'<text x="{x}" y="{y}" fill="{colour}">{escape(tick_name(title))}</text>'
         )
     told = (
@@ -42,11 +42,11 @@ def plane(points: Sequence[Row], labels: Sequence[str], name: str) -> Markup:
     return Markup(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="figure plane" viewBox="0 0 {_SIZE} '
         f'{_SIZE}" role="img" aria-label="{escape(told)}" text-anchor="middle" '
-        f'dominant-baseline="middle" font-size="15" font-weight="bold">{"".join(parts)}</svg>'
+        f'dominant-baseline="middle" font-size="14">{"".join(parts)}</svg>'
     )
 
 
 def _at(point: Row) -> str:
     # Far away points stay in the picture.
     x, y = np.clip((point["x"], -point["y"]), -1.35, 1.35) * _SCALE + _SIZE / 2
-    return f"{x:.0f} {y:.0f}"
+    return f"{x:.1f} {y:.1f}"
