@@ -1,44 +1,42 @@
 """A class in a platform's form: one submission a student, of the newest attempt."""
 
 import contextlib
+import itertools
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.support.errors import UserError
 from common.support.text import json_text, quoted
 from grading.intake.submission import Submission
 from grading.platforms.known import Form
 from grading.platforms.upload import Parts, Upload
 from grading.sandbox.members import is_passed_over
 
-_MAX_ENTRIES, _MAX_DEPTH = 100_000, 8
+# Files that are looked at: of a class, and at least of each folder among several.
+_MAX_FILES, _LEAST_FILES, _MAX_DEPTH = 10**6, 10_000, 8
 _MAX_TEXT = 2**16  # bytes that are read of a platform's own file
 
 
 def files_under(folder: Path) -> dict[Parts, Path]:
-    """Return what is in a class's folder and no folder, sorted; no link to a folder is followed.
-
-    Raises UserError if there is too much.
-    """
-    found = {}
-    for count, (parts, path) in enumerate(_walk(folder, ())):
-        if count == _MAX_ENTRIES:
-            raise UserError(f"{folder}: more than {_MAX_ENTRIES:,} files: name a folder in it")
-        found[parts] = path
-    return dict(sorted(found.items()))
+    """Return what is in a class's folder and no folder, sorted; no link to a folder is followed."""
+    return dict(sorted(_walk(folder, (), _MAX_FILES)))
 
 
-def _walk(folder: Path, parts: Parts) -> Iterator[tuple[Parts, Path]]:
+def _walk(folder: Path, parts: Parts, limit: int) -> Iterator[tuple[Parts, Path]]:
+    """Yield the files; folders side by side share the limit, so that none hides the others."""
+    folders = []
     # What cannot be read is an error of its student's when it is opened.
     with contextlib.suppress(PermissionError), os.scandir(folder) as listing:
-        for entry in listing:
+        for entry in itertools.islice(listing, limit):
             inner = (*parts, entry.name)
             if not entry.is_dir(follow_symlinks=False):
                 yield inner, Path(entry.path)
             elif not is_passed_over(entry.name) and len(inner) < _MAX_DEPTH:
-                yield from _walk(Path(entry.path), inner)
+                folders.append((Path(entry.path), inner))
+    share = max(_LEAST_FILES, limit // max(1, len(folders)))
+    for path, inner in folders:
+        yield from itertools.islice(_walk(path, inner, share), share)
 
 
 def read_text(place: Path | None) -> str:

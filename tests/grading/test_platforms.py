@@ -2,6 +2,7 @@
 
 import pytest
 
+from grading.intake.attempts import files_under
 from grading.intake.submissions import find_submissions
 from tests.grading.folders import write, zipped
 
@@ -88,3 +89,17 @@ def test_each_student_has_one_row_with_the_newest_attempt(tmp_path, name, is_zip
     ]
     newest = b"10" if name in ("submitty", "autolab") else b"2"
     assert contents == [[newest], [b"3"]]
+
+
+def test_folder_of_too_many_files_hides_no_other_student(tmp_path, monkeypatch):
+    monkeypatch.setattr("grading.intake.attempts._MAX_FILES", 60)
+    monkeypatch.setattr("grading.intake.attempts._LEAST_FILES", 20)
+    for name in ("around/ada", "around/eve/more", "around/zoe"):
+        (tmp_path / name).mkdir(parents=True)
+    for number in range(100):
+        (tmp_path / f"around/eve/more/{number}.csv").touch()
+    for name in ("ada", "zoe"):
+        (tmp_path / f"around/{name}/model.pth").touch()
+    names = {path[1] for path in files_under(tmp_path)}
+    assert names == {"ada", "eve", "zoe"}
+    assert len(files_under(tmp_path)) == 22
