@@ -279,7 +279,7 @@ def test_other_images_are_not_set_beside_published_results(evaluation, runs):
     evaluation["dataset"] |= {"name": "private", "size": 10_000, "md5": {"x": "0"}}
     page = render_report(evaluation, runs, {})
     assert "LeCun" not in page
-    assert "Most confident errors of improved" in page
+    assert "with the pixels that decided" in page
 
 
 @pytest.mark.parametrize("epochs", [1, 500])
