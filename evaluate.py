@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
+from common.support.disclosure import disclosed
 from common.support.errors import ALL_PASSED, SOME_FAILED
 from common.support.files import folder_lock, require_target, write_json
 from grading import document
@@ -144,20 +145,21 @@ def grade_submissions(
         rows = growing.in_order()
         mark_duplicates(rows)
         if args.leaderboard:
-            assign_ranks(rows)
+            assign_ranks(rows, disclosed(fields | {"results": rows})["results"])
         lines = gradebook.mark_late(rows, due)
         evaluation = document.finish(growing, output)
+        shown = disclosed(evaluation)
         with github.commands_stopped():
-            print(terminal.evaluation(evaluation))
+            print(terminal.evaluation(shown))
             print(terminal.left_out(found.left_out, dropped), end="")
-            written = gradebook.write(evaluation, output.parent)
+            written = gradebook.write(shown, output.parent)
             lines += written.lines
             if history:
-                lines.append(history.append(rows, float(threshold)))
+                lines.append(history.append(shown["results"], float(threshold)))
             print(*lines, sep="\n")
             print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
             print("".join(f"{line}\n" for line in written.lost_block()), end="")
-    github.summarise(evaluation)
+    github.summarise(shown)
     print(terminal.verdict(evaluation, len(written.lost), written.gradebook))
     return evaluation
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.support.text import accuracy_text, terminal_safe
+from common.support.text import accuracy_words, interval_words, terminal_safe
 from reporting.terminal import remarks, verdict
 
 _MAX_SUMMARY = 2**20 - 1000  # bytes, with room for what another step's summary may add at the end
@@ -30,8 +30,7 @@ def summarise(document: dict[str, Any]) -> None:
         for row in rows[:_MAX_ANNOTATIONS]:
             text = row["reason"]
             if status == "fail":
-                accuracy = accuracy_text(row["accuracy"], document["threshold"])
-                text = f"{accuracy} %, below the threshold"
+                text = f"{accuracy_words(row, document['threshold'])}, below the threshold"
             message = terminal_safe(f"{row['name']}: {text}").replace("%", "%25")
             print(f"::{kind} title=Grading::{message}")
 
@@ -62,10 +61,9 @@ def _table_row(row: dict[str, Any], threshold: float) -> str:
     name = _cell(row["name"])
     if row["status"] == "error":
         return f"| {name} | error | | | {_cell(row['reason'])} |"
-    low, high = row["accuracy_ci95"]
-    accuracy = accuracy_text(row["accuracy"], threshold)
     notes = _cell("; ".join(remarks(row)))
-    return f"| {name} | {row['status']} | {accuracy} % | {low:.2f} - {high:.2f} | {notes} |"
+    figures = f"{accuracy_words(row, threshold)} | {interval_words(row)}"
+    return f"| {name} | {row['status']} | {figures} | {notes} |"
 
 
 def _cell(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 import common
-from common.support.text import accuracy_text, p_text, terminal_safe
+from common.support.text import accuracy_words, p_text, terminal_safe
 from reporting.figures.svg import CSS_VARIABLES, label_text
 from reporting.pictures import image_uri, overlay_uri, signed_uri
 from reporting.terminal import remarks
@@ -94,7 +94,7 @@ def split_code(reason: str) -> list[tuple[str, bool]]:
 # The filters that the templates use.
 _FILTERS = {
     "percent": _PERCENT.format,
-    "accuracy": lambda row, threshold: f"{accuracy_text(row['accuracy'], threshold)}{_NBSP}%",
+    "accuracy": lambda row, threshold: accuracy_words(row, threshold).replace(" %", f"{_NBSP}%"),
     # Rounded down, so that only certainty is called 100 %.
     "sure": lambda probability: _PERCENT.format(math.floor(10_000 * probability) / 100),
     "points": _points,

@@ -19,6 +19,7 @@ from typing import Any
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
+from common.support.disclosure import disclosed, is_rounded
 from common.support.errors import UserError
 from common.support.files import atomic_write, read_json
 from common.support.text import KINDS, folder_names, quoted
@@ -68,6 +69,7 @@ def write_feedback(platform: str, given: list[Path]) -> None:
     check_evaluation(evaluation, path)
     if any(row["own"] for row in evaluation["results"]):
         raise UserError(f"{path} is of your own runs: name the evaluation of a graded folder")
+    evaluation = disclosed(evaluation)
     if evaluation.get("complete") is False:
         print(INCOMPLETE)
     folder = path.with_name("feedback")
@@ -130,6 +132,7 @@ def render_feedback(
         "noun": dataset["noun"],
         "max_named": MAX_NAMED,
         "kind": KINDS.get(row["kind"]),
+        "rounded": row["status"] != "error" and is_rounded(row),
         "distribution": distribution,
         "num_graded": num_graded,
         "sources": {},

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from common.data.pixels import decode_pixels
+from common.support.disclosure import is_rounded
 from common.support.text import (
     accuracy_text,
+    accuracy_words,
+    interval_words,
     p_text,
     preprocessing_text,
     quoted,
@@ -85,12 +88,11 @@ def _braille(image: np.ndarray) -> list[str]:
 
 def evaluation(document: Row) -> str:
     """Return an evaluation as tables: verdicts, then the details of one's own runs."""
-    data = document["dataset"]
+    data, threshold = document["dataset"], document["threshold"]
     lines = [
-        f"{terminal_safe(data['name'])}: {data['size']:,} images; "
-        f"threshold {document['threshold']:.12g} %",
+        f"{terminal_safe(data['name'])}: {data['size']:,} images; threshold {threshold:.12g} %",
         "",
-        *_verdict_table(document["results"], document["threshold"]),
+        *_verdict_table(document["results"], threshold),
     ]
     own = [row for row in document["results"] if row["own"] and row["status"] != "error"]
     if own:
@@ -108,11 +110,9 @@ def summary(evaluation: Row, title: str = "") -> str:
     lines = [f"{terminal_safe(title)}:"] if title else []
     for row in rows:
         if row["own"] and row["status"] != "error":
-            low, high = row["accuracy_ci95"]
-            lines.append(
-                f"{terminal_safe(row['name'])}: {accuracy_text(row['accuracy'], threshold)} % of "
-                f"{row['total']:,} images (95 % interval {low:.2f} - {high:.2f})"
-            )
+            share = f"{accuracy_words(row, threshold)} of {row['total']:,} images"
+            share += f" (95 % interval {interval_words(row)})"
+            lines.append(f"{terminal_safe(row['name'])}: {share}")
     if evaluation.get("complete") is False:
         lines.append(INCOMPLETE)
     counts = Counter(row["status"] for row in rows)
@@ -190,8 +190,8 @@ def _verdict_table(results: list[Row], threshold: float) -> list[str]:
     names = [shorten(terminal_safe(row["name"]), _NAME_WIDTH) for row in results]
     width = max(map(_columns, ["name", *names]))
     rank = "rank  " if ranked else ""
-    head = f"{rank}{'name':{width}}  verdict  accuracy   95 % interval"
-    head += f"  {'correct':>13}    loss  parameters"
+    columns = f"accuracy   95 % interval  {'correct':>13}    loss  parameters"
+    head = f"{rank}{'name':{width}}  verdict  {columns}"
     lines = [head, "-" * len(head)]
     for name, row in zip(names, results, strict=True):
         start = f"{name}{' ' * (width - _columns(name))}  {row['status'].upper():7}"
@@ -205,14 +205,14 @@ def _verdict_table(results: list[Row], threshold: float) -> list[str]:
 def _figures(row: Row, threshold: float) -> str:
     if row["status"] == "error":
         return f"  {terminal_safe(row['reason'])}"
+    parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
+    if is_rounded(row):
+        return f"  {accuracy_words(row, threshold):43}  {parameters:>10}".rstrip()
     low, high = row["accuracy_ci95"]
-    accuracy = accuracy_text(row["accuracy"], threshold)
     correct = f"{row['correct']:,}/{row['total']:,}"
     loss = "" if row["loss"] is None else f"{row['loss']:.4f}"
-    parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
-    return (
-        f"  {accuracy:>6} %  {low:6.2f} - {high:6.2f}  {correct:>13}  {loss:>6}  {parameters:>10}"
-    ).rstrip()
+    share = f"{accuracy_words(row, threshold):>8}  {low:6.2f} - {high:6.2f}"
+    return f"  {share}  {correct:>13}  {loss:>6}  {parameters:>10}".rstrip()
 
 
 def remarks(row: Row) -> list[str]:

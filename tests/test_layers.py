@@ -39,7 +39,8 @@ GRADING_TAKES = {"models", "transforms", "metrics", "measuring", "data", "suppor
 OWN_RUNS_TAKE = {*ALLOWED} - {"runs"}
 REPORTING_TAKES = {
     *("common.data.catalog", "common.data.pixels"),
-    *("common.support.cli", "common.support.errors", "common.support.files"),
+    *("common.support.cli", "common.support.disclosure", "common.support.errors"),
+    "common.support.files",
     *("common.support.schemas", "common.support.text", "common.support.validation"),
 }
 MAY_REACH_TORCH = ("grading.readers", "grading.sandbox.reading", "grading.sandbox.server")

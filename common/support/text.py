@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from common.support.disclosure import is_rounded
+
 _MAX_FOLDER_NAME = 150  # bytes, of the 255 that file systems have room for
 
 # What a row's ``kind`` is called in a sentence.
@@ -86,6 +88,18 @@ def accuracy_text(accuracy: float, threshold: float) -> str:
     while (float(f"{accuracy:.{decimals}f}") >= threshold) != (accuracy >= threshold):
         decimals += 1
     return f"{accuracy:.{decimals}f}"
+
+
+def accuracy_words(row: dict[str, Any], threshold: float) -> str:
+    """Return the accuracy of a graded row with its sign, where it is rounded down as "or more"."""
+    if is_rounded(row):
+        return f"{row['accuracy']:.0f} %" + " or more" * (row["accuracy"] < 100)
+    return f"{accuracy_text(row['accuracy'], threshold)} %"
+
+
+def interval_words(row: dict[str, Any]) -> str:
+    """Return the 95 % interval of a graded row, in percent; nothing where it is not shown."""
+    return "" if is_rounded(row) else "{:.2f} - {:.2f}".format(*row["accuracy_ci95"])
 
 
 def p_text(p: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from common.measuring import Row
 from common.support import text
+from common.support.disclosure import is_rounded
 from grading.gradebooks.spreadsheets import spreadsheet_cell
 
 _BELOW = (
@@ -21,14 +22,17 @@ def feedback_text(row: Row, threshold: float) -> str:
     """Return the verdict, the accuracy, and what was done to the file; or why there is none."""
     if row["status"] == "error":
         return spreadsheet_cell(f"Could not be graded: {row['reason']}")
-    low, high = row["accuracy_ci95"]
     passed = row["status"] == "pass"
     verdict = "Passed" if passed else f"Below the threshold of {threshold:.12g} %"
-    accuracy = text.accuracy_text(row["accuracy"], threshold)
-    counted = (
-        f"{verdict}: {row['correct']} of {row['total']} images recognised, "
-        f"{accuracy} % (95 % interval {low:.2f} to {high:.2f})"
-    )
+    accuracy = text.accuracy_words(row, threshold)
+    if is_rounded(row):
+        counted = f"{verdict}: {accuracy} of {row['total']} images recognised"
+    else:
+        low, high = row["accuracy_ci95"]
+        counted = (
+            f"{verdict}: {row['correct']} of {row['total']} images recognised, "
+            f"{accuracy} (95 % interval {low:.2f} to {high:.2f})"
+        )
     measured = text.preprocessing_text(row.get("preprocessing"))
     parts = [counted, measured and f"measured with {measured}", row["notes"]]
     return text.terminal_safe("; ".join(filter(None, parts)))
@@ -37,7 +41,7 @@ def feedback_text(row: Row, threshold: float) -> str:
 def gradescope_results(row: Row, threshold: float) -> str:
     """Return what students see of a row: its score is the accuracy, ``threshold`` is in percent.
 
-    Nothing in it tells of a single test image, or of another submission.
+    Nothing in it tells of another submission. Of a private test set ``row`` is as it is disclosed.
     """
     graded, passed = row["status"] != "error", row["status"] == "pass"
     feedback = feedback_text(row, threshold)

@@ -136,8 +136,8 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
         }
         if row["status"] != "error":
             cells["accuracy"] = text.accuracy_text(row["accuracy"], threshold)
-            cells["interval"] = "{:.2f} - {:.2f}".format(*row["accuracy_ci95"])
-            cells |= {"correct": row["correct"], "total": row["total"]}
+            cells["interval"] = text.interval_words(row)
+            cells |= {"correct": row.get("correct", ""), "total": row["total"]}
         lines.append([cells.get(name, "") for name in columns])
     return csv_text([columns, *lines])
 
@@ -158,7 +158,7 @@ def _lost_line(row: Row, why: str, threshold: float) -> str:
     if row["status"] == "error":
         grade = f"error: {text.shorten(text.terminal_safe(row['reason']), _MAX_REASON)}"
     else:
-        grade = f"{text.accuracy_text(row['accuracy'], threshold)} %, {row['status']}"
+        grade = f"{text.accuracy_words(row, threshold)}, {row['status']}"
     return f"{text.quoted(row['name'])} ({grade}): {why}"
 
 

@@ -33,11 +33,14 @@ def mark_duplicates(rows: list[Row]) -> None:
         row["duplicate_of"] = first[:_DUPLICATES_NAMED]
 
 
-def assign_ranks(rows: list[Row]) -> None:
-    """Rank graded rows by correct answers; equal rows share a rank, and the next is left out."""
-    scores = sorted((row["correct"] for row in rows if row["status"] != "error"), reverse=True)
-    for row in rows:
-        row["rank"] = scores.index(row["correct"]) + 1 if row["status"] != "error" else None
+def assign_ranks(rows: list[Row], shown: list[Row]) -> None:
+    """Rank graded rows by accuracy; equal rows share a rank, and the next is left out.
+
+    ``shown`` are the same rows as they are shown: on a private test set ranks tell no more.
+    """
+    scores = sorted((row["accuracy"] for row in shown if row["status"] != "error"), reverse=True)
+    for row, seen in zip(rows, shown, strict=True):
+        row["rank"] = scores.index(seen["accuracy"]) + 1 if row["status"] != "error" else None
 
 
 def isolation_of(rows: list[Row]) -> str | None:

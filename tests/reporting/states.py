@@ -111,7 +111,7 @@ def submissions(evaluation, runs, count=300):
         for number in range(count)
     ]
     mark_duplicates(rows)
-    assign_ranks(rows)
+    assign_ranks(rows, rows)
     return {
         **evaluation,
         "command": ["evaluate.py", "submissions/", "--leaderboard"],
