@@ -33,7 +33,7 @@ from grading.intake.rows import assign_ranks, mark_duplicates
 from grading.intake.submissions import find_submissions, require_outside
 from grading.preprocessing import choose_preprocessing
 from grading.sandbox.client import Sandbox, require_linux
-from grading.test_sets import load_test_set, threshold_of
+from grading.test_sets.load import load_test_set, threshold_of
 from own_runs.folders import Found, find_own_runs, is_own_run
 from reporting import github, terminal
 

@@ -73,7 +73,9 @@ def _read_files(
     if not found.keys() >= set(names):
         if not spec.torchvision:
             raise UserError(
-                f"{data_dir} lacks {' or '.join(names)}: put them there, or name another --data-dir"
+                f"{data_dir} lacks {' or '.join(names)}: put them there, or name another "
+                "--data-dir; docs/datasets.md has the lines that make them of pictures, of an .npz "
+                "or of a .csv file"
             )
         download(spec, data_dir)
         found = find_files(spec, data_dir, names)

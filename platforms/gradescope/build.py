@@ -21,7 +21,7 @@ from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, UserError, require_positive
 from common.support.files import atomic_write, require_target
 from grading.preprocessing import CHOICES, parse_preprocessing
-from grading.test_sets import load_private_test_set, threshold_of
+from grading.test_sets.load import load_private_test_set, threshold_of
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent
 HERE = Path(__file__).resolve().parent

@@ -11,6 +11,7 @@ from common.data import download
 from common.data.arrays import load_split
 from common.data.catalog import FASHION_MNIST_SPEC, MNIST_SPEC
 from common.support.errors import UserError
+from grading.test_sets.load import load_private_test_set
 from tests.conftest import REPO, SMALL, read, run
 
 FILES = MNIST_SPEC.all_files
@@ -117,6 +118,8 @@ def private(tmp_path, test_images):
     images, targets = test_images.images[:50], test_images.targets[:50]
     np.savez_compressed(tmp_path / "private.npz", x_test=images, y_test=targets)
     np.savez(tmp_path / "lacks.npz", x_test=images)
+    both = np.concatenate([images, 255 - images])
+    np.savez(tmp_path / "mixed.npz", x_test=both, y_test=np.tile(targets, 2))
     for number, (image, target) in enumerate(zip(images, targets, strict=True)):
         folder = tmp_path / "pictures" / str(target)
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,6 +146,42 @@ def test_private_test_set_in_each_form_counts_the_same(private, good_checkpoint,
     assert form in evaluation["dataset"]["name"]
 
 
+def test_test_set_of_other_tools_is_what_it_means(private, test_images):
+    """Whatever the form is, the pixels and labels are those of the data set."""
+    from PIL import Image
+
+    images, targets = test_images.images[:50], test_images.targets[:50]
+    transparent = np.stack([np.zeros_like(images), images], axis=-1)
+    light = np.stack([np.full_like(images, 255), images], axis=-1)
+    forms = {
+        "white": (255 - images, "inverted"),
+        "grey16": (images.astype(np.uint16) * 257, "16 bits scaled to 8"),
+        "dark_ink": (transparent, "put on white, inverted"),
+        "light_ink": (light, "put on black"),
+        "colour": (np.repeat(images[..., None], 3, axis=-1), ""),
+    }
+    for name, (pixels, _) in forms.items():
+        for number, (image, target) in enumerate(zip(pixels, targets, strict=True)):
+            (private / name / str(target)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(private / name / str(target) / f"{number}.png")
+    one_hot = np.eye(10)[targets]
+    arrays = {
+        "floats.npz": ({"x_test": images / 255, "y_test": one_hot}, "scaled from [0, 1]"),
+        "column.npz": ({"x_test": images[..., None], "y_test": targets[:, None]}, ""),
+        "flat.npz": ({"x_test": images.reshape(50, 784), "y_test": targets}, ""),
+        "medmnist.npz": ({"test_images": images, "test_labels": targets[:, None]}, ""),
+        "dark.npz": ({"x_test": 255 - images, "y_test": targets}, "inverted"),
+    }
+    for name, (named, _) in arrays.items():
+        np.savez(private / name, **named)
+    for name, (_, note) in {**forms, **arrays}.items():
+        found = load_private_test_set(MNIST_SPEC, REPO / "data", private / name)
+        assert note in found.name
+        assert sorted(zip(found.targets, map(bytes, found.images), strict=True)) == sorted(
+            zip(targets, map(bytes, images), strict=True)
+        ), name
+
+
 def test_test_set_may_be_a_data_folder(private, good_checkpoint):
     import torch
 
@@ -156,7 +195,8 @@ def test_test_set_may_be_a_data_folder(private, good_checkpoint):
 @pytest.mark.parametrize(
     ("form", "complaint"),
     [
-        ("lacks.npz", "has no array y_test"),
+        ("lacks.npz", "has the arrays 'x_test', expected x_test and y_test"),
+        ("mixed.npz", "50 % of the images are dark on light"),
         ("nowhere", "no such file or folder"),
         ("good.pth", "is none of these: a pair of IDX files"),
         ("empty", "0 files named *images-idx3-ubyte, expected one"),

@@ -1,9 +1,12 @@
 """A data set of one's own, as a pair of IDX files: the four scripts on it, and what is refused."""
 
 import gzip
+import re
+import textwrap
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.data.arrays import load_split
 from common.data.catalog import IDX_SPEC, Sizes
@@ -11,7 +14,7 @@ from common.data.idx import decode_idx, encode_idx
 from common.data.search import find_files
 from common.data.splits import load_training_data
 from common.support.errors import UserError
-from tests.conftest import read, run
+from tests.conftest import REPO, read, run
 from tests.data.made_up import write_set
 
 IDX_ARGUMENTS = ("--dataset", "idx", "--data-dir", "shapes")
@@ -118,7 +121,8 @@ def test_missing_and_damaged_files_are_one_line(tmp_path):
     (line,) = completed.stderr.splitlines()
     assert line == (
         "train_base.py: error: shapes lacks train-images-idx3-ubyte or train-labels-idx1-ubyte: "
-        "put them there, or name another --data-dir"
+        "put them there, or name another --data-dir; docs/datasets.md has the lines that make them "
+        "of pictures, of an .npz or of a .csv file"
     )
     write_set(IDX_SPEC, tmp_path / "shapes")
     (tmp_path / "shapes/train-labels-idx1-ubyte").write_bytes(b"<html>")
@@ -144,3 +148,29 @@ def test_single_image_of_a_class_cannot_be_in_both_parts(tmp_path):
     with pytest.raises(UserError, match="class 9 has a single image"):
         load_training_data(IDX_SPEC, tmp_path / "set", 100, 42)
     assert len(load_training_data(IDX_SPEC, tmp_path / "set", 0, 42).train) == 600
+
+
+def test_lines_of_the_docs_make_the_four_files(tmp_path, test_images, monkeypatch):
+    """Of pictures, of an .npz file and of a table come the same files."""
+    images, targets = test_images.images[:40], test_images.targets[:40]
+    order = np.argsort(targets, kind="stable")
+    images, targets = images[order], targets[order]
+    for number, (image, target) in enumerate(zip(images, targets, strict=True)):
+        (tmp_path / f"train/{target}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / f"train/{target}/{number:02}.png")
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=targets)
+    table = np.column_stack([targets, images.reshape(40, -1)])
+    np.savetxt(tmp_path / "train.csv", table, fmt="%d", delimiter=",", header="label,pixels")
+    page = (REPO / "docs/datasets.md").read_text(encoding="utf-8")
+    start = page.index("    import numpy as np\n")
+    blocks = re.findall(r"(?:^    .*\n)+", page[start:], flags=re.MULTILINE)[:4]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "DIR").mkdir()
+    names = {}
+    exec(textwrap.dedent(blocks[0]), names)
+    for block in blocks[1:]:
+        exec(textwrap.dedent(block), names)
+        for name, array in (("images-idx3", images), ("labels-idx1", targets)):
+            path = tmp_path / f"DIR/train-{name}-ubyte"
+            assert np.array_equal(decode_idx(path.read_bytes()), array), block
+            path.unlink()
