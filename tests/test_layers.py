@@ -27,7 +27,7 @@ ALLOWED_IN_GRADING = {
     "flags": {"gradebooks", "platforms", "preprocessing"},
     "grade_class": {"document", "grade", "intake", "preprocessing", "sandbox"},
     "test_sets": set(),
-    "gradebooks": set(),
+    "gradebooks": {"platforms"},
     "sandbox": set(),
     "intake": {"platforms", "sandbox"},
     "preprocessing": {"sandbox"},

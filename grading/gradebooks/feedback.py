@@ -10,6 +10,7 @@ from typing import Any
 from common.measuring import Row
 from common.support import text
 from common.support.disclosure import is_rounded
+from grading.gradebooks.points import points
 from grading.gradebooks.spreadsheets import spreadsheet_cell
 
 _BELOW = (
@@ -52,7 +53,7 @@ def gradescope_results(row: Row, threshold: float) -> str:
         (f"Accuracy of at least {threshold:.12g} %", passed, f"{feedback}{advice}"),
     ]
     result: dict[str, Any] = {
-        "score": float(text.accuracy_text(row["accuracy"], threshold)) if graded else 0,
+        "score": float(points(row, threshold)) if graded else 0,
         "output": feedback,
         "output_format": "text",
         "stdout_visibility": "hidden",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +12,13 @@ from common.measuring import Row
 from common.support import text
 from common.support.errors import UserError
 from common.support.files import atomic_write
+from common.support.text import quoted
 from grading.gradebooks.feedback import gradescope_results
+from grading.gradebooks.filled import Form, fill_in, form_without_list, read_form, stamp
 from grading.gradebooks.late import mark_late
-from grading.gradebooks.platforms import Canvas, Moodle
-from grading.gradebooks.rosters import listed, read_roster
+from grading.gradebooks.matching import Matching, listed
 from grading.gradebooks.spreadsheets import spreadsheet_cell
+from grading.platforms.known import PLATFORMS
 
 COLUMNS = (
     *("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256"),
@@ -23,7 +26,8 @@ COLUMNS = (
 )
 # The last column beside a file made from a roster: why a submission is not in that file.
 GRADEBOOK_COLUMN = "gradebook"
-FORMATS = ("canvas", "moodle", "gradescope")
+# Those whose import is a file, and Gradescope, whose results are a file for each submission.
+FORMATS = (*sorted(name for name in PLATFORMS if PLATFORMS[name].backs), "gradescope")
 
 _MAX_LISTED = 20
 _MAX_REASON = 100  # characters
@@ -57,59 +61,86 @@ class Written(NamedTuple):
 class Gradebook:
     """The files to write, checked before anything is graded.
 
-    Without a platform (one of FORMATS) that is grades.csv alone. Canvas and Moodle need their
-    roster, since grades go in under their own ids; ``assignment`` is the column for the grades.
+    Without a platform (one of FORMATS) that is grades.csv alone. Most platforms need their roster,
+    since grades go in under their own ids; the others' downloads have these. ``assignment`` is the
+    column for the grades.
 
     Raises UserError if the three do not go together, or the roster is not the platform's.
     """
 
     def __init__(self, platform: str | None, roster: Path | None, assignment: str | None) -> None:
-        kinds: dict[str | None, type[Canvas] | type[Moodle]] = {"canvas": Canvas, "moodle": Moodle}
-        kind = kinds.get(platform)
-        if kind and roster is None:
-            needed = "--roster FILE, the platform's own CSV export"
-            raise UserError(f"--format {platform} needs {needed}")
-        if not kind and (roster or assignment):
-            raise UserError("--roster and --assignment go with --format canvas or moodle")
-        self.platform = platform
-        self.roster = kind(read_roster(roster), assignment) if kind and roster else None
+        self.platform = PLATFORMS[platform] if platform else None
+        backs = self.platform.backs if self.platform else ()
+        self.form: Form | None = None
+        if any(back.needs for back in backs):
+            if roster is None:
+                needed = "--roster FILE, the platform's own CSV export"
+                raise UserError(f"--format {platform} needs {needed}")
+            assert self.platform
+            self.form = read_form(self.platform, roster, assignment)
+        elif roster or assignment:
+            names = [n for n in FORMATS if any(back.needs for back in PLATFORMS[n].backs)]
+            raise UserError(f"--roster and --assignment go with --format {' or '.join(names)}")
 
     def mark_late(self, rows: list[Row], due: datetime | None) -> list[str]:
         """Mark in each row whether it came after ``due``; return the lines that say so."""
         if due is None:
             return []
-        if isinstance(self.roster, Moodle):
-            self.roster.stamp(rows, due)
+        if self.form:
+            stamp(self.form, rows, due)
         return [mark_late(rows, due)]
 
     def write(self, document: dict[str, Any], folder: Path) -> Written:
         """Write every file into ``folder``; return what was written and what is not in it."""
         results, threshold = document["results"], document["threshold"]
-        if self.roster is None:
+        if self.platform is None or not self.platform.backs:
             lines = [_write(folder / "grades.csv", grades_csv(results, threshold))]
-            if self.platform == "gradescope":
-                place, names = (
-                    folder / "gradescope",
-                    text.folder_names([row["name"] for row in results]),
-                )
-                for row, name in zip(results, names, strict=True):
-                    _write(place / name / "results.json", gradescope_results(row, threshold))
-                lines.append(f"Wrote {len(results)} results.json in {place}")
+            if self.platform:
+                lines.append(_write_gradescope(results, threshold, folder / "gradescope"))
             return Written(lines, [])
-        name = f"{self.platform}.csv"
-        table, matching = self.roster.table(results, threshold)
+        form = self.form or form_without_list(self.platform, results)
+        content, matching = fill_in(form, results, threshold)
+        name = f"{self.platform.name}.{'zip' if form.back.zipped else 'csv'}"
         reasons = {row["name"]: f"not in {name}: {why}" for row, why in matching.left}
+        reasons |= {
+            row["name"]: f"taken for {quoted(who)}, written without accents"
+            for row, who in matching.without_accents
+        }
+        data = content.encode(form.back.encoding)
+        if form.back.zipped:
+            data = _zip(form.back.zipped, data)
         lines = [
             _write(folder / "grades.csv", grades_csv(results, threshold, reasons)),
-            _write(folder / name, csv_text(table)),
+            _write(folder / name, data),
+            *_notes(form, matching),
         ]
-        if note := self.roster.roster.note:
-            lines.append(note)
-        if labels := matching.students_left:
-            who = "student of the roster has" if len(labels) == 1 else "students of the roster have"
-            lines.append(f"{len(labels)} {who} no submission: {listed(labels, _MAX_LISTED)}")
         grades_first = sorted(matching.left, key=lambda item: item[0]["status"] == "error")
         return Written(lines, [_lost_line(row, why, threshold) for row, why in grades_first], name)
+
+
+def _notes(form: Form, matching: Matching) -> list[str]:
+    notes = [form.roster.note] if form.roster.note else []
+    for row, who in matching.without_accents:
+        notes.append(f"{quoted(row['name'])} was taken for {quoted(who)}, written without accents")
+    if labels := matching.students_left:
+        who = "student of the roster has" if len(labels) == 1 else "students of the roster have"
+        notes.append(f"{len(labels)} {who} no submission: {listed(labels, _MAX_LISTED)}")
+    return notes
+
+
+def _write_gradescope(results: list[Row], threshold: float, place: Path) -> str:
+    names = text.folder_names([row["name"] for row in results])
+    for row, name in zip(results, names, strict=True):
+        _write(place / name / "results.json", gradescope_results(row, threshold))
+    return f"Wrote {len(results)} results.json in {place}"
+
+
+def _zip(name: str, data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        # Of no time of its own, so that the same grades are the same bytes.
+        archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None = None) -> str:
@@ -162,6 +193,6 @@ def _lost_line(row: Row, why: str, threshold: float) -> str:
     return f"{text.quoted(row['name'])} ({grade}): {why}"
 
 
-def _write(path: Path, content: str) -> str:
-    atomic_write(path, content.encode())
+def _write(path: Path, content: str | bytes) -> str:
+    atomic_write(path, content.encode() if isinstance(content, str) else content)
     return f"Wrote {path}"

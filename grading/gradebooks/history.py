@@ -16,6 +16,7 @@ from common.support.files import atomic_write, require_target
 from common.support.text import accuracy_text
 from grading.gradebooks.gradebook import csv_text
 from grading.gradebooks.spreadsheets import spreadsheet_cell
+from grading.platforms.known import PLATFORMS
 
 COLUMNS = [
     *("graded_at", "student", "status_before", "accuracy_before", "status", "accuracy"),
@@ -23,7 +24,7 @@ COLUMNS = [
 ]
 
 # What evaluate.py itself writes beside an evaluation.
-_TAKEN = ("grades.csv", "canvas.csv", "moodle.csv")
+_TAKEN = ("grades.csv", *(f"{name}.csv" for name in PLATFORMS))
 
 
 class History:

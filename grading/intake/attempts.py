@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common.support.text import json_text, quoted
 from grading.intake.submission import Submission
+from grading.platforms.gradescope import Handed
 from grading.platforms.known import Form
 from grading.platforms.upload import Parts, Upload
 from grading.sandbox.members import is_passed_over
@@ -81,6 +82,7 @@ def _newest(form: Form, files: list[tuple[Upload, Parts, Path]]) -> Submission:
     named = tuple((upload.title, place) for upload, _, place in counted)
     named = named or (("nothing handed in", files[0][2]),)
     upload, path, _ = (counted or files)[0]
+    time = max(upload.time for upload, _, _ in counted) if counted else ""
     key = upload.key or upload.owner
     return Submission(
         *(key, named[0][1], None, named),
@@ -88,4 +90,5 @@ def _newest(form: Form, files: list[tuple[Upload, Parts, Path]]) -> Submission:
         upload=json_text("/".join(path)),
         note=note,
         key=key,
+        handed=Handed(submitted_at=time),
     )

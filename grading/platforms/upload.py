@@ -1,8 +1,12 @@
 """What a platform's name for a file says: whose it is, and of which attempt."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import NamedTuple
+
+from grading.platforms.back import Back
 
 Parts = tuple[str, ...]  # the names of the folders and of the file
 
@@ -15,6 +19,7 @@ class Upload(NamedTuple):
     key: str = ""  # what the platform's gradebook calls the student
     attempt: tuple[int | str, ...] = ()  # of several attempts the highest is the newest
     is_own: bool = False  # made by the platform, and nobody's work
+    time: str = ""  # when it was handed in, ISO 8601; without an offset in the platform's own zone
 
 
 OWN = Upload("", "", is_own=True)
@@ -29,6 +34,7 @@ class Platform(NamedTuple):
     title: str  # as people write it
     # Empty unless the names have the platform's form; what is in no upload fits no form.
     read: Callable[[Sequence[Parts], TextOf], Uploads]
+    backs: tuple[Back, ...] = ()  # the first whose columns a list of students has is its form
 
 
 def most(uploads: Uploads, paths: Sequence[Parts], least: int = 1) -> Uploads:
@@ -44,3 +50,11 @@ def most(uploads: Uploads, paths: Sequence[Parts], least: int = 1) -> Uploads:
 def commonest(names: Sequence[str]) -> str:
     """Return the name that is there most often; empty without names."""
     return Counter(names).most_common(1)[0][0] if names else ""
+
+
+def iso_time(text: str) -> str:
+    """Return a platform's time stamp as ISO 8601; nothing if it is none, or its zone is unknown."""
+    with contextlib.suppress(ValueError):
+        if ":" in text:  # a day alone tells too little
+            return datetime.fromisoformat(text[:40].strip().replace(" UTC", "Z")).isoformat()
+    return ""

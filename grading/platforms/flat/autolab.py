@@ -1,11 +1,12 @@
 """Autolab: <email>_<version>_<file that the instructor named>.
 
-Source: autolab/Autolab, submissions_controller.rb, download_filename.
+Sources: autolab/Autolab, submissions_controller.rb, download_filename; _bulkGrade_initial.html.erb.
 """
 
 import re
 from collections.abc import Sequence
 
+from grading.platforms.back import Back
 from grading.platforms.upload import Parts, Platform, TextOf, Upload, Uploads, most
 
 _FILE = re.compile(r"([^@]+@[^@_]+)_(\d{1,9})_(.+)", re.S | re.A)
@@ -20,4 +21,11 @@ def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
     return most(uploads, paths)
 
 
-AUTOLAB = Platform("autolab", "Autolab", _read)
+# No header: address, the score of the only problem, and a type. One bad row stops all.
+_BACK = Back(
+    keys=("Email",),
+    grade="Score",
+    fill=(("Grade Type", "normal", "normal"),),
+    has_header=False,
+)
+AUTOLAB = Platform("autolab", "Autolab", _read, (_BACK,))

@@ -1,13 +1,16 @@
 """Blackboard Learn: <title>_<username>_attempt_<time>[_<file>], and a .txt for each attempt.
 
-Sources: kwurst/bb-file-cleanup; jupyter/nbgrader, plugins/zipcollect.py.
+Sources: kwurst/bb-file-cleanup; jupyter/nbgrader, plugins/zipcollect.py. Of grades:
+help.blackboard.com, Work Offline With Grade Data; nbeaver/offline-grades-upload;
+george-qiaozhi/grade_merger_for_Blackboard.
 """
 
 import os
 import re
 from collections.abc import Sequence
 
-from grading.platforms.upload import Parts, Platform, TextOf, Upload, Uploads, most
+from grading.platforms.back import Back
+from grading.platforms.upload import Parts, Platform, TextOf, Upload, Uploads, iso_time, most
 
 _FILE = re.compile(r"(.+?)_attempt_(\d{4}(?:-\d\d){5})(?:_(.+)|\.txt)", re.S | re.A)
 _USERNAME = re.compile(r"\(([^()]+)\)\s*$")  # at the end of the line "Name: Ann Adams (aadams)"
@@ -24,7 +27,8 @@ def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
         stem = match[1]
         user = users.get(stem) or (stem[len(title) + 1 :] if title else stem.rpartition("_")[2])
         # An attempt without files still is its student's.
-        uploads[path] = Upload(stem, match[3] or path[0], user, (match[2],), not match[3])
+        time = iso_time(f"{match[2][:10]}T{match[2][11:].replace('-', ':')}")
+        uploads[path] = Upload(stem, match[3] or path[0], user, (match[2],), not match[3], time)
     return most(uploads, paths)
 
 
@@ -34,4 +38,13 @@ def _said(text: str, stem: str) -> str:
     return found[1] if found and stem.endswith(f"_{found[1]}") else ""
 
 
-BLACKBOARD = Platform("blackboard", "Blackboard", _read)
+# A column is known by the id in its title; others may be left out. Every cell is in quotes.
+_BACK = Back(
+    keys=("Username",),
+    grade=r"(?P<title>.+) \[Total Pts: (?P<max>\d+(?:[.,]\d{1,2})?)(?: \w+)?\] \|\d+",
+    example="MNIST [Total Pts: 10 Score] |1234",
+    needs="Blackboard's list of grades: choose Work Offline, Download in the Grade Center",
+    names=("First Name", "Last Name"),
+    also=("Student ID",),
+)
+BLACKBOARD = Platform("blackboard", "Blackboard", _read, (_BACK,))

@@ -6,7 +6,7 @@ Source: CodeGra-de/CodeGra.fs, cgfs.py.
 import re
 from collections.abc import Sequence
 
-from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, most
+from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, iso_time, most
 
 _FOLDER = re.compile(r"(.+) - (\d{4}-\d\d-\d\d[T _]?[\d:._+Z-]*)", re.S | re.A)
 
@@ -17,7 +17,8 @@ def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
         if any(part.startswith(".cg-") for part in path):
             uploads[path] = OWN
         elif len(path) > 1 and (found := _FOLDER.fullmatch(path[0])):
-            uploads[path] = Upload(found[1], "/".join(path[1:]), found[1], (found[2],))
+            inner, time = "/".join(path[1:]), iso_time(found[2])
+            uploads[path] = Upload(found[1], inner, found[1], (found[2],), False, time)
     return most(uploads, paths)
 
 

@@ -1,12 +1,14 @@
 """ILIAS: <Last>_<First>_<login>_<user id>/<file>, or Team <id>/...
 
-Sources: ILIAS-eLearning/ILIAS, SubmissionManager.php; ilifau/ExerciseStatusFile.
+Sources: ILIAS-eLearning/ILIAS, SubmissionManager.php; ilifau/ExerciseStatusFile,
+class.ilPluginExAssignmentStatusFile.php, class.ilExFeedbackUploadHandler.php.
 """
 
 import csv
 import re
 from collections.abc import Sequence
 
+from grading.platforms.back import Back
 from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, most
 
 _FOLDER = re.compile(r"[^_]+_[^_]+_(.+)_(\d+)", re.S | re.A)
@@ -40,4 +42,24 @@ def _logins(text: str) -> dict[str, str]:
         return {}
 
 
-ILIAS = Platform("ilias", "ILIAS", _read)
+# The plugin knows columns by place and needs all of them. It takes the rows whose update is 1, and
+# a zip file in which a folder has a name like that of a student or team. A mark is a text.
+_USERS = Back(
+    keys=("usr_id",),
+    grade="mark",
+    needs="status.csv of ILIAS's plugin: take the one in the download, Multi_Feedback_...",
+    names=("firstname", "lastname"),
+    also=("login",),
+    fill=(("update", "1", "1"), ("status", "failed", "passed")),
+    is_whole=True,
+    keeps=True,
+    zipped="Multi_Feedback_grades_1/status.csv",
+)
+_TEAMS = _USERS._replace(
+    keys=("team_id",),
+    names=(),
+    also=(),
+    called="Team {}",
+    zipped="Multi_Feedback_Team_1/status.csv",
+)
+ILIAS = Platform("ilias", "ILIAS", _read, (_USERS, _TEAMS))

@@ -1,11 +1,13 @@
 """OpenOLAT, course element Task: <Last>_<First>_<username>/1_submissions/..., 4_revisions_1/...
 
-Source: OpenOLAT/OpenOLAT, GTACourseNode.java, archiveNodeData. The number shifts: the word counts.
+Sources: OpenOLAT/OpenOLAT, GTACourseNode.java, archiveNodeData; bulk/DataStepForm.java and
+ChooseColumnsStepForm.java. The number of a step shifts: the word counts.
 """
 
 import re
 from collections.abc import Sequence
 
+from grading.platforms.back import Back
 from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, most
 
 _STEP = re.compile(
@@ -26,4 +28,12 @@ def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
     return most(uploads, paths)
 
 
-OPENOLAT = Platform("openolat", "OpenOLAT", _read)
+# Text to paste, split at each comma, without header and quotes.
+_BACK = Back(
+    keys=("username",),
+    grade="score",
+    fill=(("passed", "n", "y"),),
+    is_quoted=False,
+    has_header=False,
+)
+OPENOLAT = Platform("openolat", "OpenOLAT", _read, (_BACK,))

@@ -1,12 +1,14 @@
 """Sakai: <Last>, <First>(<eid>)/..., with the files in a folder that is called in any language.
 
-Source: sakaiproject/sakai, AssignmentServiceImpl.java, zipSubmissions.
+Sources: sakaiproject/sakai, AssignmentServiceImpl.java, zipSubmissions; SpreadsheetExporter.java;
+AssignmentAction.java, uploadAll_parseZipFile; AssignmentToolUtils.java, validPointGrade.
 """
 
 import re
 from collections.abc import Sequence
 
-from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, most
+from grading.platforms.back import Back, Cells
+from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, iso_time, most
 
 _FOLDER = re.compile(r".*\(([^()]+)\)", re.S)
 _OF_CLASS = {"grades.csv", "grades.xls"}
@@ -14,7 +16,7 @@ _OF_STUDENT = {"timestamp.txt", "comments.txt", "feedbackText.html", "members.tx
 
 
 def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
-    stamped = {path[0] for path in paths if path[1:] == ("timestamp.txt",)}
+    stamped = {path[0]: iso_time(text_of(path)) for path in paths if path[1:] == ("timestamp.txt",)}
     uploads: Uploads = {}
     for path in paths:
         folder, inner = path[0], path[1:]
@@ -25,10 +27,33 @@ def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
             # An anonymous folder begins with the submission's number.
             key = named[1].strip() if named else folder.partition(" ")[0]
             is_own = inner[0] in _OF_STUDENT or inner[0] == f"{folder}_submissionText.html"
-            is_feedback = len(inner) > 1 and inner[0].startswith("Feedback")
             title = "/".join(inner[1:] or inner)
-            uploads[path] = Upload(folder, title, key, (), is_own or is_feedback)
+            is_own |= len(inner) > 1 and inner[0].startswith("Feedback")
+            time = stamped.get(folder, "")
+            uploads[path] = Upload(folder, title, key, (), is_own, time)
     return most(uploads, paths)
 
 
-SAKAI = Platform("sakai", "Sakai", _read)
+def _by_place(header: Cells, rows: Sequence[Cells]) -> Cells:
+    """Return titles in our words; those of a list that has groups in place of students stay."""
+    known = ("display id", "eid", "last name", "first name", "points")
+    return (*known, *header[len(known) :]) if len(header) > len(known) + 1 else header
+
+
+# Three lines above the students, in any language. An empty cell would clear a grade, and one cell
+# that is no number in the server's own form stops all.
+_BACK = Back(
+    keys=("eid",),
+    grade="points",
+    needs="grades.csv of Sakai, of an assignment for students: choose Download All, grade file",
+    names=("first name", "last name"),
+    also=("display id",),
+    is_whole=True,
+    lines_before=2,
+    translate=_by_place,
+    decimals=2,
+    is_local=True,
+    encoding="utf-8-sig",
+    zipped="grades/grades.csv",
+)
+SAKAI = Platform("sakai", "Sakai", _read, (_BACK,))

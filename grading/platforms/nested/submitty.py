@@ -6,9 +6,11 @@ Source: Submitty/Submitty, MiscController.php, downloadAssignedZips.
 import re
 from collections.abc import Sequence
 
-from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, most
+from grading.platforms.back import Back
+from grading.platforms.upload import OWN, Parts, Platform, TextOf, Upload, Uploads, iso_time, most
 
-_OWN = {"user_assignment_settings.json", ".submit.timestamp", ".submit.notebook"}
+_STAMP = ".submit.timestamp"
+_OWN = {"user_assignment_settings.json", _STAMP, ".submit.notebook"}
 _VERSION = re.compile(r"\d{1,9}", re.A)
 
 
@@ -18,15 +20,17 @@ def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
     has_top = {path[0] for path in paths} <= beside
     uploads: Uploads = {}
     for path in paths:
+        time = iso_time(text_of((*path[:-1], _STAMP)))
         _, *inner = path if has_top else ("", *path)
         if path[-1] in _OWN or (has_top and path[0] != "submissions"):
             uploads[path] = OWN
         elif len(inner) > 2 and _VERSION.fullmatch(inner[1]):
             title = "/".join(inner[2:])
-            uploads[path] = Upload(inner[0], title, inner[0], (int(inner[1]),))
+            uploads[path] = Upload(inner[0], title, inner[0], (int(inner[1]),), False, time)
         elif len(inner) > 1 and is_marked:
-            uploads[path] = Upload(inner[0], "/".join(inner[1:]), inner[0])
+            uploads[path] = Upload(inner[0], "/".join(inner[1:]), inner[0], (), False, time)
     return most(uploads, paths)
 
 
-SUBMITTY = Platform("submitty", "Submitty", _read)
+# No import of its own was found: a table by its user ids.
+SUBMITTY = Platform("submitty", "Submitty", _read, (Back(keys=("user_id",), grade="score"),))

@@ -43,7 +43,8 @@ def test_due_date_has_one_meaning(text, words):
         ("Tuesday, 1 December 2026, 14:14", "2026-12-01T14:14:00+01:00"),
         ("-", None),
         ("", None),
-        ("Dienstag, 1. Dezember 2026, 14:14", None),  # not in English
+        ("Dienstag, 1. Dezember 2026, 14:14", "2026-12-01T14:14:00+01:00"),
+        ("mardi 1 décembre 2026, 14:14", None),  # of no language that is known
         ("Tuesday, 31 November 2026, 2:14 PM", None),
         ("Monday, 2 November", None),
         ("Tuesday, 1 December 2026, 11:99 PM", None),
