@@ -164,8 +164,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs="?",
         const="",
         help="write feedback/NAME/feedback.html for each student of a grading, beside its "
-        "evaluation (default: not; without EVALUATION runs/grading/evaluation.json); with moodle "
-        "or canvas also pack them as that platform takes them back",
+        "evaluation (default: not; without EVALUATION runs/grading/evaluation.json); with moodle, "
+        "canvas, sakai, openolat or ilias also pack them as that platform takes them back",
     )
     flag("--open", action="store_true", help="show the page in the browser")
     return parser.parse_args(argv)

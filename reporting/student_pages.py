@@ -44,7 +44,14 @@ _UPLOADS = {
         r"((?:[^_]+(?:_LATE)?_\d+|(?:LATE_)?anon_[^_]+)_\d+)_.+", re.DOTALL | re.ASCII
     ),
 }
-PLATFORMS = tuple(_UPLOADS)
+# Others have a folder of each student, whose name ends in the key, and take back one like it.
+_FOLDERS = {
+    "sakai": (r".*\(KEY\)", "feedback/{folder}/Feedback Attachment(s)/"),
+    "openolat": (r".*_KEY", "{key}/"),
+    "ilias": (r".+_KEY_\d+", "feedback/{folder}/"),
+}
+PLATFORMS = {"moodle": "Moodle", "canvas": "Canvas"}
+PLATFORMS |= {"sakai": "Sakai", "openolat": "OpenOLAT", "ilias": "ILIAS"}
 
 
 def write_feedback(platform: str, given: list[Path]) -> None:
@@ -58,7 +65,7 @@ def write_feedback(platform: str, given: list[Path]) -> None:
     if platform and platform not in PLATFORMS:
         if given or not Path(platform).exists():
             raise UserError(
-                f"--feedback is {quoted(platform)}, but must be {' or '.join(PLATFORMS)}"
+                f"--feedback is {quoted(platform)}, but must be one of {', '.join(PLATFORMS)}"
             )
         platform, given = "", [Path(platform)]
     (path, *others) = given or [Path("runs/grading/evaluation.json")]
@@ -142,7 +149,9 @@ def render_feedback(
 
 def _pack(platform: str, rows: list[Row], pages: list[str], folder: Path) -> None:
     """Write the archive that a platform takes the pages back in; without any, leave an earlier."""
-    members = [member_name(platform, row.get("upload") or row["name"]) for row in rows]
+    members = [
+        member_name(platform, row.get("upload") or row["name"], row.get("student")) for row in rows
+    ]
     times = Counter(members)
     packed, left_out = {}, []
     for row, member, page in zip(rows, members, pages, strict=True):
@@ -150,7 +159,7 @@ def _pack(platform: str, rows: list[Row], pages: list[str], folder: Path) -> Non
             packed[member] = page
         else:  # never guess which of two is the student's
             left_out.append(row["name"])
-    owner = f"{platform.capitalize()}'s"
+    owner = f"{PLATFORMS[platform]}'s"
     if not packed:
         raise UserError(
             f"no submission has a name of {owner}, so there is nothing to pack: grade the "
@@ -164,8 +173,19 @@ def _pack(platform: str, rows: list[Row], pages: list[str], folder: Path) -> Non
     print(f"Packed: {len(packed)} of {len(pages)} pages in {path}")
 
 
-def member_name(platform: str, upload: str) -> str | None:
-    """Return the name of a page in a platform's archive; None if that did not name the upload."""
+def member_name(platform: str, upload: str, key: str | list[str] | None = None) -> str | None:
+    """Return the name of a page in a platform's archive; None if that did not name the upload.
+
+    ``key`` is what the platform's gradebook calls the student.
+    """
+    if platform in _FOLDERS:
+        pattern, place = _FOLDERS[platform]
+        # A name of dots would lead out of the archive's folder.
+        if not isinstance(key, str) or not key.strip(". "):
+            return None
+        own = re.compile(pattern.replace("KEY", re.escape(key)), re.DOTALL | re.ASCII)
+        folder = next(filter(own.fullmatch, upload.split("/")[:-1]), None)
+        return f"{place.format(folder=folder, key=key)}{_NAME}" if folder else None
     found = _UPLOADS[platform].fullmatch(upload)
     return f"{found[1]}_{_NAME}" if found else None
 

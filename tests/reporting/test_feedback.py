@@ -217,6 +217,26 @@ def test_what_has_no_name_of_the_platform_is_not_packed():
         assert member_name("canvas", upload) is None
 
 
+@pytest.mark.parametrize(
+    ("platform", "key", "upload", "member"),
+    [
+        (
+            *("sakai", "al_(x"),
+            "Lab, (1)/O'X, Al (1)(al_(x)/Anhang (s)/p.csv",
+            "feedback/O'X, Al (1)(al_(x)/Feedback Attachment(s)/feedback.html",
+        ),
+        ("openolat", "alx", "ita_1/X_Al_alx/1_submissions/p.csv", "alx/feedback.html"),
+        ("ilias", "al_x", "Multi_a_b_1/X_Al_al_x_77/p.csv", "feedback/X_Al_al_x_77/feedback.html"),
+        ("ilias", "Team 3", "M/Team 3/X_Al_al_x_77/p.csv", None),  # a member's is not the team's
+        ("sakai", "17", "Lab/17 Anonymous/Anhang/p.csv", None),
+        ("openolat", "..", "ita_1/X_../1_submissions/p.csv", None),
+        ("openolat", None, "p.csv", None),
+    ],
+)
+def test_platform_with_folders_gets_a_page_by_the_students_key(platform, key, upload, member):
+    assert member_name(platform, upload, key) == member
+
+
 def test_archive_holds_one_page_a_student_and_names_what_is_left_out(graded_class):
     said, pages = feedback(graded_class, "moodle")
     assert "Not packed, 1 without a name of Moodle's of their own: 'stranger.pth'" in said
@@ -255,7 +275,7 @@ def test_archive_of_another_platform_is_not_replaced_by_an_empty_one(graded_clas
 def test_wrong_use_is_one_line(finished, graded_class):
     own = finished.folder / "runs/evaluation.json"
     for args, complaint in (
-        (("--feedback", "blackboard"), "--feedback is 'blackboard', but must be moodle or canvas"),
+        (("--feedback", "blackboard"), "but must be one of moodle, canvas, sakai, openolat, ilias"),
         ((own, "--feedback"), "is of your own runs: name the evaluation of a graded folder"),
         ((own, own, "--feedback"), "--feedback takes one evaluation"),
         (("--feedback", "--output", "x.html"), "leave out --output"),
