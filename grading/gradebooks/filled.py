@@ -105,7 +105,7 @@ def _title_of_grade(back: Back, platform: Platform, roster: Roster, wanted: str 
     """Return the title of the column for the grades. Raises UserError unless it is one."""
     if not back.example:
         return back.grade or wanted or _NEW_TITLE
-    # Columns up to the last that is written in any case are no assignment's.
+    # What is written in any case is no assignment's.
     start = roster.column(back.until) + 1 if back.until else 0
     found = {title: m for title in roster.header[start:] if (m := re.fullmatch(back.grade, title))}
     if not found:
@@ -128,7 +128,7 @@ def _students(back: Back, roster: Roster, keys: list[int]) -> list[Student]:
     header = roster.header
     also = [header.index(title) for title in back.also if title in header]
     names = [header.index(title) for title in back.names if title in header]
-    team_at = header.index(back.team) if back.team in header else None
+    team_at = header.index(back.team) if back.team and back.team in header else None
     students = []
     for line, row in enumerate(roster.rows):
         own = [row[at].strip().removeprefix(back.mark) for at in keys if row[at].strip()]
@@ -200,7 +200,8 @@ def match_in(form: Form, results: list[Row]) -> Matching:
 
 def _fill(form: Form, cells: list[str], line: int, row: Row, threshold: float) -> None:
     back, header = form.back, form.roster.header
-    if back.comment in header:  # Moodle takes it for HTML, and shows it to the teacher too
+    # Moodle takes a comment for HTML, and shows it to the teacher too.
+    if back.comment and back.comment in header:
         text = html.escape(feedback_text(row, threshold), quote=False)
         cells[header.index(back.comment)] = text
     if row["status"] == "error":

@@ -19,6 +19,7 @@ from grading.gradebooks.late import mark_late
 from grading.gradebooks.matching import Matching, listed
 from grading.gradebooks.spreadsheets import spreadsheet_cell
 from grading.platforms.known import PLATFORMS
+from grading.platforms.upload import Platform
 
 COLUMNS = (
     *("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256"),
@@ -70,16 +71,14 @@ class Gradebook:
 
     def __init__(self, platform: str | None, roster: Path | None, assignment: str | None) -> None:
         self.platform = PLATFORMS[platform] if platform else None
-        backs = self.platform.backs if self.platform else ()
         self.form: Form | None = None
-        if any(back.needs for back in backs):
+        if self.platform and _needs_roster(self.platform):
             if roster is None:
                 needed = "--roster FILE, the platform's own CSV export"
                 raise UserError(f"--format {platform} needs {needed}")
-            assert self.platform
             self.form = read_form(self.platform, roster, assignment)
         elif roster or assignment:
-            names = [n for n in FORMATS if any(back.needs for back in PLATFORMS[n].backs)]
+            names = [name for name in FORMATS if _needs_roster(PLATFORMS[name])]
             raise UserError(f"--roster and --assignment go with --format {' or '.join(names)}")
 
     def mark_late(self, rows: list[Row], due: datetime | None) -> list[str]:
@@ -116,6 +115,10 @@ class Gradebook:
         ]
         grades_first = sorted(matching.left, key=lambda item: item[0]["status"] == "error")
         return Written(lines, [_lost_line(row, why, threshold) for row, why in grades_first], name)
+
+
+def _needs_roster(platform: Platform) -> bool:
+    return any(back.needs for back in platform.backs)
 
 
 def _notes(form: Form, matching: Matching) -> list[str]:
