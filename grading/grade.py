@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 
 from common import metrics
@@ -17,6 +17,9 @@ from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing
 from grading.sandbox.client import Sandbox
 from grading.sandbox.wire import OpenFile, close_all
+
+# Bytes that are hashed at a time; in between, those that are being read get their answers.
+_PIECE = 2**22
 
 # What a row says of whose a file is, and of when it came.
 _SAID_BY_PLATFORM = ("student", "submitted_at", "late_on_canvas", "owner", "upload", "late")
@@ -41,11 +44,11 @@ def grade_all(
     }
     refused: deque[int] = deque()
 
-    def open_files() -> Iterator[tuple[int, list[OpenFile]]]:
+    def open_files() -> Iterator[tuple[int, list[OpenFile]] | None]:
         for index, submission in submissions.items():
             try:
                 files = open_submission(submission)
-                rows[index] |= _fingerprints(files)
+                rows[index] |= yield from _fingerprints(files)
             except SubmissionError as error:
                 rows[index]["reason"] = str(error)
                 refused.append(index)
@@ -58,7 +61,7 @@ def grade_all(
             yield index, rows[index]
 
     waiting = open_files()
-    first = next(waiting, None)
+    first = next(filter(None, waiting), None)
     if first is not None:
         with start_sandbox() as sandbox:
             for index, outcome in sandbox.measure(itertools.chain([first], waiting)):
@@ -91,22 +94,34 @@ def _owner_of(submission: Submission) -> Row:
     return {key: value for key, value in said.items() if value not in ("", [], None)}
 
 
-def _fingerprints(files: list[OpenFile]) -> dict[str, str]:
+def _fingerprints(files: list[OpenFile]) -> Generator[None, None, dict[str, str]]:
     """Return the checksum of the only file, and of all files with their names.
 
     Of several files the first one's stands for the submission: others may have handed it in too.
-    Raises SubmissionError if one cannot be read; all are closed then.
+    Yields None between pieces. Raises SubmissionError if one cannot be read; all are closed then.
     """
     sums = []
     try:
         for file in files:
-            os.lseek(file.descriptor, 0, os.SEEK_SET)
-            with os.fdopen(os.dup(file.descriptor), "rb") as stream:
-                sums.append((file.name, hashlib.file_digest(stream, "sha256").hexdigest()))
+            digest = hashlib.sha256()
+            for start in range(0, file.size, _PIECE):
+                # No more than its process is given.
+                digest.update(os.pread(file.descriptor, min(_PIECE, file.size - start), start))
+                yield
+            sums.append((file.name, digest.hexdigest()))
     except OSError as error:
         close_all(files)
         raise SubmissionError(f"cannot be read: {error.strerror}; upload it again") from error
     return {"sha256": sums[0][1], "files_sha256": hashlib.sha256(repr(sums).encode()).hexdigest()}
+
+
+def _at_once(pieces: Generator[None, None, dict[str, str]]) -> dict[str, str]:
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            found: dict[str, str] = end.value
+            return found
 
 
 def reuse_rows(
@@ -121,7 +136,7 @@ def reuse_rows(
     for index, submission in enumerate(submissions if known else []):
         try:
             files = open_submission(submission)
-            row = known.get(_fingerprints(files)["files_sha256"])
+            row = known.get(_at_once(_fingerprints(files))["files_sha256"])
         except SubmissionError:
             continue  # it gets its reason anew
         close_all(files)

@@ -13,7 +13,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from common.data.arrays import LabelledImages
 from common.support.errors import SubmissionError, UserError
 from common.support.text import terminal_safe
 from grading.sandbox import bubblewrap, wire
+from grading.sandbox.machine import STEP, Clock
 from grading.sandbox.task import ANEW, Advisor, Numbered, Outcome, Task
 from grading.sandbox.wire import READY, REPORT, close_all
 
@@ -34,6 +34,8 @@ CODE = (REPOSITORY / "common", REPOSITORY / "grading")
 
 # Seconds that the server has to load torch, to report after a child's time is over, and to end.
 _START_TIMEOUT, _GRACE, _SECONDS_TO_END = 120, 20, 2
+
+_GONE = (-1, -1, -1)  # in place of a report: the server has ended, or says nothing
 
 # All that a submission's process could read from the environment. One thread: a child forked from
 # a process whose thread pool has run would hang.
@@ -148,12 +150,13 @@ class Sandbox:
     def __exit__(self, *exception: object) -> None:
         self._stop()
 
-    def measure(self, submissions: Iterable[Numbered]) -> Iterator[tuple[int, Outcome]]:
+    def measure(self, submissions: Iterable[Numbered | None]) -> Iterator[tuple[int, Outcome]]:
         """Yield each submission's number with its answers or its error, in the order they finish.
 
-        Takes from ``submissions`` as slots become free, and closes their files. If the server
-        itself is brought down, the submissions that it was reading are tried again one by one, so
-        that only the culprit pays for it.
+        Takes from ``submissions`` as slots become free, and closes their files. None stands for a
+        piece of work on the way to the next one: those under way are seen to before the next piece.
+        If the server itself is brought down, the submissions that it was reading are tried again
+        one by one, so that only the culprit pays for it.
         """
         waiting = iter(submissions)
         while victims := (yield from self._run(waiting, self.jobs)):
@@ -164,7 +167,7 @@ class Sandbox:
                     yield victim[0], SubmissionError(reason)
 
     def _run(
-        self, waiting: Iterator[Numbered], jobs: int
+        self, waiting: Iterator[Numbered | None], jobs: int
     ) -> Generator[tuple[int, Outcome], None, list[Numbered]]:
         """Yield outcomes; return what a server was reading when it died, when a new one is up."""
         running: dict[int, Task] = {}  # by slot
@@ -174,20 +177,28 @@ class Sandbox:
             while True:
                 # Slots are filled before an outcome is handed over, so that the next submission is
                 # read while the caller works on this row.
-                while len(running) < jobs and (item := next(waiting, None)):
+                item: Numbered | str | None = ""
+                while len(running) < jobs and (item := next(waiting, "")):
+                    assert not isinstance(item, str)
                     slot = next(slot for slot in range(jobs) if slot not in running)
                     running[slot] = Task(item, self.shape)
                     running[slot].send(self.control, slot)
                 yield from finished
-                if not running:
+                finished = []
+                if not running and item is not None:
                     return []
-                report, finished = self._wait(running), []
+                report = self._wait(blocks=item is not None)
                 if report is None:
+                    continue
+                slot, ending, detail = report
+                if report == _GONE:
                     survivors = [task.item for task in running.values()]
                     self._stop()
                     self._start()
                     return survivors
-                slot, ending, detail = report
+                if ending == wire.ASKED:
+                    running[slot].answer(self.control, slot, self.preprocessing)
+                    continue
                 task = running.pop(slot)
                 finished = [(task.item[0], task.outcome(ending, detail, self.timeout))]
                 task.close()
@@ -195,24 +206,23 @@ class Sandbox:
             for task in running.values():
                 task.close(with_files=task.item not in survivors)
 
-    def _wait(self, running: dict[int, Task]) -> tuple[int, int, int] | None:
-        """Answer what submissions ask until the next report comes; None if the server is gone."""
-        deadline = time.monotonic() + self.timeout + _GRACE
-        while (left := deadline - time.monotonic()) > 0:
-            asking = {t.channel: t for t in running.values() if t.stages_left}
-            ready, _, _ = select.select([self.control, *asking], [], [], left)
-            for channel in ready:
-                if channel in asking:
-                    asking[channel].answer(self.preprocessing)
-            if self.control in ready:
-                return self._receive()
-        return None  # a silent server counts as gone
+    def _wait(self, blocks: bool) -> tuple[int, int, int] | None:
+        """Return the next report; None if there is none yet and this is not to wait for one."""
+        poll, clock, left = select.poll(), Clock(), self.timeout + _GRACE
+        poll.register(self.control, select.POLLIN)
+        while not poll.poll(500 * STEP if blocks else 0):
+            if not blocks:
+                return None
+            left -= clock.passed()
+            if left <= 0:
+                return _GONE  # a silent server counts as gone
+        return self._receive()
 
-    def _receive(self) -> tuple[int, int, int] | None:
+    def _receive(self) -> tuple[int, int, int]:
         """Return slot, ending and detail."""
         with contextlib.suppress(OSError, struct.error):  # a time-out; a server that is gone
             return REPORT.unpack(self.control.recv(REPORT.size))
-        return None
+        return _GONE
 
     def _start(self) -> None:
         """Start the server and wait until it is up. Raises UserError with its last word if not."""
@@ -228,7 +238,7 @@ class Sandbox:
             self._send_images()
             self.control.settimeout(_START_TIMEOUT)
             report = self._receive()
-            if report is None or report[0] != READY:
+            if report[0] != READY:
                 self._stop()
                 complaints.seek(0)
                 lines = complaints.read().decode("utf-8", "replace").strip().splitlines()

@@ -6,6 +6,7 @@ got on to a child, and reports how the child ended. It has no labels and no file
 """
 
 import contextlib
+import errno
 import gc
 import importlib
 import json
@@ -16,8 +17,8 @@ import selectors
 import signal
 import socket
 import sys
-import time
-from typing import Any, NamedTuple, NoReturn
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -28,19 +29,24 @@ from common.measuring import Answers, ClassAnswers, LogitAnswers
 from common.support.errors import SubmissionError
 from common.transforms import normalize
 from grading.sandbox import limits, wire
+from grading.sandbox.machine import STEP, Clock
 from grading.sandbox.reading import Network, Reading, Table
 from grading.sandbox.wire import OpenFile
 
 _UNREADABLE = "the file cannot be read: save or export it anew, and upload it again"
 
 
-class Child(NamedTuple):
+@dataclass
+class Child:
     """A submission's process."""
 
     slot: int
     pid: int
     descriptor: int  # of the process: readable when it has ended
-    deadline: float
+    channel: socket.socket  # on which it asks how its inputs are normalised
+    seconds_left: float
+    questions_left: int = len(wire.STAGES)
+    is_waiting: bool = False  # for the parent, which costs it no time
 
 
 class Server:
@@ -64,7 +70,8 @@ class Server:
         self.models = options["models"]
         # Of most submissions, so made once, before any of them is there.
         self.inputs = normalize(self.test_pixels, self.normalizations[0])
-        self.children: dict[int, Child] = {}  # by descriptor
+        self.children: dict[int, Child] = {}  # by slot
+        self.clock = Clock()
         self.selector = selectors.DefaultSelector()
         self.null = os.open(os.devnull, os.O_RDWR)
 
@@ -77,17 +84,26 @@ class Server:
         self.selector.register(self.control, selectors.EVENT_READ)
         self._report(wire.READY, wire.EXITED, 0)
         while True:
-            deadlines = [child.deadline for child in self.children.values()]
-            seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-            for key, _ in self.selector.select(seconds):
-                if key.fileobj is not self.control:
-                    self._reap(self.children[key.fd], timed_out=False)
-                elif not self._take_request():
-                    # They die with the server anyway, unless one has switched that off.
-                    for child in self.children.values():
-                        os.kill(child.pid, signal.SIGKILL)
-                    return
-            for child in [c for c in self.children.values() if c.deadline <= time.monotonic()]:
+            running = [child for child in self.children.values() if not child.is_waiting]
+            seconds = min([STEP / 2, *(child.seconds_left for child in running)])
+            ready = self.selector.select(seconds if running else None)
+            passed = self.clock.passed()
+            for child in running:
+                child.seconds_left -= passed
+            for key, _ in ready:
+                child = key.data
+                if key.fileobj is self.control:
+                    if not self._take_request():
+                        # They die with the server anyway, unless one has switched that off.
+                        for child in self.children.values():
+                            os.kill(child.pid, signal.SIGKILL)
+                        return
+                elif self.children.get(child.slot) is child:  # not reaped a moment ago
+                    if key.fd == child.descriptor:
+                        self._reap(child, timed_out=False)
+                    else:
+                        self._hear(child)
+            for child in [c for c in self.children.values() if c.seconds_left <= 0]:
                 self._reap(child, timed_out=True)
 
     def _try_limits(self) -> None:
@@ -106,43 +122,92 @@ class Server:
             raise RuntimeError("a process cannot be confined here: no right to change its user")
 
     def _take_request(self) -> bool:
-        most = wire.MAX_FILES + 2
+        most = wire.MAX_FILES + 1
         message, descriptors, _, _ = socket.recv_fds(self.control, wire.MAX_REQUEST, most)
         if not message:
             return False
         request = json.loads(message)
-        pid = os.fork()
-        if pid == 0:
-            self._be_child(request, descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        child = Child(request["slot"], pid, os.pidfd_open(pid), time.monotonic() + self.timeout)
-        self.children[child.descriptor] = child
-        self.selector.register(child.descriptor, selectors.EVENT_READ)
+        if "advice" in request:
+            self._pass_on(request["slot"], request["advice"])
+            return True
+        try:
+            self._start(request, descriptors)
+        except OSError as error:
+            self._report(request["slot"], wire.NOT_STARTED, error.errno or 0)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
         return True
+
+    def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        """Start a child. Raises OSError if this machine has no room for it."""
+        if len(descriptors) != 1 + len(request["files"]):
+            raise OSError(errno.EMFILE, "descriptors were lost on their way")
+        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = 0
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._be_child(request, theirs.fileno(), descriptors)
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            channel.close()
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            raise
+        finally:
+            theirs.close()
+        channel.setblocking(False)
+        child = Child(request["slot"], pid, descriptor, channel, self.timeout)
+        self.children[child.slot] = child
+        self.selector.register(descriptor, selectors.EVENT_READ, child)
+        self.selector.register(channel, selectors.EVENT_READ, child)
+
+    def _hear(self, child: Child) -> None:
+        """Pass on what a child asks; one that does not keep to the rules is not heard again."""
+        self.selector.unregister(child.channel)
+        with contextlib.suppress(OSError):
+            if child.channel.recv(1) == wire.TRIED and child.questions_left:
+                child.questions_left -= 1
+                child.is_waiting = True
+                self._report(child.slot, wire.ASKED, 0)
+
+    def _pass_on(self, slot: int, advice: int) -> None:
+        child = self.children.get(slot)
+        if child and child.is_waiting:
+            child.is_waiting = False
+            with contextlib.suppress(OSError):  # it has ended
+                child.channel.send(wire.ADVICE.pack(advice))
+            self.selector.register(child.channel, selectors.EVENT_READ, child)
 
     def _reap(self, child: Child, timed_out: bool) -> None:
         if timed_out:
             os.kill(child.pid, signal.SIGKILL)
         _, status = os.waitpid(child.pid, 0)
         self.selector.unregister(child.descriptor)
-        del self.children[child.descriptor]
+        with contextlib.suppress(KeyError):  # it asks, or is not heard any more
+            self.selector.unregister(child.channel)
+        del self.children[child.slot]
         os.close(child.descriptor)
+        child.channel.close()
         code = os.waitstatus_to_exitcode(status)  # below 0 the signal
-        ending = wire.TIMED_OUT if timed_out else wire.KILLED if code < 0 else wire.EXITED
+        ending = wire.KILLED if code < 0 else wire.EXITED
+        if timed_out and code == -signal.SIGKILL:  # it had not ended by itself a moment before
+            ending = wire.TIMED_OUT
         self._report(child.slot, ending, abs(code))
 
     def _report(self, slot: int, ending: int, detail: int) -> None:
         self.control.send(wire.REPORT.pack(slot, ending, detail))
 
-    def _be_child(self, request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+    def _be_child(self, request: dict[str, Any], channel: int, descriptors: list[int]) -> NoReturn:
         status = 1
         with contextlib.suppress(BaseException):
             os.setsid()
             # Standard input was the control socket: who held it could report for others.
             for number in (0, 1, 2):
                 os.dup2(self.null, number)
-            block, channel, *sources = descriptors
+            block, *sources = descriptors
             files = [
                 OpenFile(name, descriptor, size)
                 for (name, size), descriptor in zip(request["files"], sources, strict=True)

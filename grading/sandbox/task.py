@@ -1,6 +1,6 @@
 """A submission on its way through the sandbox, as the parent sees it.
 
-Its process answers in a block of memory, and may ask on a channel how its inputs are normalised.
+Its process answers in a block of memory, and may ask how its inputs are normalised.
 """
 
 import contextlib
@@ -44,15 +44,13 @@ class Advisor(Protocol):
 
 
 class Task:
-    """A submission that is being read: its files, its block of answers and its channel."""
+    """A submission that is being read: its files, its block of answers and what it may ask."""
 
     def __init__(self, item: Numbered, shape: Shape) -> None:
         self.item, self.shape = item, shape
         self.block = os.memfd_create("answers")
         os.ftruncate(self.block, shape.block_size)
-        self.channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel.setblocking(False)
-        self.stages_left = list(STAGES)
+        self._stages_left = list(STAGES)
         self._asked = {0}
         self._trials = Trials({})
 
@@ -63,33 +61,36 @@ class Task:
             os.lseek(file.descriptor, 0, os.SEEK_SET)
         named = [(file.name[-_MAX_NAME:], file.size) for file in files]
         request = json.dumps({"slot": slot, "files": named}, ensure_ascii=False).encode()
-        descriptors = [self.block, self._theirs.fileno(), *(file.descriptor for file in files)]
-        with self._theirs, contextlib.suppress(OSError):  # a server that is gone: see its report
+        descriptors = [self.block, *(file.descriptor for file in files)]
+        with contextlib.suppress(OSError):  # a server that is gone: see its report
             socket.send_fds(control, [request], descriptors)
 
     def close(self, with_files: bool = True) -> None:
         """Close everything; the files stay open for another attempt if asked to."""
         os.close(self.block)
-        self.channel.close()
         if with_files:
             close_all(self.item[1])
 
-    def answer(self, advisor: Advisor) -> None:
+    def answer(self, control: socket.socket, slot: int, advisor: Advisor) -> None:
         """Answer what was tried on the sample with what to try next, or to take."""
-        with contextlib.suppress(OSError):
-            if self.channel.recv(1) != wire.TRIED or not self.shape.num_sampled:
-                self.stages_left = []  # its process has ended, or does not keep to the rules
-                return
-            num_images = self.stages_left.pop(0)
-            logits = {number: self._tried(number, num_images) for number in self._asked}
-            self._asked = advisor.advise(logits, is_last=not self.stages_left)
-            for number, answers in logits.items():
-                if len(answers) > len(self._trials.predicted.get(number, ())):
-                    self._trials.predicted[number] = answers.argmax(axis=1)
-            if len(self._asked) == 1:
-                self._trials = self._trials._replace(taken=min(self._asked))
-                self.stages_left = []
-            self.channel.send(wire.ADVICE.pack(sum(1 << number for number in self._asked)))
+        advice = json.dumps({"slot": slot, "advice": self._advice(advisor)}).encode()
+        with contextlib.suppress(OSError):  # a server that is gone: see its report
+            control.send(advice)
+
+    def _advice(self, advisor: Advisor) -> int:
+        """Return the normalisations to go on with, a bit each; none to who breaks the rules."""
+        if not self._stages_left or not self.shape.num_sampled:
+            return 0
+        num_images = self._stages_left.pop(0)
+        logits = {number: self._tried(number, num_images) for number in self._asked}
+        self._asked = advisor.advise(logits, is_last=not self._stages_left)
+        for number, answers in logits.items():
+            if len(answers) > len(self._trials.predicted.get(number, ())):
+                self._trials.predicted[number] = answers.argmax(axis=1)
+        if len(self._asked) == 1:
+            self._trials = self._trials._replace(taken=min(self._asked))
+            self._stages_left = []
+        return sum(1 << number for number in self._asked)
 
     def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:
         """Return the answers, or why there are none, once its process has ended."""

@@ -23,18 +23,20 @@ _TEXT_BYTES = 4 * MAX_TEXT
 _HEADER = struct.Struct(f"<B16s96sqqqdHBBddI{_TEXT_BYTES}s")
 _MOST_CLAIMED = 10**7  # images
 
-# A request to the server is JSON, with the descriptors of the block of answers, of the channel to
-# the parent, and of the files. A report from the server: slot, how it ended, exit status or signal.
+# A request to the server is JSON: a submission, with the descriptors of the block of answers and of
+# the files; or the answer to what one asked. A report from the server: slot, what became of it, and
+# with that an exit status, a signal, or the number of an error of the system.
 MAX_REQUEST = 2**17  # bytes
 MAX_FILES = 64
 MAX_BYTES = 256 * 2**20  # of a file; the improved network takes 6 MB
 REPORT = struct.Struct("<IBi")
-EXITED, KILLED, TIMED_OUT = range(3)
+EXITED, KILLED, TIMED_OUT, ASKED, NOT_STARTED = range(5)
 READY = 2**32 - 1  # the slot of the report that says the server is up
 
 # On how many images of the sample normalisations are compared in each stage: at first the recipe's
-# alone, then those that the parent asks for. After each stage the child writes a byte to the
-# channel, and the parent answers with those to go on with, a bit each. A single one is to be taken.
+# alone, then those that the parent asks for. After each stage the child writes a byte to a channel;
+# the server passes it on, stops the child's clock until the parent answers, and writes to the
+# channel which ones to go on with, a bit each. A single one is to be taken.
 STAGES = (200, 100, 1000, 5000, 20_000)
 TRIED = b"t"
 ADVICE = struct.Struct("<B")

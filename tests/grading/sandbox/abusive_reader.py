@@ -13,9 +13,10 @@ import time
 
 import numpy as np
 
-from common.measuring import ClassAnswers
+from common.measuring import ClassAnswers, FileInfo
 from common.support.errors import SubmissionError
-from grading.sandbox.reading import Table
+from grading.sandbox import wire
+from grading.sandbox.reading import Network, Table
 
 
 def warm_up(sizes, models):
@@ -26,6 +27,8 @@ def warm_up(sizes, models):
 def read_submission(files, sizes, num_images):
     ((_, content),) = files
     name, *args = json.loads(content)
+    if name == "ask":
+        return Network(FileInfo(), lambda inputs: np.zeros(len(inputs), dtype=np.uint8))
     COMMANDS[name](*args)
     return Table(ClassAnswers(np.zeros(num_images, dtype=np.uint8)))
 
@@ -38,6 +41,21 @@ def spin():
 def sleep():
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     time.sleep(3600)
+
+
+def nap():
+    time.sleep(0.7)
+
+
+def ask_and_sleep():
+    """Claim, again and again, to wait for the parent."""
+    while True:
+        for channel in range(3, 300):
+            try:
+                os.write(channel, wire.TRIED)
+            except OSError:
+                continue
+            time.sleep(0.01)
 
 
 def outlive_the_server():
