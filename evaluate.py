@@ -33,6 +33,7 @@ from grading.intake.rows import assign_ranks, mark_duplicates
 from grading.intake.submissions import find_submissions, require_outside
 from grading.preprocessing import choose_preprocessing
 from grading.sandbox.client import Sandbox, require_linux
+from grading.sandbox.machine import fit_jobs
 from grading.test_sets.load import load_test_set, threshold_of
 from own_runs.folders import Found, find_own_runs, is_own_run
 from reporting import github, terminal
@@ -131,7 +132,9 @@ def grade_submissions(
         limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
         versions = document.grading_versions(preprocessing.rule, args.models)
         fields = document.header(test_set, threshold, versions, output, limits=limits)
-        settings = (round(args.memory * 2**30), args.timeout, args.jobs, preprocessing, args.models)
+        memory = round(args.memory * 2**30)
+        jobs = fit_jobs(args.jobs, memory)
+        settings = (memory, args.timeout, jobs, preprocessing, args.models)
         start_sandbox = partial(Sandbox, test_set, args.isolation, *settings)
         if distributed.is_main_process():
             stack.enter_context(folder_lock(output.parent, ANOTHER_OUTPUT))

@@ -99,8 +99,9 @@ def grading_versions(preprocessing: str, models: Path | None) -> dict[str, str]:
 def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Row]:
     """Return the rows of an evaluation at ``path`` that hold under the header ``current``.
 
-    Rows hold for the same images and versions; those in error also need the same limits. Where
-    ``isolation`` is "bubblewrap", rows measured without it do not hold.
+    Rows hold for the same images and versions; those in error also need the same limits, and none
+    that may have been this machine's fault holds. Where ``isolation`` is "bubblewrap", rows
+    measured without it do not hold.
     """
     keys = ("dataset", "versions", "limits", "threshold", "results")
     try:
@@ -119,6 +120,7 @@ def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Ro
         if row_problem(row, threshold, num_classes) is None
         and not row["own"]
         and row.keys() >= {"sha256", "isolation"}
+        and not row.get("try_again")
         and (same_limits if row["status"] == "error" else row["total"] == size)
         and (isolation != "bubblewrap" or row["isolation"] == "bubblewrap")
     ]

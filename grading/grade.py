@@ -10,11 +10,12 @@ from fractions import Fraction
 from common import metrics
 from common.data.arrays import LabelledImages
 from common.measuring import Row, graded_row, ungraded_row
-from common.support.errors import SubmissionError
+from common.support.errors import MachineError, PassingError, SubmissionError
 from common.support.text import json_text
 from grading.intake.opening import open_submission
 from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing
+from grading.sandbox import machine
 from grading.sandbox.client import Sandbox
 from grading.sandbox.wire import OpenFile, close_all
 
@@ -31,9 +32,10 @@ def grade_all(
     threshold: Fraction,
     preprocessing: Preprocessing,
     start_sandbox: Callable[[], Sandbox],
-) -> Iterator[tuple[int, Row]]:
+) -> Iterator[tuple[int, Row | MachineError]]:
     """Yield the number and row of each submission, in the order they finish.
 
+    In place of a row comes an error if this machine could not have the submission read.
     The labels of the test set stay in this process. ``threshold`` is in percent. The sandbox is
     started only if there is a file to read.
     """
@@ -42,23 +44,23 @@ def grade_all(
         | _owner_of(s)
         for index, s in submissions.items()
     }
-    refused: deque[int] = deque()
+    refused: deque[tuple[int, Row | MachineError]] = deque()
 
     def open_files() -> Iterator[tuple[int, list[OpenFile]] | None]:
         for index, submission in submissions.items():
             try:
                 files = open_submission(submission)
                 rows[index] |= yield from _fingerprints(files)
+            except MachineError as error:
+                refused.append((index, error))
             except SubmissionError as error:
-                rows[index]["reason"] = str(error)
-                refused.append(index)
-                continue
-            yield index, files
+                refused.append((index, refused_row(rows[index], error)))
+            else:
+                yield index, files
 
-    def refused_rows() -> Iterator[tuple[int, Row]]:
+    def refused_rows() -> Iterator[tuple[int, Row | MachineError]]:
         while refused:
-            index = refused.popleft()
-            yield index, rows[index]
+            yield refused.popleft()
 
     waiting = open_files()
     first = next(filter(None, waiting), None)
@@ -66,6 +68,9 @@ def grade_all(
         with start_sandbox() as sandbox:
             for index, outcome in sandbox.measure(itertools.chain([first], waiting)):
                 yield from refused_rows()
+                if isinstance(outcome, MachineError):
+                    yield index, outcome
+                    continue
                 row = {**rows[index], "isolation": sandbox.isolation}
                 try:
                     if isinstance(outcome, SubmissionError):
@@ -75,12 +80,18 @@ def grade_all(
                         row["kind"] = answers.info.kind
                     row["preprocessing"] = preprocessing.describe(answers.info, trials)
                 except SubmissionError as error:
-                    yield index, {**row, "reason": str(error)}
+                    yield index, refused_row(row, error)
                     continue
                 graded = graded_row(row, answers, test_set, threshold)
                 notes = filter(None, [submissions[index].note, graded["notes"]])
                 yield index, {**graded, "notes": "; ".join(notes)}
     yield from refused_rows()
+
+
+def refused_row(row: Row, error: SubmissionError) -> Row:
+    """Return a row with the reason; one that may not hold the next time says so."""
+    refused = {**row, "reason": str(error)}
+    return refused | {"try_again": True} if isinstance(error, PassingError) else refused
 
 
 def _owner_of(submission: Submission) -> Row:
@@ -111,6 +122,8 @@ def _fingerprints(files: list[OpenFile]) -> Generator[None, None, dict[str, str]
             sums.append((file.name, digest.hexdigest()))
     except OSError as error:
         close_all(files)
+        if machine.lacks(error):
+            raise machine.lack(error) from error
         raise SubmissionError(f"cannot be read: {error.strerror}; upload it again") from error
     return {"sha256": sums[0][1], "files_sha256": hashlib.sha256(repr(sums).encode()).hexdigest()}
 
@@ -137,7 +150,7 @@ def reuse_rows(
         try:
             files = open_submission(submission)
             row = known.get(_at_once(_fingerprints(files))["files_sha256"])
-        except SubmissionError:
+        except (SubmissionError, MachineError):
             continue  # it gets its reason anew
         close_all(files)
         if row is not None and (row["kind"] == "run") == submission.is_run:

@@ -14,6 +14,8 @@ from tqdm.auto import tqdm
 
 from common.data.arrays import LabelledImages
 from common.support import distributed
+from common.support.errors import MachineError, UserError
+from common.support.text import terminal_safe
 from grading import document
 from grading.grade import grade_all
 from grading.intake.submission import Submission
@@ -36,6 +38,8 @@ def grade_class(
 
     ``threshold`` is in percent; ``fields`` are those of ``document.header``. Rows of an evaluation
     at ``output`` are taken over where they hold, unless all is to be graded ``fresh``.
+
+    Raises UserError if this machine could not have some submissions read; the others have rows.
     """
     document.require_agreement(submissions, fields)
     path = document.path_of_this_rank(output, fresh)
@@ -58,9 +62,20 @@ def grade_class(
     with growing:
         with tqdm(total=initial + len(left), initial=initial, unit="file", disable=None) as bar:
             for index, row in grade_all(left, test_set, threshold, preprocessing, start):
+                if isinstance(row, MachineError):
+                    name = terminal_safe(submissions[index].name)
+                    tqdm.write(f"{name}: {row}", file=sys.stderr)
+                    continue
                 growing.add(index, row)
                 counts = Counter(row["status"] for row in growing.rows.values())
                 bar.set_postfix({s: counts[s] for s in ("pass", "fail", "error")}, refresh=False)
                 bar.update()
         document.collect(growing)
+        missing = len(submissions) - len(growing.rows)
+        if missing and distributed.is_main_process():
+            growing.save()
+            raise UserError(
+                f"{missing} of {len(submissions)} submissions could not be read on this machine; "
+                "the others have their rows: run the same command again, with --jobs 1 if need be"
+            )
     return growing

@@ -15,6 +15,14 @@ class SubmissionError(Exception):
     """Why a file cannot be graded, in a sentence for the person who handed it in."""
 
 
+class PassingError(SubmissionError):
+    """A SubmissionError that may be gone the next time, so that its row is not kept."""
+
+
+class MachineError(UserError):
+    """What the machine that grades lacks, which no submission can be blamed for."""
+
+
 def require_positive(at_most: float = math.inf, **settings: float | None) -> None:
     """Refuse settings that are not finite numbers above 0, or above ``at_most``.
 

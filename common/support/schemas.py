@@ -93,6 +93,7 @@ AnyRow = shape(
     late_on_canvas=NotRequired[bool],
     late=NotRequired[bool | None],
     files_sha256=NotRequired[str],
+    try_again=NotRequired[bool],
     preprocessing=NotRequired[Preprocessing | None],
 )
 ErrorRow = shape(AnyRow, status=Literal["error"], reason=str)

@@ -9,6 +9,7 @@ from pathlib import Path
 from common.support.errors import SubmissionError
 from common.support.text import json_text
 from grading.intake.submission import Submission
+from grading.sandbox import machine
 from grading.sandbox.members import DATA, TABLES, is_passed_over
 from grading.sandbox.wire import MAX_BYTES, MAX_FILES, OpenFile, close_all
 
@@ -40,7 +41,8 @@ def open_submission(submission: Submission) -> list[OpenFile]:
     """Open the files that may count, without ever blocking and without following a link outside.
 
     In a training run's folder that is ``checkpoint.pth``, in any other folder every file of a known
-    kind, at any depth; hidden files are left out. Raises SubmissionError if there is none.
+    kind, at any depth; hidden files are left out. Raises SubmissionError if there is none, and
+    MachineError for what this machine lacks.
     """
     try:
         in_folder = submission.limit is not None and not submission.is_in_zip
@@ -59,6 +61,8 @@ def open_submission(submission: Submission) -> list[OpenFile]:
     except FileNotFoundError as error:
         raise SubmissionError("no such file: upload it again") from error
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and machine.lacks(error):
+            raise machine.lack(error) from error
         problem = getattr(error, "strerror", None) or str(error)
         raise SubmissionError(f"cannot be read: {problem}; upload it again") from error
 

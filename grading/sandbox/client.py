@@ -21,12 +21,12 @@ import numpy as np
 
 import common
 from common.data.arrays import LabelledImages
-from common.support.errors import SubmissionError, UserError
+from common.support.errors import PassingError, UserError
 from common.support.text import terminal_safe
-from grading.sandbox import bubblewrap, wire
+from grading.sandbox import bubblewrap, machine, wire
 from grading.sandbox.machine import STEP, Clock
-from grading.sandbox.task import ANEW, Advisor, Numbered, Outcome, Task
-from grading.sandbox.wire import READY, REPORT, close_all
+from grading.sandbox.task import TWICE, Advisor, Numbered, Outcome, Task, came_from_outside
+from grading.sandbox.wire import MAX_FILES, READY, REPORT, close_all
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent
 # What a submission's process runs.
@@ -36,6 +36,10 @@ CODE = (REPOSITORY / "common", REPOSITORY / "grading")
 _START_TIMEOUT, _GRACE, _SECONDS_TO_END = 120, 20, 2
 
 _GONE = (-1, -1, -1)  # in place of a report: the server has ended, or says nothing
+_NO_MORE: Numbered = (-1, [])  # in place of a submission
+
+# Descriptors for the files of another submission, its block, and what else is opened and closed.
+_ROOM = MAX_FILES + 16
 
 # All that a submission's process could read from the environment. One thread: a child forked from
 # a process whose thread pool has run would hang.
@@ -129,6 +133,7 @@ class Sandbox:
         from grading.sandbox import limits
 
         limits.hide_from_debuggers()
+        self.most_descriptors = limits.allow_many_files()
         try:
             if self.isolation == "bubblewrap" and bubblewrap.find() is None:
                 raise UserError("the package bubblewrap is not installed")
@@ -155,56 +160,79 @@ class Sandbox:
 
         Takes from ``submissions`` as slots become free, and closes their files. None stands for a
         piece of work on the way to the next one: those under way are seen to before the next piece.
-        If the server itself is brought down, the submissions that it was reading are tried again
-        one by one, so that only the culprit pays for it.
+        What may have been ended from outside is tried again alone, when the others are through. If
+        the server itself is brought down, so are all that it was reading: only the culprit pays.
         """
         waiting = iter(submissions)
         while victims := (yield from self._run(waiting, self.jobs)):
             for victim in victims:
-                if (yield from self._run(iter([victim]), 1)):
+                if (yield from self._run(iter([victim]), 1, is_last_try=True)):
                     close_all(victim[1])
-                    reason = f"brought down the process that reads submissions, twice: {ANEW}"
-                    yield victim[0], SubmissionError(reason)
+                    reason = f"brought down the process that reads submissions, twice: {TWICE}"
+                    yield victim[0], PassingError(reason)
 
     def _run(
-        self, waiting: Iterator[Numbered | None], jobs: int
+        self, waiting: Iterator[Numbered | None], jobs: int, is_last_try: bool = False
     ) -> Generator[tuple[int, Outcome], None, list[Numbered]]:
-        """Yield outcomes; return what a server was reading when it died, when a new one is up."""
+        """Yield outcomes; return what is to be tried again alone, if a server is up for it."""
         running: dict[int, Task] = {}  # by slot
-        survivors: list[Numbered] = []
+        again: list[Numbered] = []
         finished: list[tuple[int, Outcome]] = []
         try:
             while True:
                 # Slots are filled before an outcome is handed over, so that the next submission is
                 # read while the caller works on this row.
-                item: Numbered | str | None = ""
-                while len(running) < jobs and (item := next(waiting, "")):
-                    assert not isinstance(item, str)
+                item: Numbered | None = _NO_MORE
+                while not again and self._has_room(len(running), jobs):
+                    if (item := next(waiting, _NO_MORE)) in (None, _NO_MORE):
+                        break
                     slot = next(slot for slot in range(jobs) if slot not in running)
-                    running[slot] = Task(item, self.shape)
-                    running[slot].send(self.control, slot)
+                    finished += self._hand_over(item, slot, running)
                 yield from finished
                 finished = []
                 if not running and item is not None:
-                    return []
+                    return again
                 report = self._wait(blocks=item is not None)
                 if report is None:
                     continue
                 slot, ending, detail = report
                 if report == _GONE:
-                    survivors = [task.item for task in running.values()]
+                    again += [task.item for task in running.values()]
                     self._stop()
                     self._start()
-                    return survivors
+                    return again
                 if ending == wire.ASKED:
                     running[slot].answer(self.control, slot, self.preprocessing)
                     continue
                 task = running.pop(slot)
-                finished = [(task.item[0], task.outcome(ending, detail, self.timeout))]
-                task.close()
+                if came_from_outside(ending, detail) and not is_last_try:
+                    again.append(task.item)
+                else:
+                    finished = [(task.item[0], task.outcome(ending, detail, self.timeout))]
+                task.close(with_files=task.item not in again)
         finally:
             for task in running.values():
-                task.close(with_files=task.item not in survivors)
+                task.close(with_files=task.item not in again)
+
+    def _has_room(self, running: int, jobs: int) -> bool:
+        """Tell whether the files of another submission can be opened, and may be read."""
+        if not 0 < running < jobs:
+            return running == 0
+        return len(os.listdir("/proc/self/fd")) + _ROOM <= self.most_descriptors
+
+    def _hand_over(
+        self, item: Numbered, slot: int, running: dict[int, Task]
+    ) -> list[tuple[int, Outcome]]:
+        """Let the server read a submission; return its outcome if this machine cannot."""
+        try:
+            running[slot] = Task(item, self.shape)
+            running[slot].send(self.control, slot)
+        except OSError as error:
+            if slot in running:
+                running.pop(slot).close(with_files=False)
+            close_all(item[1])
+            return [(item[0], machine.lack(error))]
+        return []
 
     def _wait(self, blocks: bool) -> tuple[int, int, int] | None:
         """Return the next report; None if there is none yet and this is not to wait for one."""

@@ -56,6 +56,13 @@ def hide_from_debuggers() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
+def allow_many_files() -> int:
+    """Let this process open as many files as it may at most, and return how many that is."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
 def limit_resources(memory: int, seconds: float) -> None:
     """Limit processor time, and memory to ``memory`` bytes more than the process has mapped now.
 
@@ -77,6 +84,22 @@ def forbid_opening() -> None:
     # Without bubblewrap this keeps an ONNX model from naming the file of the labels as its weights:
     # onnxruntime reads relative paths outside of the folder without complaint.
     resource.setrlimit(resource.RLIMIT_NOFILE, _NONE)
+
+
+def try_them(memory: int, seconds: float) -> None:
+    """Fail now, and not at every submission, if the system does not grant the limits."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            become_nobody(0)
+            limit_resources(memory, seconds)
+            forbid_opening()
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(pid, 0)[1] != 0:
+        raise RuntimeError("a process cannot be confined here: no right to change its user")
 
 
 def limit_met(error: BaseException | None, memory: int) -> str | None:

@@ -78,7 +78,7 @@ class Server:
     def serve(self) -> None:
         """Answer requests until the other end of the socket is closed; no child is left then."""
         self.reader.warm_up(self.sizes, self.models)
-        self._try_limits()
+        limits.try_them(self.memory, self.timeout)
         gc.collect()
         gc.freeze()  # a collection in a child would touch, and so copy, every page with an object
         self.selector.register(self.control, selectors.EVENT_READ)
@@ -106,21 +106,6 @@ class Server:
             for child in [c for c in self.children.values() if c.seconds_left <= 0]:
                 self._reap(child, timed_out=True)
 
-    def _try_limits(self) -> None:
-        """Fail now, and not at every submission, if the system does not grant the limits."""
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                limits.become_nobody(0)
-                limits.limit_resources(self.memory, self.timeout)
-                limits.forbid_opening()
-                status = 0
-            finally:
-                os._exit(status)
-        if os.waitpid(pid, 0)[1] != 0:
-            raise RuntimeError("a process cannot be confined here: no right to change its user")
-
     def _take_request(self) -> bool:
         most = wire.MAX_FILES + 1
         message, descriptors, _, _ = socket.recv_fds(self.control, wire.MAX_REQUEST, most)
@@ -131,38 +116,37 @@ class Server:
             self._pass_on(request["slot"], request["advice"])
             return True
         try:
-            self._start(request, descriptors)
+            pid, channel = self._fork(request, descriptors)
         except OSError as error:
             self._report(request["slot"], wire.NOT_STARTED, error.errno or 0)
+            return True
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+        child = Child(request["slot"], pid, os.pidfd_open(pid), channel, self.timeout)
+        self.children[child.slot] = child
+        self.selector.register(child.descriptor, selectors.EVENT_READ, child)
+        self.selector.register(channel, selectors.EVENT_READ, child)
         return True
 
-    def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        """Start a child. Raises OSError if this machine has no room for it."""
+    def _fork(self, request: dict[str, Any], descriptors: list[int]) -> tuple[int, socket.socket]:
+        """Return the process of a child, and the channel to it.
+
+        Raises OSError if this machine has no room for it.
+        """
         if len(descriptors) != 1 + len(request["files"]):
             raise OSError(errno.EMFILE, "descriptors were lost on their way")
         channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = 0
-        try:
-            pid = os.fork()
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:
+                channel.close()
+                raise
             if pid == 0:
                 self._be_child(request, theirs.fileno(), descriptors)
-            descriptor = os.pidfd_open(pid)
-        except OSError:
-            channel.close()
-            if pid:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-            raise
-        finally:
-            theirs.close()
         channel.setblocking(False)
-        child = Child(request["slot"], pid, descriptor, channel, self.timeout)
-        self.children[child.slot] = child
-        self.selector.register(descriptor, selectors.EVENT_READ, child)
-        self.selector.register(channel, selectors.EVENT_READ, child)
+        return pid, channel
 
     def _hear(self, child: Child) -> None:
         """Pass on what a child asks; one that does not keep to the rules is not heard again."""

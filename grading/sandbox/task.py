@@ -15,11 +15,12 @@ import numpy as np
 
 from common.data.arrays import LabelledImages
 from common.data.catalog import Normalization
-from common.support.errors import SubmissionError
-from grading.sandbox import wire
+from common.support.errors import MachineError, PassingError, SubmissionError
+from grading.sandbox import machine, wire
 from grading.sandbox.wire import STAGES, Answers, OpenFile, Shape, Trials, close_all
 
 ANEW = "save it anew, or hand in predictions"
+TWICE = f"{ANEW}; or the machine that grades lacks memory: ask who grades"
 _LESS = (
     "hand in predictions (.csv with ImageId,Label) or a smaller network, or ask who grades for "
     "more time"
@@ -28,7 +29,14 @@ _LESS = (
 _MAX_NAME = 200  # characters of a file's name that its process is told
 
 Numbered = tuple[int, list[OpenFile]]  # with the caller's own number
-Outcome = tuple[Answers, Trials] | SubmissionError
+Outcome = tuple[Answers, Trials] | SubmissionError | MachineError
+
+# What a process brings about itself. Any other signal may come from outside: from the kernel, when
+# memory is short, or from a person.
+_OWN_SIGNALS = (
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT),
+    *(signal.SIGSYS, signal.SIGTRAP, signal.SIGXCPU),
+)
 
 
 class Advisor(Protocol):
@@ -62,7 +70,7 @@ class Task:
         named = [(file.name[-_MAX_NAME:], file.size) for file in files]
         request = json.dumps({"slot": slot, "files": named}, ensure_ascii=False).encode()
         descriptors = [self.block, *(file.descriptor for file in files)]
-        with contextlib.suppress(OSError):  # a server that is gone: see its report
+        with contextlib.suppress(ConnectionError, TimeoutError):  # it is gone: see its report
             socket.send_fds(control, [request], descriptors)
 
     def close(self, with_files: bool = True) -> None:
@@ -94,9 +102,14 @@ class Task:
 
     def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:
         """Return the answers, or why there are none, once its process has ended."""
+        if ending == wire.NOT_STARTED:
+            return machine.lack(OSError(detail, os.strerror(detail)))
         try:
             if ending != wire.EXITED or detail != 0:
-                raise SubmissionError(_why_it_ended(ending, detail, timeout))
+                is_slow = ending == wire.TIMED_OUT or detail == signal.SIGXCPU
+                is_passing = is_slow or came_from_outside(ending, detail)
+                kind = PassingError if is_passing else SubmissionError
+                raise kind(_why_it_ended(ending, detail, timeout))
             answers = wire.decode(os.pread(self.block, self.shape.sample_start(0), 0), self.shape)
         except SubmissionError as error:
             return error
@@ -112,6 +125,11 @@ class Task:
         return wire.decode_sample(content, self.shape.num_classes)
 
 
+def came_from_outside(ending: int, detail: int) -> bool:
+    """Tell whether it may not be the submission that ended its process."""
+    return ending == wire.NOT_STARTED or (ending == wire.KILLED and detail not in _OWN_SIGNALS)
+
+
 def _why_it_ended(ending: int, detail: int, timeout: float) -> str:
     if ending == wire.TIMED_OUT:
         return f"took longer than the {timeout:g} s allowed (--timeout): {_LESS}"
@@ -122,4 +140,6 @@ def _why_it_ended(ending: int, detail: int, timeout: float) -> str:
     # Most real-time signals have no name.
     known = detail in {*signal.Signals}
     name = signal.Signals(detail).name if known else f"signal {detail}"
+    if came_from_outside(ending, detail):
+        return f"crashed the process that read it ({name}), the second time alone: {TWICE}"
     return f"crashed the process that read it ({name}): {ANEW}"

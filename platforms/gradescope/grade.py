@@ -13,7 +13,7 @@ from common.data.arrays import LabelledImages
 from common.data.catalog import DATASETS
 from common.support.cli import ArgumentParser, run_script
 from common.support.disclosure import disclosed_row
-from common.support.errors import ALL_PASSED
+from common.support.errors import ALL_PASSED, MachineError
 from common.support.files import atomic_write
 from grading import document
 from grading.grade import grade_all
@@ -50,12 +50,15 @@ class Grader:
         return Sandbox(self.test_set, "auto", memory, timeout, 1, preprocessing, self.models)
 
     def grade(self, folder: Path) -> Row:
-        """Return the row of the one submission that the folder is."""
+        """Return the row of the one submission that the folder is. Raises MachineError."""
         submission = Submission("submission", folder, folder)
         rows = grade_all(
             {0: submission}, self.test_set, self.threshold, self.preprocessing, self.start_sandbox
         )
-        return dict(rows)[0]
+        row = dict(rows)[0]
+        if isinstance(row, MachineError):
+            raise row
+        return row
 
 
 def main() -> int:

@@ -4,27 +4,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from common.data.arrays import LabelledImages
-from common.data.catalog import MNIST
 from common.measuring import ClassAnswers
 from common.support.errors import SubmissionError, UserError
-from grading.preprocessing import Preprocessing
-from grading.sandbox.client import CODE, REPOSITORY, Sandbox
 from grading.sandbox.task import Task
-from grading.sandbox.wire import OpenFile
-
-NUM_IMAGES = 50
-MEMORY = 512 * 2**20
+from tests.grading.sandbox.readings import NUM_IMAGES, answers_of, measure, open_file, start
 
 ISOLATIONS = [
     "process",
@@ -32,44 +22,6 @@ ISOLATIONS = [
         "bubblewrap", marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
     ),
 ]
-
-
-def start(isolation, jobs=2, timeout=3, preprocessing=None):
-    return Sandbox(
-        LabelledImages(
-            "", np.zeros((NUM_IMAGES, 28, 28), np.uint8), np.zeros(NUM_IMAGES, int), {}, MNIST
-        ),
-        isolation,
-        memory=MEMORY,
-        timeout=timeout,
-        jobs=jobs,
-        preprocessing=preprocessing or Preprocessing(MNIST.normalization),
-        reader="tests.grading.sandbox.abusive_reader",
-        folders=[*CODE, REPOSITORY / "tests"],
-    )
-
-
-def open_file(path, name="model.pth"):
-    return [OpenFile(name, os.open(path, os.O_RDONLY), path.stat().st_size)]
-
-
-def measure(sandbox, folder, commands):
-    """Return the outcome of each command, in their order."""
-
-    def opened():
-        for index, command in enumerate(commands):
-            path = folder / f"{index}.json"
-            path.write_text(json.dumps(command))
-            yield index, open_file(path)
-
-    outcomes = dict(sandbox.measure(opened()))
-    assert sorted(outcomes) == list(range(len(commands)))
-    return [answers_of(outcomes[index]) for index in range(len(commands))]
-
-
-def answers_of(outcome):
-    """Return the answers of an outcome without what was tried on the sample; or the error."""
-    return outcome if isinstance(outcome, SubmissionError) else outcome[0]
 
 
 @pytest.fixture(scope="module", params=ISOLATIONS)
@@ -238,68 +190,6 @@ def test_nobody_outlives_the_run(tmp_path):
     while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{child}").exists()
-
-
-class SlowAdvisor(Preprocessing):
-    """Somebody who grades and has much else to do."""
-
-    def advise(self, logits, is_last):
-        time.sleep(1.3)
-        return {0, 1} if len(logits) == 1 else {0}
-
-
-@pytest.fixture(scope="module")
-def hurried():
-    """A sandbox with a second for each submission, and a parent that needs longer to answer one."""
-    images, labels = np.zeros((300, 28, 28), np.uint8), np.zeros(300, int)
-    sample = LabelledImages("", images, labels, {}, MNIST)
-    preprocessing = SlowAdvisor(MNIST.normalization, sample)
-    with start("process", timeout=1, preprocessing=preprocessing) as sandbox:
-        yield sandbox
-
-
-def test_waiting_costs_no_time_and_claiming_to_wait_gains_none(hurried, tmp_path):
-    commands = [["ask"], ["ask_and_sleep"], ["ask"], ["nap"]]
-    outcomes = measure(hurried, tmp_path, commands)
-    assert "took longer than the 1 s allowed" in str(outcomes.pop(1))
-    assert all(isinstance(outcome, ClassAnswers) for outcome in outcomes), outcomes
-
-
-def test_time_in_which_all_are_stopped_does_not_count(hurried, tmp_path):
-    """As Ctrl-Z does it, or a container that is frozen."""
-    (tmp_path / "nap").write_text('["nap"]')
-    server = hurried.process.pid
-
-    def stop_all():
-        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-        pids = [server, *map(int, children)]
-        for number in (signal.SIGSTOP, signal.SIGCONT):
-            for pid in pids:
-                os.kill(pid, number)
-            time.sleep(2 * (number == signal.SIGSTOP))
-
-    timer = threading.Timer(0.3, stop_all)
-    timer.start()
-    ((_, outcome),) = hurried.measure([(0, open_file(tmp_path / "nap"))])
-    timer.join()
-    assert isinstance(answers_of(outcome), ClassAnswers), outcome
-
-
-def test_the_others_are_seen_to_while_the_next_files_are_read(hurried, tmp_path):
-    (tmp_path / "x").write_text('["nothing"]')
-    measured = []
-
-    def opened():
-        yield 0, open_file(tmp_path / "x")
-        deadline = time.monotonic() + 20
-        while not measured and time.monotonic() < deadline:
-            yield None
-        assert measured
-        yield 1, open_file(tmp_path / "x")
-
-    for number, _ in hurried.measure(opened()):
-        measured.append(number)
-    assert measured == [0, 1]
 
 
 def test_isolation_that_does_not_work_is_a_usage_error(monkeypatch, tmp_path):
