@@ -8,7 +8,6 @@ and grades.csv beside it. Other data sets have all this in runs/DATASET/.
 
 import argparse
 import contextlib
-import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
@@ -29,6 +28,7 @@ from grading.grade_class import grade_class
 from grading.gradebooks.gradebook import Gradebook
 from grading.gradebooks.history import History
 from grading.gradebooks.late import parse_due
+from grading.intake.class_zip import folder_to_unpack_in
 from grading.intake.rows import assign_ranks, mark_duplicates
 from grading.intake.submissions import find_submissions, require_outside
 from grading.preprocessing import choose_preprocessing
@@ -118,8 +118,8 @@ def grade_submissions(
     """
     require_linux()
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())  # for a class's zip file
-        found = find_submissions(args.paths, args.isolation, Path(folder), args.platform)
+        folder = stack.enter_context(folder_to_unpack_in())
+        found = find_submissions(args.paths, args.isolation, folder, args.platform)
         for path in filter(None, (output, args.history)):
             require_outside(path, args.paths)
         gradebook = Gradebook(args.format, args.roster, args.assignment)
@@ -150,7 +150,7 @@ def grade_submissions(
         if args.leaderboard:
             assign_ranks(rows, disclosed(fields | {"results": rows})["results"])
         lines = gradebook.mark_late(rows, due)
-        evaluation = document.finish(growing, output)
+        evaluation = document.finish(growing)
         shown = disclosed(evaluation)
         with github.commands_stopped():
             print(terminal.evaluation(shown))

@@ -4,10 +4,8 @@ Under torchrun each rank keeps its rows in a file of its own until rank 0 has co
 """
 
 import contextlib
-import glob
 import hashlib
 import platform
-import time
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +19,7 @@ from common.support.files import read_json, write_json
 from common.support.text import json_text
 from common.support.validation import row_problem
 from grading.grade import reuse_rows
+from grading.intake.journal import CONDITIONS, Journal, journals_of, read_journal
 from grading.intake.rows import Row, isolation_of
 from grading.intake.submission import Submission
 
@@ -40,9 +39,6 @@ _BEHIND_NO_ROW = (
     ),
     *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),
 )
-
-# The share of the time that may go into writing all rows so far, again and again.
-_WRITING_SHARE = 0.05
 
 
 def header(
@@ -97,19 +93,23 @@ def grading_versions(preprocessing: str, models: Path | None) -> dict[str, str]:
 
 
 def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Row]:
-    """Return the rows of an evaluation at ``path`` that hold under the header ``current``.
+    """Return the rows at ``path``, an evaluation or a journal, that hold under ``current``.
 
+    That is the header of the evaluation that is being made.
     Rows hold for the same images and versions; those in error also need the same limits, and none
     that may have been this machine's fault holds. Where ``isolation`` is "bubblewrap", rows
     measured without it do not hold.
     """
-    keys = ("dataset", "versions", "limits", "threshold", "results")
+    keys = (*CONDITIONS, "results")
     try:
-        earlier = read_json(path, required=keys)
+        is_journal = path.match("*.rows*.jsonl")
+        earlier = read_journal(path) if is_journal else read_json(path, required=keys)
     except UserError:
         return []  # there is none, or none that this code wrote
-    threshold, rows = earlier["threshold"], earlier["results"]
+    if not earlier.keys() >= {*keys}:
+        return []
     same = all(earlier[key] == current[key] for key in ("dataset", "versions"))
+    threshold, rows = earlier["threshold"], earlier["results"]
     if not same or type(threshold) is not float or not isinstance(rows, list):
         return []
     size, num_classes = current["dataset"]["size"], len(current["dataset"]["classes"])
@@ -127,56 +127,48 @@ def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Ro
 
 
 class GrowingEvaluation:
-    """Writes an evaluation again and again as its rows come in, so that a killed run loses little.
+    """Rows of a grading under way, by number: each is written at once, to the journal.
 
-    Each file is whole, and says by ``complete`` whether it is the last one. Writing takes at most a
-    twentieth of the time, however many rows there are. Used as a context manager, it saves all rows
-    when a signal ends the script. ``fields`` is what ``header`` returns; ``rows`` are by number.
+    They are joined into the evaluation at the end. Used as a context manager, it joins them too
+    when a signal or what this machine lacks ends the script, but for rows that are ``apart``: those
+    of other ranks than 0, and those of a fresh grading, which would replace an earlier evaluation.
+    ``fields`` is what ``header`` returns.
     """
 
-    def __init__(self, path: Path, fields: dict[str, Any], rows: dict[int, Row]) -> None:
-        self.path, self.fields, self.rows = path, fields, rows
-        self.next_time = 0.0
+    def __init__(
+        self, path: Path, fields: dict[str, Any], rows: dict[int, Row], apart: bool = False
+    ) -> None:
+        self.path, self.fields, self.rows, self.apart = path, fields, rows, apart
+        self.journal = Journal(path, fields)
 
     def __enter__(self) -> "GrowingEvaluation":
         return self
 
     def __exit__(self, kind: type | None, exception: BaseException | None, trace: object) -> None:
-        if isinstance(exception, Stopped):
+        self.journal.close()
+        if isinstance(exception, Stopped | UserError) and not self.apart:
             self.save()
+        if isinstance(exception, Stopped):
             done = "the rows so far are saved"
             exception.advice = f"{done}, and the same command without --fresh goes on"
 
     def add(self, index: int, row: Row) -> None:
-        """Add a row, and write all so far unless that was done a moment ago."""
+        """Add a row, and write it."""
         self.rows[index] = row
-        started = time.monotonic()
-        if started >= self.next_time:
-            self.save()
-            ended = time.monotonic()
-            self.next_time = ended + (ended - started) / _WRITING_SHARE
+        self.journal.append(row)
 
     def in_order(self) -> list[Row]:
         """Return the rows by number."""
         return [self.rows[index] for index in sorted(self.rows)]
 
     def save(self, complete: bool = False) -> dict[str, Any]:
-        """Write all rows so far, and return the evaluation."""
+        """Write all rows so far into the evaluation, and return that."""
         rows = self.in_order()
         document = {**self.fields, "complete": complete, "results": rows}
         document["isolation"] = isolation_of(rows)
         write_json(self.path, document)
+        self.journal.remove()
         return document
-
-
-def path_of_this_rank(output: Path, fresh: bool) -> Path:
-    """Return where this process keeps its rows: rank 0 in the evaluation itself.
-
-    A ``fresh`` grading keeps them beside it: an interruption would lose an earlier evaluation.
-    """
-    if distributed.is_main_process() and not (fresh and output.exists()):
-        return output
-    return output.with_name(f"{output.stem}.rank-{distributed.rank()}{output.suffix}")
 
 
 def require_agreement(submissions: list[Submission], fields: dict[str, Any]) -> None:
@@ -203,18 +195,23 @@ def take_over(
 ) -> dict[int, Row]:
     """Return the rows of earlier runs that still hold, whatever number of ranks wrote them.
 
-    The other ranks are about to write their files anew, so the rows in those are saved in the
-    evaluation first. After a restart by torchrun, rows that count as ``fresh`` are there already.
+    All ranks are about to begin new journals, so the rows of the old ones are saved first. After a
+    restart by torchrun, rows that count as ``fresh`` are in those. Until the end, the evaluation
+    says that it is not complete.
     """
-    others = _files_of_other_ranks(output)
-    paths = [output, *others]
+    journals = journals_of(output)
+    paths = [output, *journals]
     if fresh:
-        paths = others if distributed.is_restarted() else []
+        paths = journals if distributed.is_restarted() else []
     earlier = [row for path in paths for row in earlier_rows(path, growing.fields, isolation)]
     growing.rows |= reuse_rows(submissions, earlier, threshold)
-    if others:
+    if growing.apart:
+        growing.journal.begin(growing.in_order())
+    elif journals or len(growing.rows) < len(submissions):
         growing.save()
-        _remove_files_of_other_ranks(output, growing.path)
+    for path in journals:
+        if path != growing.journal.path:
+            path.unlink()
     return growing.rows
 
 
@@ -228,25 +225,16 @@ def left_for_this_rank(
 
 def collect(growing: GrowingEvaluation) -> None:
     """Wait until all ranks have graded their parts; rank 0 then has all rows."""
-    if distributed.world_size() > 1:
-        growing.save()
     for rows in distributed.gather_on_main(growing.rows):
         growing.rows |= rows
 
 
-def finish(growing: GrowingEvaluation, output: Path) -> dict[str, Any]:
-    """Write the whole evaluation to ``output``, and return it; files of the ranks go."""
-    growing.path = output
+def finish(growing: GrowingEvaluation) -> dict[str, Any]:
+    """Write the whole evaluation, and return it; the journals of all ranks go."""
     evaluation = growing.save(complete=True)
-    _remove_files_of_other_ranks(output)
+    for path in journals_of(growing.path):
+        path.unlink()
     return evaluation
-
-
-def _remove_files_of_other_ranks(output: Path, kept: Path | None = None) -> None:
-    """Remove the files of the ranks, whose rows are in the evaluation, or in the one ``kept``."""
-    for path in _files_of_other_ranks(output):
-        if path != kept:
-            path.unlink(missing_ok=True)
 
 
 def no_longer_in(output: Path, submissions: list[Submission]) -> list[str]:
@@ -258,8 +246,3 @@ def no_longer_in(output: Path, submissions: list[Submission]) -> list[str]:
         return []  # there is none, or none that this code wrote
     graded = {submission.name for submission in submissions}
     return [name for name in names if isinstance(name, str) and name not in graded]
-
-
-def _files_of_other_ranks(output: Path) -> list[Path]:
-    pattern = f"{glob.escape(output.stem)}.rank-*{glob.escape(output.suffix)}"
-    return sorted(output.parent.glob(pattern))

@@ -50,7 +50,7 @@ def grade_all(
         for index, submission in submissions.items():
             try:
                 files = open_submission(submission)
-                rows[index] |= yield from _fingerprints(files)
+                rows[index] |= yield from _fingerprints(files, submission.note)
             except MachineError as error:
                 refused.append((index, error))
             except SubmissionError as error:
@@ -105,19 +105,21 @@ def _owner_of(submission: Submission) -> Row:
     return {key: value for key, value in said.items() if value not in ("", [], None)}
 
 
-def _fingerprints(files: list[OpenFile]) -> Generator[None, None, dict[str, str]]:
-    """Return the checksum of the only file, and of all files with their names.
+def _fingerprints(files: list[OpenFile], note: str) -> Generator[None, None, dict[str, str]]:
+    """Return the checksum of the only file, and of all that a row depends on.
 
-    Of several files the first one's stands for the submission: others may have handed it in too.
+    That is all files with their names, and what was noted when they were found. Of several files
+    the first one's stands for the submission: others may have handed it in too.
     Yields None between pieces. Raises SubmissionError if one cannot be read; all are closed then.
     """
     sums = []
     try:
         for file in files:
             digest = hashlib.sha256()
+            os.lseek(file.descriptor, 0, os.SEEK_SET)
             for start in range(0, file.size, _PIECE):
                 # No more than its process is given.
-                digest.update(os.pread(file.descriptor, min(_PIECE, file.size - start), start))
+                digest.update(os.read(file.descriptor, min(_PIECE, file.size - start)))
                 yield
             sums.append((file.name, digest.hexdigest()))
     except OSError as error:
@@ -125,7 +127,10 @@ def _fingerprints(files: list[OpenFile]) -> Generator[None, None, dict[str, str]
         if machine.lacks(error):
             raise machine.lack(error) from error
         raise SubmissionError(f"cannot be read: {error.strerror}; upload it again") from error
-    return {"sha256": sums[0][1], "files_sha256": hashlib.sha256(repr(sums).encode()).hexdigest()}
+    return {
+        "sha256": sums[0][1],
+        "files_sha256": hashlib.sha256(repr((sums, note)).encode()).hexdigest(),
+    }
 
 
 def _at_once(pieces: Generator[None, None, dict[str, str]]) -> dict[str, str]:
@@ -149,7 +154,8 @@ def reuse_rows(
     for index, submission in enumerate(submissions if known else []):
         try:
             files = open_submission(submission)
-            row = known.get(_at_once(_fingerprints(files))["files_sha256"])
+            sums = _at_once(_fingerprints(files, submission.note))
+            row = known.get(sums["files_sha256"])
         except (SubmissionError, MachineError):
             continue  # it gets its reason anew
         close_all(files)

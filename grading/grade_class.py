@@ -42,8 +42,8 @@ def grade_class(
     Raises UserError if this machine could not have some submissions read; the others have rows.
     """
     document.require_agreement(submissions, fields)
-    path = document.path_of_this_rank(output, fresh)
-    growing = document.GrowingEvaluation(path, fields, {})
+    apart = not distributed.is_main_process() or (fresh and output.exists())
+    growing = document.GrowingEvaluation(output, fields, {}, apart)
     known = distributed.broadcast_from_main(
         lambda: document.take_over(growing, output, submissions, threshold, isolation, fresh)
     )
@@ -73,7 +73,6 @@ def grade_class(
         document.collect(growing)
         missing = len(submissions) - len(growing.rows)
         if missing and distributed.is_main_process():
-            growing.save()
             raise UserError(
                 f"{missing} of {len(submissions)} submissions could not be read on this machine; "
                 "the others have their rows: run the same command again, with --jobs 1 if need be"

@@ -5,9 +5,12 @@ No member's path is ever used as one: contents go to files with numbers, in a fo
 
 import contextlib
 import itertools
+import os
+import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -30,8 +33,45 @@ _ADVICE = "unpack it, and name its folder"
 _GRADABLE = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx", ".csv", ".npy")
 _FOLDERS_OF_A_CLASS = 3
 
+# Of folders in the system's temporary folder.
+_PREFIX = "mnist-grading-"
+_SECONDS_TO_LOCK = 60
+
 Packet = tuple[bytes, bytes]  # kind and content
 Member = tuple[str, Path]  # its name in the zip file, and where its content is
+
+
+@contextlib.contextmanager
+def folder_to_unpack_in() -> Iterator[Path]:
+    """Give a temporary folder that goes with the block; those that killed processes left go first.
+
+    A process holds a lock on its folder, which ends with it.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # it is in use, or gone
+            status = os.lstat(left)
+            # Between making a folder and locking it there is a moment.
+            is_old = status.st_mtime < time.time() - _SECONDS_TO_LOCK
+            if status.st_uid == os.geteuid() and is_old:
+                with _locked(left):
+                    shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # where there are no locks, nobody gets one later either
+            stack.enter_context(_locked(Path(name)))
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock on a folder. Raises OSError if another process does."""
+    import fcntl  # not there on Windows, where one's own runs can still be measured
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def unpack_class(

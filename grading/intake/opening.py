@@ -196,7 +196,7 @@ def _open(name: str, path: Path, limit: Path | None) -> OpenFile:
     except BaseException:
         os.close(descriptor)
         raise
-    return OpenFile(name, descriptor, status.st_size)
+    return OpenFile(name, descriptor, status.st_size, status.st_ctime_ns)
 
 
 def _require_regular(mode: int) -> None:

@@ -104,6 +104,8 @@ class Task:
         """Return the answers, or why there are none, once its process has ended."""
         if ending == wire.NOT_STARTED:
             return machine.lack(OSError(detail, os.strerror(detail)))
+        if any(file.has_changed() for file in self.item[1]):
+            return PassingError("changed while it was read: grade it again with the same command")
         try:
             if ending != wire.EXITED or detail != 0:
                 is_slow = ending == wire.TIMED_OUT or detail == signal.SIGXCPU

@@ -55,6 +55,12 @@ class OpenFile(NamedTuple):
     name: str  # within the submission
     descriptor: int
     size: int  # bytes
+    changed_at: int | None = None  # its state when it was opened, in ns; only the parent needs that
+
+    def has_changed(self) -> bool:
+        """Tell whether the file is not what it was when it was opened."""
+        status = os.fstat(self.descriptor)
+        return (status.st_size, status.st_ctime_ns) != (self.size, self.changed_at)
 
 
 def close_all(files: list[OpenFile]) -> None:

@@ -24,6 +24,7 @@ from common.measuring import ClassAnswers, graded_row, ungraded_row
 from common.models import MNISTClassifier
 from common.support.files import write_json
 from grading.document import earlier_rows
+from grading.intake.journal import journals_of, read_journal
 from own_runs.measure import measure_run
 from tests.conftest import REPO, read, run
 
@@ -34,17 +35,6 @@ def grade(folder, *args):
     rows = read(folder / "runs/grading/evaluation.json")["results"]
     assert len({row["name"] for row in rows}) == len(rows)
     return completed, {row["name"]: row for row in rows}
-
-
-@pytest.fixture(scope="module")
-def private_set(tmp_path_factory, test_images):
-    """A small set of images that nobody else has: the last 300 test images, upside down."""
-    folder = tmp_path_factory.mktemp("private")
-    images = test_images.images[-300:, ::-1]
-    labels = test_images.targets[-300:].astype(np.uint8)
-    (folder / "own-images-idx3-ubyte").write_bytes(encode_idx(images))
-    (folder / "own-labels-idx1-ubyte").write_bytes(encode_idx(labels))
-    return folder
 
 
 def test_threshold_is_exact_to_the_image(finished, workspace):
@@ -235,7 +225,10 @@ def test_killed_runs_end_with_the_same_rows(workspace, private_set):
         time.sleep(chance.uniform(1.5, 5))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        progress.append(len(read(output)["results"]) if output.exists() else 0)
+        rows = read(output)["results"] if output.exists() else []
+        journals = journals_of(output)
+        rows += [row for path in journals for row in read_journal(path)["results"]]
+        progress.append(len({row["name"] for row in rows}))
     assert progress == sorted(progress), "nothing that was written is lost"
     assert run("evaluate.py", *flags, "--output", output, cwd=workspace).returncode == 1
     document = read(output)
@@ -296,7 +289,7 @@ def kept(tmp_path, rows, isolation="auto"):
 
 def test_only_sound_rows_of_an_earlier_run_are_taken_over(tmp_path):
     changes = [{"correct": 901}, {"total": 900}, {"sha256": None}, {"kind": 1}, {"own": True}]
-    changes += [{"status": None}, {"correct": "x"}, {"status": "fail"}]
+    changes += [{"status": None}, {"correct": "x"}, {"status": "fail"}, {"try_again": True}]
     odd = [{**graded(), **change} for change in changes]
     assert kept(tmp_path, [graded(), *odd, 5, "row", {}]) == [graded()]
     assert kept(tmp_path, 5) == []

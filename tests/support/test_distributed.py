@@ -1,5 +1,6 @@
 """Two processes that torchrun starts: one training, one evaluation, whatever becomes of either."""
 
+import json
 import os
 import signal
 import subprocess
@@ -229,7 +230,7 @@ def test_two_ranks_grade_as_one_does(submissions, workspace):
     assert len(expected) == 18
 
     process = start("evaluate.py", *grading("two"), cwd=workspace, restarts=1)
-    part = workspace / "two/evaluation.rank-1.json"
+    part = workspace / "two/evaluation.rows-1.jsonl"
     while not part.exists() and process.poll() is None:
         time.sleep(0.001)
     kill(process, rank=1)
@@ -250,13 +251,15 @@ def test_rows_that_another_rank_had_graded_are_taken_over(submissions, workspace
     """A run of one process goes on where two were cut short, with a row that shows it."""
     run("evaluate.py", *grading("runs"), cwd=workspace)
     path = workspace / "runs/evaluation.json"
-    text = path.read_text(encoding="utf-8")
-    path.with_name("evaluation.rank-1.json").write_text(text.replace('"epoch": null', '"epoch": 7'))
+    evaluation = read(path)
+    lines = [evaluation, *(row | {"epoch": 7} for row in evaluation["results"])]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    path.with_name("evaluation.rows-1.jsonl").write_text(text)
     path.unlink()
     run("evaluate.py", *grading("runs"), cwd=workspace)
     rows = read(path)["results"]
     assert {row["epoch"] for row in rows if row["status"] == "fail"} == {7}
-    assert not list(path.parent.glob("*.rank-*"))
+    assert not list(path.parent.glob("*.jsonl"))
 
 
 def test_fewer_images_than_ranks_are_refused(train_images):

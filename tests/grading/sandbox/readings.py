@@ -31,7 +31,8 @@ def start(isolation, jobs=2, timeout=3, preprocessing=None):
 
 
 def open_file(path, name="model.pth"):
-    return [OpenFile(name, os.open(path, os.O_RDONLY), path.stat().st_size)]
+    status = path.stat()
+    return [OpenFile(name, os.open(path, os.O_RDONLY), status.st_size, status.st_ctime_ns)]
 
 
 def measure(sandbox, folder, commands):
