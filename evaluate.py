@@ -133,7 +133,7 @@ def grade_submissions(
         versions = document.grading_versions(preprocessing.rule, args.models)
         fields = document.header(test_set, threshold, versions, output, limits=limits)
         memory = round(args.memory * 2**30)
-        jobs = fit_jobs(args.jobs, memory)
+        jobs = fit_jobs(args.jobs, memory, distributed.local_world_size())
         settings = (memory, args.timeout, jobs, preprocessing, args.models)
         start_sandbox = partial(Sandbox, test_set, args.isolation, *settings)
         if distributed.is_main_process():

@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-from common.support import distributed
 from common.support.errors import MachineError
 
 # Seconds that a process misses at most when it is busy, and not stopped.
@@ -58,14 +57,14 @@ def lack(error: OSError) -> MachineError:
     return MachineError(f"cannot be read on this machine: {error.strerror}: {advice}")
 
 
-def fit_jobs(jobs: int, memory: int) -> int:
+def fit_jobs(jobs: int, memory: int, ranks: int = 1) -> int:
     """Return how many submissions fit into memory at a time, and say so if they are fewer.
 
-    ``memory`` is in bytes, and what each may take. On a machine with several ranks of torchrun each
-    of them has its part.
+    ``memory`` is in bytes, and what each may take; ``ranks`` are the processes on this machine that
+    read so many each.
     """
     available = available_memory(Path("/"))
-    room = (available - _SERVER) / distributed.local_world_size() / memory
+    room = (available / ranks - _SERVER) / memory
     fitting = max(1, math.floor(min(jobs, room)))
     if fitting < jobs:
         print(
