@@ -86,8 +86,8 @@ def grading_versions(preprocessing: str, models: Path | None) -> dict[str, str]:
     found["preprocessing"] = preprocessing
     if models is not None:
         found["models"] = hashlib.sha256(models.read_bytes()).hexdigest()[:12]
-    for package in ("torch", "numpy", "safetensors", "onnxruntime"):
-        with contextlib.suppress(PackageNotFoundError):  # the last two are optional
+    for package in ("torch", "numpy", "safetensors", "onnxruntime", "h5py"):
+        with contextlib.suppress(PackageNotFoundError):  # the last three are optional
             found[package] = version(package)
     return found
 

@@ -20,6 +20,7 @@ KINDS = {
     "checkpoint": "a checkpoint of PyTorch",
     "safetensors": "weights in safetensors",
     "onnx": "an ONNX model",
+    "keras": "a Keras model",
     "predictions": "predictions",
 }
 

@@ -30,7 +30,7 @@ _SECONDS = 600
 _ADVICE = "unpack it, and name its folder"
 
 # What may be graded, and how many folders with such a file one student hardly hands in.
-_GRADABLE = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx", ".csv", ".npy")
+_GRADABLE = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx", ".keras", ".h5", ".csv", ".npy")
 _FOLDERS_OF_A_CLASS = 3
 
 # Of folders in the system's temporary folder.

@@ -13,18 +13,21 @@ from grading.sandbox import machine
 from grading.sandbox.members import DATA, TABLES, is_passed_over
 from grading.sandbox.wire import MAX_BYTES, MAX_FILES, OpenFile, close_all
 
-MODELS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors", ".onnx")
+MODELS = (
+    *(".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors", ".onnx"),
+    *(".keras", ".h5", ".hdf5"),
+)
 # What is refused with a word on what to hand in instead, if nothing else is there.
 _REFUSED = (
-    *(".pt2", ".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".joblib"),
+    *(".pt2", ".pkl", ".pickle", ".joblib"),
     *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".mat", ".rds", ".rdata", ".rar", ".7z"),
     *(".distcp", ".ocdbt", ".msgpack", ".pdparams"),
 )
 _KNOWN = {*MODELS, *TABLES, *DATA, *_REFUSED, ".zip"}
 KNOWN = f"{', '.join(MODELS)}, {', '.join(TABLES)} or .zip"
 
-# Beginnings of files without a suffix: zip, pickles of two protocols, numpy; ONNX has none.
-_BEGINNINGS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x93NUMPY")
+# Beginnings of files without a suffix: zip, pickles of two protocols, numpy, HDF5; ONNX has none.
+_BEGINNINGS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x93NUMPY", b"\x89HDF")
 
 # Of safetensors: the upper bytes of a length, and JSON.
 _SAFETENSORS = b"\0\0\0\0{"

@@ -11,6 +11,7 @@ from common.measuring import ClassAnswers, FileInfo, LogitAnswers
 from common.models import count_parameters
 from common.support.errors import SubmissionError
 from grading.readers.archives import NamedFile
+from grading.readers.keras.model import is_keras, parse_keras
 from grading.readers.onnx.model import open_onnx
 from grading.readers.predictions import Predictions, looks_like_predictions, parse_predictions
 from grading.readers.saved import are_predictions, predictions_in
@@ -28,9 +29,6 @@ from grading.sandbox.reading import Network, Reading, Table
 
 INSTEAD = {
     ".pt2": "a .pt2 file is a program that can run code when it is opened",
-    ".keras": "a Keras model can run code when it is opened",
-    ".h5": "an HDF5 file of Keras can run code when it is opened",
-    ".hdf5": "an HDF5 file of Keras can run code when it is opened",
     ".pkl": "a pickle can run code when it is opened",
     ".pickle": "a pickle can run code when it is opened",
     ".joblib": "a joblib file can run code when it is opened",
@@ -70,10 +68,11 @@ _REASONS = {
 }
 # Their pickles are read, to say what is in the way.
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
+_KERAS = (".keras", ".h5", ".hdf5")
 _BATCH_SIZE = 1000
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 ADVICE = (
-    "hand in the weights (.pth, .safetensors), an .onnx model, or predictions (.csv with "
+    "hand in the weights (.pth, .safetensors), an .onnx or .keras model, or predictions (.csv with "
     "ImageId,Label)"
 )
 
@@ -92,10 +91,11 @@ def is_spreadsheet(name: str, content: bytes) -> bool:
 
 def may_count(name: str, content: bytes) -> bool:
     """Tell whether a file of an archive can be meant to be graded, as one of a folder can."""
-    known = (*_CHECKPOINTS, *TABLES, *DATA, *_REASONS, *INSTEAD)
+    known = (*_CHECKPOINTS, *_KERAS, *TABLES, *DATA, *_REASONS, *INSTEAD)
     if suffix_of(name) in (*known, ".onnx", ".safetensors", ".zip") or is_index(name):
         return True
-    is_known = content.startswith((b"PK\x03\x04", b"\x80", b"\x93NUMPY")) or is_safetensors(content)
+    beginnings = (b"PK\x03\x04", b"\x80", b"\x93NUMPY", b"\x89HDF")
+    is_known = content.startswith(beginnings) or is_safetensors(content)
     return not suffix_of(name) and is_known
 
 
@@ -113,6 +113,8 @@ def read_file(
         return _read_onnx(file, files, sizes)
     if is_index(name):
         return _network("checkpoint", parse_shards(file, files, sizes), sizes.num_classes)
+    if is_keras(content):
+        return _read_keras(content, sizes)
     is_weights = suffix == ".safetensors" and not is_checkpoint(content)
     if is_weights or (suffix in ("", *_CHECKPOINTS) and is_safetensors(content)):
         if is_shard(name, files):
@@ -127,6 +129,8 @@ def read_file(
         if are_predictions(loaded, *expected):
             return _table(predictions_in(loaded, *expected))
         return _network("checkpoint", parse_loaded(loaded, sizes), sizes.num_classes)
+    if suffix in _KERAS:  # by its name alone
+        return _read_keras(content, sizes)
     if suffix in _REASONS or is_spreadsheet(name, content):
         raise SubmissionError(_REASONS.get(suffix, _REASONS[".xlsx"]))
     if suffix in INSTEAD:
@@ -163,6 +167,12 @@ def _read_onnx(file: NamedFile, files: list[NamedFile], sizes: Sizes) -> Network
         model.normalization,
         model.takes_pixels,
     )
+
+
+def _read_keras(content: bytes, sizes: Sizes) -> Network:
+    checkpoint, takes_pixels = parse_keras(content, sizes)
+    network = _network("keras", checkpoint, sizes.num_classes)
+    return network._replace(takes_pixels=takes_pixels)
 
 
 def _network(kind: str, checkpoint: Checkpoint, num_classes: int) -> Network:

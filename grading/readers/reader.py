@@ -20,6 +20,7 @@ from common.support.errors import SubmissionError
 from common.support.text import quoted
 from grading.readers import kinds
 from grading.readers.archives import NamedFile, unpack
+from grading.readers.keras.model import is_keras
 from grading.readers.weights import checkpoint
 from grading.readers.weights.registry import register_file
 from grading.sandbox.members import TABLES
@@ -89,8 +90,9 @@ def _opened(file: NamedFile, is_alone: bool, problems: list[_Problem]) -> list[N
     if (
         not content.startswith(b"PK")
         or checkpoint.is_checkpoint(content)
+        or is_keras(content)
         or kinds.is_spreadsheet(name, content)
-        or kinds.suffix_of(name) in (*kinds.INSTEAD, ".npz")
+        or kinds.suffix_of(name) in (*kinds.INSTEAD, ".keras", ".npz")
     ):
         return [file]
     try:

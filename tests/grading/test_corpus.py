@@ -16,6 +16,7 @@ from tests.grading.corpus import (
     archives,
     entries,
     honest,
+    keras_models,
     onnx_models,
     pickles,
     predictions,
@@ -61,6 +62,7 @@ def submissions(tmp_path_factory, data_dir, finished, good_checkpoint, test_imag
         entries.entries(folder, good_checkpoint, outside),
         entries.folders(folder, good_checkpoint, run_folder),
         onnx_models.fill(folder, good_checkpoint["model_state_dict"], labels),
+        keras_models.fill(folder, good_checkpoint["model_state_dict"], labels),
     ):
         assert not part.keys() & expected.keys()
         expected |= part
@@ -149,7 +151,8 @@ def test_one_network_has_the_same_answers_in_every_form(submissions, graded, fin
         for key in ("correct", "confusion_matrix", "per_class", "architecture", "parameters"):
             assert rows[name][key] == own[key], (name, key)
         assert rows[name]["loss"] == pytest.approx(own["loss"], rel=1e-6)
-    for name in ("image.onnx", "flat.onnx", "single.onnx", "batch.onnx", "half.safetensors"):
+    names = ("image.onnx", "flat.onnx", "single.onnx", "batch.onnx", "half.safetensors")
+    for name in (*names, "base.keras", "base.h5", "hdf5"):
         assert rows[name]["correct"] == pytest.approx(own["correct"], abs=5), name
     assert rows["run"]["sha256"] == own["sha256"]
     assert rows["run"]["kind"] == "run"
