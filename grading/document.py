@@ -32,11 +32,7 @@ _BEHIND_NO_ROW = (
     *("grading/document.py", "grading/gradebooks/", "common/data/splits.py"),
     *("grading/flags.py", "common/checkpoints.py"),
     *("common/loops.py", "common/runs.py", "common/support/cli.py"),
-    *(
-        "common/support/disclosure.py",
-        "common/support/distributed.py",
-        "common/support/environment.py",
-    ),
+    *("common/support/distributed.py", "common/support/environment.py"),
     *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),
 )
 

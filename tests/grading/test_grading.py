@@ -246,7 +246,7 @@ def test_killed_runs_end_with_the_same_rows(workspace, private_set):
         (("--memory", "nan"), "--memory is nan"),
         (("--timeout", "1e300"), "--timeout is 1e+300"),
         (("--format", "canvas"), "--format canvas needs --roster"),
-        (("--roster", "x.csv"), "go with --format canvas or moodle"),
+        (("--roster", "x.csv"), "go with --format blackboard or brightspace or canvas"),
         (("--format", "moodle", "--roster", "x.csv"), "--roster x.csv: no such file"),
     ],
 )
