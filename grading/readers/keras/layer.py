@@ -14,7 +14,7 @@ OTHERWISE = (
 # Options that have no say in the answers once a layer is trained.
 _OF_TRAINING = {
     *("name", "trainable", "dtype", "batch_input_shape", "input_dim", "momentum"),
-    *("renorm", "renorm_clipping", "renorm_momentum", "quantization_config"),
+    *("renorm", "renorm_clipping", "renorm_momentum"),
 }
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 _ALSO_OF_TRAINING = re.compile(r"_(initializer|regularizer|constraint)$")
