@@ -70,9 +70,9 @@ class Roster(NamedTuple):
             [text.strip() for text in texts if text.strip()] for texts in (identifiers, names)
         )
         if odd := next(filter(is_formula, identifiers), None):
-            number = line + 2 + len(self.before)
+            place = line + 2 + len(self.before)
             raise self.error(
-                f": {quoted(odd)} in row {number} is a formula to a spreadsheet: change it on the "
+                f": {quoted(odd)} in row {place} is a formula to a spreadsheet: change it on the "
                 "platform and export again"
             )
         return Student(line, number, identifiers, names)
