@@ -32,11 +32,8 @@ Numbered = tuple[int, list[OpenFile]]  # with the caller's own number
 Outcome = tuple[Answers, Trials] | SubmissionError | MachineError
 
 # What a process brings about itself. Any other signal may come from outside: from the kernel, when
-# memory is short, or from a person.
-_OWN_SIGNALS = (
-    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT),
-    *(signal.SIGSYS, signal.SIGTRAP, signal.SIGXCPU),
-)
+# memory is short, or from a person. By name: Windows imports this, and lacks most of them.
+_OWN_SIGNALS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP", "SIGXCPU")
 
 
 class Advisor(Protocol):
@@ -129,7 +126,13 @@ class Task:
 
 def came_from_outside(ending: int, detail: int) -> bool:
     """Tell whether it may not be the submission that ended its process."""
-    return ending == wire.NOT_STARTED or (ending == wire.KILLED and detail not in _OWN_SIGNALS)
+    is_killed = ending == wire.KILLED and _signal_name(detail) not in _OWN_SIGNALS
+    return ending == wire.NOT_STARTED or is_killed
+
+
+def _signal_name(number: int) -> str:
+    # Most real-time signals have no name.
+    return signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
 
 
 def _why_it_ended(ending: int, detail: int, timeout: float) -> str:
@@ -139,9 +142,7 @@ def _why_it_ended(ending: int, detail: int, timeout: float) -> str:
         return f"ended the process that read it (exit status {detail}): {ANEW}"
     if detail == signal.SIGXCPU:
         return f"used more than the {timeout:g} s of processor time allowed (--timeout): {_LESS}"
-    # Most real-time signals have no name.
-    known = detail in {*signal.Signals}
-    name = signal.Signals(detail).name if known else f"signal {detail}"
+    name = _signal_name(detail)
     if came_from_outside(ending, detail):
         return f"crashed the process that read it ({name}), the second time alone: {TWICE}"
     return f"crashed the process that read it ({name}): {ANEW}"
