@@ -62,3 +62,12 @@ def written(folder, platform, roster, *rows, assignment=None):
     said = Gradebook(platform, path, assignment).write(document(*rows), folder)
     with (folder / f"{platform}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file, strict=True)), said
+
+
+def fill_in(folder, platform, roster, *rows, assignment=None):
+    """Return the file of grades of a platform, made of a roster's text, and what was said."""
+    path = folder / "roster.csv" if roster else None
+    if path:
+        path.write_text(roster, encoding="utf-8")
+    said = Gradebook(platform, path, assignment).write(document(*rows), folder)
+    return (folder / said.gradebook).read_bytes(), said

@@ -8,10 +8,10 @@ import zipfile
 import pytest
 
 from common.support.errors import UserError
-from grading.gradebooks.gradebook import FORMATS, Gradebook
+from grading.gradebooks.gradebook import FORMATS
 from tests.conftest import run
 from tests.grading.folders import write, zipped
-from tests.grading.gradebooks.examples import document, failed, graded
+from tests.grading.gradebooks.examples import failed, fill_in, graded
 
 # First name, last name, key: accents, commas, quotes, two of one name; al_w handed nothing in.
 PEOPLE = [
@@ -146,14 +146,6 @@ WITHOUT_LIST = {
 }
 
 
-def fill_in(folder, platform, roster, *rows, assignment=None):
-    path = folder / "roster.csv" if roster else None
-    if path:
-        path.write_text(roster, encoding="utf-8")
-    said = Gradebook(platform, path, assignment).write(document(*rows), folder)
-    return (folder / said.gradebook).read_bytes(), said
-
-
 def test_every_platform_with_an_import_is_tried():
     tried = {*WITH_LIST, *WITHOUT_LIST, "canvas", "moodle", "gradescope"}  # those in their own file
     assert tried == {*FORMATS}
@@ -272,32 +264,6 @@ def test_numbers_of_one_platform_are_nobodys_on_another(tmp_path):
     data, said = fill_in(tmp_path, "blackboard", roster, row, assignment="MNIST")
     assert blackboard(data) == {}
     assert len(said.lost) == 1
-
-
-def test_team_of_moodle_gets_one_grade_each_and_a_blind_number_is_no_guess(tmp_path):
-    header = "Identifier,{}Group,Grade,Maximum Grade"
-    people = [("1", "Ann Lee", "Team_É"), ("2", "Bo Li", "Team_É"), ("77", "Cy Day", "")]
-    row = graded("Team É_77_assignsubmission_file", 9000)
-    for title, grades in (("Full name,", ["9.00", "9.00", ""]), ("", ["", "", ""])):
-        lines = [
-            f"Participant {n},{f'{who},' if title else ''}{team},,10" for n, who, team in people
-        ]
-        roster = "\n".join([header.format(title), *lines])
-        data, said = fill_in(tmp_path, "moodle", roster, row)
-        rows = list(csv.reader(io.StringIO(data.decode())))
-        assert [cells[-2] for cells in rows[1:]] == grades
-        assert len(said.lost) == (grades == ["", "", ""]), "participant 77 is not group 77"
-
-
-def test_worksheet_in_german(tmp_path):
-    header = 'ID,"Vollständiger Name",Status,Gruppe,Bewertung,Bestwertung,"Feedback als Kommentar"'
-    rows = ['Teilnehmer/in201,José García,da,,-,"50,00",', 'Teilnehmer/in 202,Al X,,,,"50,00",']
-    row = graded("José García_201_assignsubmission_file", 9840)
-    data, _ = fill_in(tmp_path, "moodle", "\n".join([header, *rows]), row)
-    table_ = list(csv.reader(io.StringIO(data.decode())))
-    assert ",".join(table_[0]) == header.replace('"', "")
-    assert [cells[4] for cells in table_[1:]] == ["49,20", ""]
-    assert table_[1][6].startswith("Passed")
 
 
 def test_stamps_keys_and_grades_through_the_script(workspace):

@@ -1,5 +1,7 @@
 """Rosters as spreadsheet programs and platforms really save them."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -8,7 +10,7 @@ from common.support.errors import UserError
 from common.support.text import preprocessing_text
 from grading.gradebooks.gradebook import Gradebook, grades_csv
 from grading.gradebooks.rosters import read_roster
-from tests.grading.gradebooks.examples import WORKSHEET, document, graded, written
+from tests.grading.gradebooks.examples import WORKSHEET, document, fill_in, graded, written
 
 HEADER = ["Student", "ID", "SIS User ID", "Section", "Lab; 1, x (7)"]
 NAMES = ("Müller", "O’Neill", "José-María", "Ångström", "Weiß", "Šárka", "MÜLLER")
@@ -100,3 +102,29 @@ def test_preprocessing_is_told_where_it_is_not_the_recipes(tmp_path, preprocessi
     Gradebook("gradescope", None, None).write(document(row), tmp_path)
     (path,) = tmp_path.glob("gradescope/*/results.json")
     assert json.loads(path.read_text(encoding="utf-8"))["output"] == feedback
+
+
+def test_team_of_moodle_gets_one_grade_each_and_a_blind_number_is_no_guess(tmp_path):
+    header = "Identifier,{}Group,Grade,Maximum Grade"
+    people = [("1", "Ann Lee", "Team_É"), ("2", "Bo Li", "Team_É"), ("77", "Cy Day", "")]
+    row = graded("Team É_77_assignsubmission_file", 9000)
+    for title, grades in (("Full name,", ["9.00", "9.00", ""]), ("", ["", "", ""])):
+        lines = [
+            f"Participant {n},{f'{who},' if title else ''}{team},,10" for n, who, team in people
+        ]
+        roster = "\n".join([header.format(title), *lines])
+        data, said = fill_in(tmp_path, "moodle", roster, row)
+        rows = list(csv.reader(io.StringIO(data.decode())))
+        assert [cells[-2] for cells in rows[1:]] == grades
+        assert len(said.lost) == (grades == ["", "", ""]), "participant 77 is not group 77"
+
+
+def test_worksheet_in_german(tmp_path):
+    header = 'ID,"Vollständiger Name",Status,Gruppe,Bewertung,Bestwertung,"Feedback als Kommentar"'
+    rows = ['Teilnehmer/in201,José García,da,,-,"50,00",', 'Teilnehmer/in 202,Al X,,,,"50,00",']
+    row = graded("José García_201_assignsubmission_file", 9840)
+    data, _ = fill_in(tmp_path, "moodle", "\n".join([header, *rows]), row)
+    table_ = list(csv.reader(io.StringIO(data.decode())))
+    assert ",".join(table_[0]) == header.replace('"', "")
+    assert [cells[4] for cells in table_[1:]] == ["49,20", ""]
+    assert table_[1][6].startswith("Passed")
