@@ -83,8 +83,8 @@ def grade_all(
                     yield index, refused_row(row, error)
                     continue
                 graded = graded_row(row, answers, test_set, threshold)
-                notes = filter(None, [submissions[index].note, graded["notes"]])
-                yield index, {**graded, "notes": "; ".join(notes)}
+                notes = [submissions[index].note, preprocessing.note(trials), graded["notes"]]
+                yield index, {**graded, "notes": "; ".join(filter(None, notes))}
     yield from refused_rows()
 
 

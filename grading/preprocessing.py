@@ -1,23 +1,27 @@
 """How a submission's inputs are made of pixels: declared, inferred on training images, or given.
 
 A network is measured with the normalisation that it was trained with. Where its file does not say
-which that is, the usual ones are tried on training images. No test label has a say.
+which that is, the usual ones are tried on training images. One that recognises few of these is
+tried on transposed ones as well, as torchvision's EMNIST has them. No test label has a say.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DatasetSpec, Normalization
 from common.data.search import find_files
 from common.measuring import FileInfo
-from common.metrics import accuracy_percent, cross_entropy, mcnemar_exact
+from common.metrics import accuracy_percent
 from common.support.errors import SubmissionError, UserError
-from grading.sandbox.wire import DECLARED, NONE, STAGES, Trials
+from grading.sandbox.wire import ADVISED, DECLARED, NONE, STAGES, Trials
 
 CHOICES = "auto, recipe, unit, half, raw or MEAN,STD"
 # Pixels in [0, 1], in [-1, 1], and from 0 to 255, as mean and deviation of pixels in [0, 1].
@@ -28,19 +32,22 @@ _USUAL = {
 }
 SAMPLE_SEED = 0
 
-# p-values of McNemar's exact test against the best one: below the first the recipe's normalisation
-# gives way to it, below the second any other one is given up.
-_CLEARLY_WORSE, _PROBABLY_WORSE = 0.001, 0.05
+# Standard errors by which a way's loss must be above the lowest one for the way to be given up:
+# fewer where the lowest is the recipe's, which most networks are trained with.
+_WORSE, _WORSE_THAN_RECIPE = 3, 2
 
-_LEAST_IMAGES = 1000  # on which another one than the recipe's is taken
-_ALWAYS_ENOUGH = 0.99  # with this share right, no other one than the recipe's can be much better
-_MATTERS = 0.0025  # answers that differ for fewer images are not worth the time of further ones
-_AT_HOME = 0.5  # share recognised, at least, under the normalisation that it was trained with
+_MATTERS = 0.001  # share of the images: what can gain less than that is not worth further ones
+_FEW = 0.5  # a network that recognises a smaller share may have been trained on transposed images
+_HARDLY_ANY = 0.25  # with a smaller share recognised, no way is told from the others
+# From probabilities in place of logits up to a network's own logits on images that it has seen.
+# One for [0, 1] that gets pixels from 0 to 255 is more certain than that.
+_LOG_TEMPERATURE = (-3.0, 1.0)
+_DOUBT = 0.01  # of each probability: no single image decides
 _GUESS_HOLDS = 50  # percent of the sample recognised, at least, by a network rebuilt from shapes
 
 
 class Preprocessing:
-    """Chooses the normalisation of each submission.
+    """Chooses the normalisation of each submission, and whether images are transposed for it.
 
     ``sample`` are training images with their labels, or None. ``insisted`` is what the command line
     asks for: name and normalisation, or None to infer it.
@@ -69,50 +76,61 @@ class Preprocessing:
         self.normalizations: Sequence[Normalization] = list(tried.values())
 
     def advise(self, logits: dict[int, np.ndarray], is_last: bool) -> set[int]:
-        """Return the numbers of the normalisations to go on with; a single one is taken.
+        """Return the numbers of the ways to go on with; a single one is taken.
 
-        ``logits`` [N, classes] are the answers to the first N images of the sample, by number; the
-        recipe's is 0. ``is_last`` says that there are no further images.
+        ``logits`` [N, classes] are the answers to the first N images of the sample, by number: a
+        normalisation's own, the recipe's being 0, and after those the same on transposed images.
+        Zeros alone are no answer. ``is_last`` says that there are no further images.
         """
         assert self.sample is not None
-        targets = self.sample.targets[: len(logits[0])]
-        correct = {number: x.argmax(axis=1) == targets for number, x in logits.items()}
-        if len(correct) == 1:
-            is_enough = correct[0].mean() >= _ALWAYS_ENOUGH
-            return {0} if is_enough else set(range(len(self.names)))
-        best = max(correct, key=lambda number: (correct[number].sum(), -number))
-        has_no_loss = np.isin(logits[best], (0, 1)).all()  # ones for the classes, and zeros
-        losses = {number: cross_entropy(x, targets) for number, x in logits.items()}
-        left = {
-            number
-            for number in correct
-            if number
-            and correct[number].mean() >= _AT_HOME
-            and (number == best or has_no_loss or losses[number] < losses[best])
-            and _p_value(correct[best], correct[number]) >= _PROBABLY_WORSE
-        }
-        is_enough = len(targets) >= min(_LEAST_IMAGES, len(self.sample))
-        is_better = best and _p_value(correct[best], correct[0]) < _CLEARLY_WORSE
-        # Classes alone have no loss that could tell between several: more images do.
-        is_told = is_last or len(left) == 1 or not has_no_loss
-        if left and is_enough and is_better and is_told:
-            # Of equally good ones the loss knows the right one: [0, 1] and 0 to 255 differ by a
-            # factor, which changes few classes and all probabilities.
-            return {min(left, key=lambda number: losses[number])}
-        if is_enough and not is_better:
-            left = {n for n in left if (correct[n] != correct[0]).mean() >= _MATTERS}
-        return {0} if is_last else {0} | left
+        answered = {number: x for number, x in logits.items() if x.any()}
+        if not answered:
+            return {0}
+        num_images = len(next(iter(answered.values())))
+        targets = self.sample.targets[:num_images]
+        correct = {number: x.argmax(axis=1) == targets for number, x in answered.items()}
+        losses = {number: _losses(x, targets) for number, x in answered.items()}
+        best = min(losses, key=lambda number: (losses[number].mean(), number))
+        margin = _WORSE if best else _WORSE_THAN_RECIPE
+
+        def may_be_better(number: int) -> bool:
+            loss = losses[number] - losses[best]
+            gain = correct[number].astype(int) - correct[best]
+            most = gain.sum() + 2 * math.sqrt((gain != 0).sum() + 1)
+            is_worse = loss.mean() > margin * loss.std() / math.sqrt(num_images)
+            return not is_worse and most >= _MATTERS * num_images
+
+        left = {number for number in answered if number == best or may_be_better(number)}
+        recognised, num_upright = correct[best].mean(), len(self.names)
+        if recognised < _HARDLY_ANY:
+            left = {0}
+        if is_last:
+            return {best} & left or {0}
+        if recognised < _FEW and num_images <= STAGES[0] and max(logits) < num_upright:
+            left |= {number + num_upright for number in range(num_upright)}
+        return left
+
+    def is_transposed(self, trials: Trials) -> bool:
+        """Tell whether the test images were transposed for a network."""
+        return trials.taken >= len(self.names)
+
+    def note(self, trials: Trials) -> str:
+        """Return what the notes of a row say of it: nothing of a network for upright images."""
+        if not self.is_transposed(trials):
+            return ""
+        found = self._sample_accuracies(trials)
+        upright = max(x for number, x in found.items() if number < len(self.names))
+        return (
+            "measured on transposed images, as torchvision's EMNIST has them: it recognises "
+            f"{found[trials.taken]:.0f} % of the training images so, and {upright:.0f} % upright"
+        )
 
     def describe(self, info: FileInfo, trials: Trials) -> dict[str, Any] | None:
         """Return what a row says of it; null where nothing had to be chosen.
 
         Raises SubmissionError if the network is a guess that does not hold on the sample.
         """
-        accuracies, taken = {}, trials.taken
-        for number, classes in trials.predicted.items():
-            assert self.sample is not None
-            correct = int((classes == self.sample.targets[: len(classes)]).sum())
-            accuracies[number] = accuracy_percent(correct, len(classes))
+        accuracies, taken = self._sample_accuracies(trials), trials.taken
         if info.is_guess and accuracies and accuracies[taken] < _GUESS_HOLDS:
             raise SubmissionError(
                 "the layers fit, but with ReLU between them the network recognises only "
@@ -121,25 +139,57 @@ class Preprocessing:
             )
         if info.chosen == NONE:
             return None
+        is_tried = info.chosen == ADVISED and not self.is_given
         if info.chosen == DECLARED:
             known = {"recipe": self.recipe, **_USUAL}
             named = [n for n, x in known.items() if x == (info.mean, info.std)]
             source, name = "declared", named[0] if named else "declared"
         else:
-            name = self.names[taken]
+            name = self.names[taken % len(self.names)]
             source = "given" if self.is_given else "inferred" if taken else "recipe"
         return {
             "name": name,
             "mean": info.mean,
             "std": info.std,
             "source": source,
-            "sample_accuracy": accuracies[taken] if accuracies else None,
-            "sample_accuracy_recipe": accuracies[0] if accuracies else None,
+            "transposed": self.is_transposed(trials),
+            "sample_accuracy": accuracies.get(taken),
+            "sample_accuracy_recipe": accuracies.get(0) if is_tried else None,
         }
 
+    def _sample_accuracies(self, trials: Trials) -> dict[int, float]:
+        """Return how much of the sample was recognised each way, in percent."""
+        found = {}
+        for number, classes in trials.predicted.items():
+            assert self.sample is not None
+            correct = int((classes == self.sample.targets[: len(classes)]).sum())
+            found[number] = accuracy_percent(correct, len(classes))
+        return found
 
-def _p_value(correct: np.ndarray, other: np.ndarray) -> float:
-    return float(mcnemar_exact(correct, other)["p_value"])
+
+def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the loss of each image, float64 [N], at the temperature that makes their mean least.
+
+    A wrong scale of the inputs can make a timid network, such as one trained with label smoothing,
+    more certain and so lower its plain loss. Classes alone have no loss; they are right or wrong.
+    """
+    images = np.arange(len(targets))
+    if np.isin(logits, (0, 1)).all():
+        return 1.0 - logits[images, targets]
+    exact = logits.astype(np.float64)
+
+    def at(log_temperature: float) -> np.ndarray:
+        right = softmax(exact / math.exp(log_temperature), axis=1)[images, targets]
+        losses: np.ndarray = -np.log((1 - _DOUBT) * right + _DOUBT / logits.shape[1])
+        return losses
+
+    found = minimize_scalar(
+        lambda log_temperature: at(log_temperature).mean(),
+        bounds=_LOG_TEMPERATURE,
+        method="bounded",
+        options={"xatol": 0.05},
+    )
+    return at(found.x)
 
 
 def parse_preprocessing(text: str, recipe: Normalization) -> tuple[str, Normalization] | None:

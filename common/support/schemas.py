@@ -72,6 +72,7 @@ Preprocessing = shape(
     mean=float,
     std=float,
     source=Literal["declared", "inferred", "recipe", "given"],
+    transposed=NotRequired[bool],
     sample_accuracy=Percent | None,
     sample_accuracy_recipe=Percent | None,
 )

@@ -118,8 +118,10 @@ def preprocessing_text(preprocessing: dict[str, Any] | None) -> str:
 
     ``preprocessing`` is the row's entry of that name, for example "pixels in [0, 1] (inferred)".
     """
-    if not preprocessing or preprocessing["name"] == "recipe":
+    is_transposed = preprocessing is not None and preprocessing.get("transposed", False)
+    if not preprocessing or (preprocessing["name"] == "recipe" and not is_transposed):
         return ""
     mean, std = preprocessing["mean"], preprocessing["std"]
     other = f"pixels with mean {mean:.4g} and standard deviation {std:.4g}"
-    return f"{_PIXELS.get(preprocessing['name'], other)} ({preprocessing['source']})"
+    pixels = _PIXELS.get(preprocessing["name"], other) + " of transposed images" * is_transposed
+    return f"{pixels} ({preprocessing['source']})"

@@ -113,7 +113,7 @@ class Sandbox:
         self.shape = wire.Shape(
             num_images=len(self.images),
             num_sampled=0 if preprocessing.sample is None else len(preprocessing.sample),
-            num_tried=len(preprocessing.names),
+            num_tried=2 * len(preprocessing.names),  # upright and transposed
             num_classes=len(test_set.dataset.classes),
         )
         self.settings = json.dumps(

@@ -1,4 +1,4 @@
-"""What a reader makes of a submission: a table of answers, or a network to be asked."""
+"""What a reader makes of a submission: a table of answers, or a network and how it is asked."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from common.data.catalog import Normalization
 from common.measuring import Answers, FileInfo
+from common.transforms import normalize
 
 
 class Table(NamedTuple):
@@ -25,6 +26,21 @@ class Network(NamedTuple):
     predict: Callable[[Tensor], np.ndarray]
     normalization: Normalization | None = None  # if the file declares one
     takes_pixels: bool = False
+
+
+class Way(NamedTuple):
+    """How pixels become inputs."""
+
+    normalization: Normalization | None  # None: the network takes pixels
+    is_transposed: bool = False
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """Return [N, 1, side, side] of uint8 [N, side, side]."""
+        if self.is_transposed:
+            pixels = pixels.transpose(1, 2).contiguous()
+        if self.normalization is None:
+            return pixels.unsqueeze(1)
+        return normalize(pixels, self.normalization)
 
 
 Reading = Table | Network

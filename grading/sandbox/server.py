@@ -17,6 +17,7 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -30,7 +31,7 @@ from common.support.errors import SubmissionError
 from common.transforms import normalize
 from grading.sandbox import limits, wire
 from grading.sandbox.machine import STEP, Clock
-from grading.sandbox.reading import Network, Reading, Table
+from grading.sandbox.reading import Network, Reading, Table, Way
 from grading.sandbox.wire import OpenFile
 
 _UNREADABLE = "the file cannot be read: save or export it anew, and upload it again"
@@ -43,7 +44,7 @@ class Child:
     slot: int
     pid: int
     descriptor: int  # of the process: readable when it has ended
-    channel: socket.socket  # on which it asks how its inputs are normalised
+    channel: socket.socket  # on which it asks how its inputs are made
     seconds_left: float
     questions_left: int = len(wire.STAGES)
     is_waiting: bool = False  # for the parent, which costs it no time
@@ -225,55 +226,52 @@ class Server:
         """Return the answers to the test images, which are read once."""
         if isinstance(reading, Table):
             return reading.answers
-        info, normalization = reading.info, self.normalizations[0]
-        chosen, is_tried = wire.ADVISED, False
+        chosen = wire.ADVISED
+        known: Sequence[Normalization | None] = self.normalizations
         if reading.takes_pixels:
-            chosen = wire.NONE
+            chosen, known = wire.NONE, [None]
         elif reading.normalization is not None and not self.is_given:
-            chosen, normalization = wire.DECLARED, reading.normalization
-        elif self.shape.num_sampled and not self.is_given:
-            normalization, is_tried = self._advised(reading, block, channel), True
-        if info.is_guess and self.shape.num_sampled and not is_tried:
-            self._try(reading, block, 0, normalization, range(wire.STAGES[0]))
-        mean, std = (math.nan, math.nan) if chosen == wire.NONE else normalization
-        info = info._replace(chosen=chosen, mean=mean, std=std)
-        if reading.takes_pixels:
-            inputs = self.test_pixels.unsqueeze(1)
-        elif normalization == self.normalizations[0]:
-            inputs = self.inputs
-        else:
-            inputs = normalize(self.test_pixels, normalization)
-        outputs = reading.predict(inputs)
+            chosen, known = wire.DECLARED, [reading.normalization]
+        half = self.shape.num_tried // 2
+        ways = {
+            number + half * is_transposed: Way(normalization, is_transposed)
+            for is_transposed in (False, True)
+            for number, normalization in enumerate(known)
+        }
+        taken = self._advised(reading, ways, block, channel) if self.shape.num_sampled else ways[0]
+        mean, std = taken.normalization or (math.nan, math.nan)
+        info = reading.info._replace(chosen=chosen, mean=mean, std=std)
+        is_usual = taken == Way(self.normalizations[0])
+        outputs = reading.predict(self.inputs if is_usual else taken.inputs(self.test_pixels))
         return ClassAnswers(outputs, info) if outputs.ndim == 1 else LogitAnswers(outputs, info)
 
-    def _advised(self, reading: Network, block: memoryview, channel: int) -> Normalization:
-        """Try normalisations on the sample until the parent says which one to take."""
-        asked, answered = [0], [0] * len(self.normalizations)
+    def _advised(
+        self, reading: Network, ways: dict[int, Way], block: memoryview, channel: int
+    ) -> Way:
+        """Try ways on the sample until the parent says which one to take.
+
+        The parent does not know which ways there are: from the others it has no answer.
+        """
+        advice, answered = (1 << self.shape.num_tried // 2) - 1, dict.fromkeys(ways, 0)
         for num_images in wire.STAGES:
-            for number in asked:
-                images = range(answered[number], num_images)
-                self._try(reading, block, number, self.normalizations[number], images)
-                answered[number] = max(answered[number], num_images)
+            for number, way in ways.items():
+                if advice >> number & 1:
+                    self._try(reading, block, number, way, range(answered[number], num_images))
+                    answered[number] = num_images
             os.write(channel, wire.TRIED)
             (advice,) = wire.ADVICE.unpack(os.read(channel, wire.ADVICE.size))
-            asked = [n for n in range(len(self.normalizations)) if advice >> n & 1]
-            if len(asked) == 1:
-                return self.normalizations[asked[0]]
+            if advice.bit_count() == 1:
+                return ways[advice.bit_length() - 1]
         raise SubmissionError("the process that reads it was not answered: grade it again")
 
     def _try(
-        self,
-        reading: Network,
-        block: memoryview,
-        number: int,
-        normalization: Normalization,
-        images: range,
+        self, reading: Network, block: memoryview, number: int, way: Way, images: range
     ) -> None:
         """Answer these images of the sample, as far as there are so many."""
         pixels = self.sample_pixels[images.start : images.stop]
         if len(pixels):
             try:
-                outputs = reading.predict(normalize(pixels, normalization))
+                outputs = reading.predict(way.inputs(pixels))
             except SubmissionError:  # the answers to the test images alone decide
                 outputs = np.zeros((len(pixels), self.shape.num_classes), np.float32)
             if outputs.ndim == 1:

@@ -37,7 +37,7 @@ _OWN_SIGNALS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "S
 
 
 class Advisor(Protocol):
-    """Chooses the normalisation of each submission (``grading.preprocessing``)."""
+    """Chooses how each submission's inputs are made of pixels (``grading.preprocessing``)."""
 
     sample: LabelledImages | None
     is_given: bool
@@ -45,7 +45,7 @@ class Advisor(Protocol):
     normalizations: Sequence[Normalization]
 
     def advise(self, logits: dict[int, np.ndarray], is_last: bool) -> set[int]:
-        """Return the numbers of the normalisations to go on with; a single one is taken."""
+        """Return the numbers of the ways to go on with; a single one is taken."""
 
 
 class Task:
@@ -56,7 +56,7 @@ class Task:
         self.block = os.memfd_create("answers")
         os.ftruncate(self.block, shape.block_size)
         self._stages_left = list(STAGES)
-        self._asked = {0}
+        self._asked = set(range(shape.num_tried // 2))
         self._trials = Trials({})
 
     def send(self, control: socket.socket, slot: int) -> None:
@@ -83,7 +83,7 @@ class Task:
             control.send(advice)
 
     def _advice(self, advisor: Advisor) -> int:
-        """Return the normalisations to go on with, a bit each; none to who breaks the rules."""
+        """Return the ways to go on with, a bit each; none to who breaks the rules."""
         if not self._stages_left or not self.shape.num_sampled:
             return 0
         num_images = self._stages_left.pop(0)
@@ -112,9 +112,6 @@ class Task:
             answers = wire.decode(os.pread(self.block, self.shape.sample_start(0), 0), self.shape)
         except SubmissionError as error:
             return error
-        if answers.info.is_guess and not self._trials.predicted and self.shape.num_sampled:
-            # Nothing had to be chosen, but a guess has answered images of the sample all the same.
-            return answers, Trials({0: self._tried(0, STAGES[0]).argmax(axis=1)})
         return answers, self._trials
 
     def _tried(self, number: int, num_images: int) -> np.ndarray:

@@ -33,11 +33,12 @@ REPORT = struct.Struct("<IBi")
 EXITED, KILLED, TIMED_OUT, ASKED, NOT_STARTED = range(5)
 READY = 2**32 - 1  # the slot of the report that says the server is up
 
-# On how many images of the sample normalisations are compared in each stage: at first the recipe's
-# alone, then those that the parent asks for. After each stage the child writes a byte to a channel;
-# the server passes it on, stops the child's clock until the parent answers, and writes to the
-# channel which ones to go on with, a bit each. A single one is to be taken.
-STAGES = (200, 100, 1000, 5000, 20_000)
+# On how many images of the sample ways to make inputs of pixels are compared in each stage. A way
+# is a normalisation, of images that are upright (the first half of the numbers) or transposed. At
+# first all upright ones are tried, then those that the parent asks for. After each stage the child
+# writes a byte to a channel; the server passes it on, stops the child's clock until the parent
+# answers, and writes to the channel which ones to go on with, a bit each. A single one is taken.
+STAGES = (100, 200, 400, 800, 2000, 5000, 20_000)
 TRIED = b"t"
 ADVICE = struct.Struct("<B")
 
@@ -70,9 +71,9 @@ def close_all(files: list[OpenFile]) -> None:
 
 
 class Trials(NamedTuple):
-    """What a submission answered to the sample under the normalisations that were tried."""
+    """What a submission answered to the sample in the ways that were tried."""
 
-    predicted: dict[int, np.ndarray]  # int64 [images tried], by the normalisation's number
+    predicted: dict[int, np.ndarray]  # int64 [images tried], by the way's number
     taken: int = 0  # which of them was taken
 
 
@@ -81,11 +82,11 @@ class Shape(NamedTuple):
 
     num_images: int
     num_sampled: int  # training images in the sample; 0 without one
-    num_tried: int  # normalisations that may be tried on it
+    num_tried: int  # ways that may be tried on it, half of them with transposed images
     num_classes: int
 
     def sample_start(self, number: int) -> int:
-        """Where the answers to the sample under a normalisation begin."""
+        """Where the answers to the sample in one way begin."""
         answers = self.num_images + number * self.num_sampled
         return _HEADER.size + answers * self.num_classes * 4
 
@@ -98,7 +99,7 @@ class Shape(NamedTuple):
 def encode_sample(
     block: memoryview, shape: Shape, number: int, first: int, logits: np.ndarray
 ) -> None:
-    """Write the answers to images of the sample, from the ``first`` on, under a normalisation."""
+    """Write the answers to images of the sample, from the ``first`` on, in one way."""
     body = np.ascontiguousarray(logits, dtype="<f4").tobytes()
     start = shape.sample_start(number) + 4 * first * shape.num_classes
     block[start : start + len(body)] = body

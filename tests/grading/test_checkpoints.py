@@ -59,6 +59,13 @@ def for_pixels(weights, largest=1):
     return {**weights, "fc1.weight": weight.float(), "fc1.bias": bias.float()}
 
 
+def for_transposed(weights):
+    """The same network for images that are stored on their side, as torchvision's EMNIST is."""
+    weight = weights["fc1.weight"]
+    turned = weight.view(-1, 28, 28).transpose(1, 2).reshape(weight.shape)
+    return {**weights, "fc1.weight": turned}
+
+
 def renamed(weights, names):
     """The layers fc1, fc2, ... under other names."""
     layers = dict(zip(sorted({name.split(".")[0] for name in weights}), names, strict=True))
@@ -124,6 +131,12 @@ def place(tmp_path_factory, data_dir, good_checkpoint, train_images):
         "unit.pth": {"model_state_dict": for_pixels(weights), "normalization": (0.0, 1.0)},
         "unit-unsaid.pth": for_pixels(weights),
         "raw-unsaid.pth": for_pixels(weights, largest=255),
+        "transposed.pth": for_transposed(weights),
+        "transposed-raw.pth": for_transposed(for_pixels(weights, largest=255)),
+        "transposed-unit.pth": {
+            "model_state_dict": for_transposed(for_pixels(weights)),
+            "normalization": (0.0, 1.0),
+        },
         "bad-normalization.pth": {"model_state_dict": weights, "normalization": (0.1, 0.0)},
         "loud.pth": {"model": weights, "args": argparse.Namespace(x=Loud())},
         "payload.pth": {"model": weights, "args": argparse.Namespace(x=Payload(Loud.canary))},
@@ -257,6 +270,26 @@ def test_declared_normalization_is_taken_and_another_inferred(rows, own):
         assert row["correct"] == pytest.approx(own["correct"], abs=3)
     assert rows["bad-normalization.pth"]["status"] == "error"
     assert "normalization" in rows["bad-normalization.pth"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("name", "normalization", "source"),
+    [
+        ("transposed.pth", "recipe", "inferred"),
+        ("transposed-raw.pth", "raw", "inferred"),
+        ("transposed-unit.pth", "unit", "declared"),
+    ],
+)
+def test_network_for_transposed_images_gets_them_and_a_note(
+    graded, rows, own, name, normalization, source
+):
+    row = rows[name]
+    assert row["correct"] == pytest.approx(own["correct"], abs=3)
+    used = row["preprocessing"]
+    assert (used["name"], used["source"], used["transposed"]) == (normalization, source, True)
+    assert "measured on transposed images" in row["notes"]
+    assert f"of transposed images ({source})" in graded["process"].completed.stdout
+    assert not rows["net.pth"]["preprocessing"]["transposed"]
 
 
 def test_isolations_agree(graded):

@@ -86,6 +86,11 @@ INFERRED = {"name": "unit", "mean": 0.0, "std": 1.0, "source": "inferred"}
         (INFERRED, "pixels in [0, 1] (inferred)"),
         ({**INFERRED, "name": "half", "source": "declared"}, "pixels in [-1, 1] (declared)"),
         ({**INFERRED, "name": "raw", "source": "given"}, "pixels from 0 to 255 (given)"),
+        ({**INFERRED, "transposed": True}, "pixels in [0, 1] of transposed images (inferred)"),
+        (
+            {"name": "recipe", "mean": 0.1, "std": 0.5, "source": "inferred", "transposed": True},
+            "pixels with mean 0.1 and standard deviation 0.5 of transposed images (inferred)",
+        ),
         (
             {"name": "declared", "mean": 0.25, "std": 1 / 3, "source": "declared"},
             "pixels with mean 0.25 and standard deviation 0.3333 (declared)",
