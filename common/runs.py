@@ -80,7 +80,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.temperature: float | None = None
         self.is_finished = False
-        self.saved_epochs = 0
+        self.saved_epochs, self.is_saved = 0, False  # in what --resume would find
         self.signals = DeferredSignals()
         self.progress = Progress(after_step=self._after_step)
         self.started = time.perf_counter()
@@ -113,9 +113,10 @@ class Run:
         self._entered.close()
         if isinstance(exception, Stopped) and distributed.world_size() > 1:
             exception.advice = (
-                f"the state after epoch {self.saved_epochs} is saved, and the same torchrun "
-                "command with --resume at its end goes on from there"
+                f"the state after epoch {self.saved_epochs} is saved, and {self._how_to_go_on()}"
             )
+        if isinstance(exception, OSError) and self.is_saved:
+            exception.add_note(self._how_to_go_on())
 
     def epochs(self) -> Iterator[int]:
         """Yield the number of each epoch that is left, from 1."""
@@ -174,6 +175,7 @@ class Run:
         """Continue from what an earlier run has saved, if rank 0 finds one in the folder."""
         saved, self.is_finished = distributed.broadcast_from_main(self._read_earlier)
         if saved is not None:
+            self.is_saved = True
             self.state.restore(self.state_path, saved)
             self.progress.load_state_dict(saved["progress"])
             self.history = saved["history"]
@@ -218,17 +220,21 @@ class Run:
     def _stop_if_asked(self) -> None:
         if self.signals.received is not None:
             self._save_state()
-            words = [word for word in command_line() if word != "--resume"]
-            command = shlex.join(["python", *words, "--resume"])
             stopped = Stopped(self.signals.received)
-            stopped.advice = f"the state is saved, and this continues: {command}"
+            stopped.advice = f"the state is saved, and {self._how_to_go_on()}"
             raise stopped
+
+    def _how_to_go_on(self) -> str:
+        if distributed.world_size() > 1:
+            return "the same torchrun command with --resume at its end goes on from there"
+        words = [word for word in command_line() if word != "--resume"]
+        return f"this continues: {shlex.join(['python', *words, '--resume'])}"
 
     def _save_state(self) -> None:
         progress = self.progress.state_dict()
         more = {**self._so_far(), "conditions": self.conditions, "progress": progress}
         self.state.save(self.state_path, more)
-        self.saved_epochs = len(self.history)
+        self.saved_epochs, self.is_saved = len(self.history), True
 
     def _so_far(self) -> dict[str, Any]:
         seconds = time.perf_counter() - self.started

@@ -22,20 +22,22 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # 128 + SIGPIPE, a signal that Windows does not have.
 _PIPE_CLOSED = 141
 
-_FREE_SPACE = "make room, and run the same command again"
+_FREE_SPACE = "make room"
 _NO_RIGHT = "ask for the right to it, or name another place"
 _NOT_A_FOLDER = "a file is where a folder should be; move it away, or name another place"
 # What to do about an error of the operating system.
 _ADVICE = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
-    errno.EFBIG: "raise the limit (ulimit -f), and run the same command again",
+    errno.EFBIG: "raise the limit (ulimit -f)",
     errno.EROFS: "name a folder that can be written to",
     errno.EACCES: _NO_RIGHT,
     errno.EPERM: _NO_RIGHT,
     errno.EEXIST: _NOT_A_FOLDER,
     errno.ENOTDIR: _NOT_A_FOLDER,
 }
+# Those that end what was under way, and that going on can overcome.
+_IN_THE_MIDDLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -114,7 +116,7 @@ def run_script(main: Callable[[], int]) -> NoReturn:
     """Call ``main`` and end the process with the right exit status.
 
     A ``UserError`` or an ``OSError`` (disk full, no permission) becomes one line on standard error
-    and status 2. SIGINT and SIGTERM become a line and the status 130 or 143: 128 plus the signal's
+    and status 2; its notes say how to go on, if that is not by the same command. SIGINT and SIGTERM become a line and the status 130 or 143: 128 plus the signal's
     number, as a shell has it. Any other exception is a bug and keeps its traceback.
     """
     program = Path(sys.argv[0]).name
@@ -155,5 +157,8 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         advice = f": {_ADVICE[error.errno]}" if error.errno in _ADVICE else ""
+        if error.errno in _IN_THE_MIDDLE:
+            how_to_go_on = getattr(error, "__notes__", ["run the same command again"])
+            advice = ", and ".join([advice, *how_to_go_on])
         return terminal_safe(f"{where}{error.strerror}{advice}")
     return terminal_safe(" ".join(str(error).split()))

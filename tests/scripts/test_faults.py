@@ -133,6 +133,30 @@ def test_full_disk_is_one_line_and_what_was_written_is_whole(workspace):
     assert completed.stdout.split() == ["2", ".lock"]
 
 
+def test_full_disk_in_a_later_epoch_names_the_way_to_go_on(workspace):
+    """12 MB hold one epoch's files, and not the second state beside the first."""
+    (workspace / "small").mkdir()
+    flags = [*ONE_EPOCH, "--epochs", "2", "--output-dir", "small/base"]
+    train = [sys.executable, str(REPO / "train_base.py"), *flags]
+    commands = (
+        'mount -t tmpfs -o size=12m none small && "$@" || mount -o remount,size=40m small && '
+        '"$@" --resume 2>&1'
+    )
+    as_root = [] if os.getuid() == 0 else ["--map-root-user"]
+    completed = subprocess.run(
+        ["unshare", "--mount", *as_root, "sh", "-c", commands, "sh", *train],
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+    )
+    assert completed.stderr == (
+        "train_base.py: error: small/base/training_state.pth: No space left on device: make room, "
+        f"and this continues: python train_base.py {' '.join(flags)} --resume\n"
+    )
+    assert completed.stdout.count("epoch 1/2") == 1
+    assert "Resumed after epoch 1, step 0 of the next\nepoch 2/2" in completed.stdout
+
+
 def test_limit_on_the_size_of_files_is_one_line_and_the_old_page_stays(finished):
     page = finished.folder / "runs/report.html"
     before = page.read_bytes()
