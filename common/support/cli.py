@@ -116,8 +116,9 @@ def run_script(main: Callable[[], int]) -> NoReturn:
     """Call ``main`` and end the process with the right exit status.
 
     A ``UserError`` or an ``OSError`` (disk full, no permission) becomes one line on standard error
-    and status 2; its notes say how to go on, if that is not by the same command. SIGINT and SIGTERM become a line and the status 130 or 143: 128 plus the signal's
-    number, as a shell has it. Any other exception is a bug and keeps its traceback.
+    and status 2; the notes of an OSError say how to go on, if not by the same command. SIGINT and
+    SIGTERM become a line and the status 130 or 143: 128 plus the signal's number, as a shell has
+    it. Any other exception is a bug and keeps its traceback.
     """
     program = Path(sys.argv[0]).name
     # A shell can start a script with its output closed (`>&-`); Python then has no stream at all.

@@ -107,3 +107,14 @@ def test_options_may_be_none_several_lines_or_quoted(tmp_path, options):
     completed, summary = grade(tmp_path, "a.npy", options)
     assert completed.returncode == (0 if options.strip() else 1)
     assert ("| pass |" in summary) == bool(options.strip())
+
+
+@pytest.mark.parametrize("options", ["--threshold '0", "--exit-zero --models teacher's.py"])
+def test_quote_that_is_not_closed_drops_no_flag_in_silence(tmp_path, options):
+    np.save(tmp_path / "a.npy", np.zeros(10_000, np.int64))
+    completed, summary = grade(tmp_path, "a.npy", options)
+    assert completed.returncode == 2
+    assert completed.stdout == (
+        "::error title=Grading::a quote in options is not closed: close it, or leave it out\n"
+    )
+    assert summary == f"options: a quote is not closed in: {options}\n"

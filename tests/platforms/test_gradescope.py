@@ -8,7 +8,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 import zipfile
 
 import numpy as np
@@ -18,6 +20,7 @@ import torch
 from common.data.idx import encode_idx
 from common.models import MNISTClassifier
 from platforms.gradescope.grade import when_handed_in
+from tests.conftest import REPO
 from tests.grading.corpus import saved
 from tests.grading.corpus.onnx_models import endless
 from tests.grading.corpus.pickles import Payload
@@ -186,6 +189,26 @@ def test_results_are_there_when_the_grading_itself_is_not(archive, layout, tmp_p
         subprocess.run(command, env=environment, capture_output=True, timeout=120)
         assert "broke off before its end. This is no grade." in read_results(root)["output"]
         assert read_results(root)["score"] == 0
+
+
+def test_what_ends_the_autograder_ends_the_grading(tmp_path):
+    """And a folder in the place of the results gives way."""
+    (tmp_path / "results/results.json/inner").mkdir(parents=True)
+    python = tmp_path / "source/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho $$ > pid.new && mv pid.new pid\nexec sleep 300\n")
+    python.chmod(0o755)
+    (tmp_path / "source/settings.json").write_text('{"time_limit": 300}')
+    environment = {**os.environ, "AUTOGRADER_ROOT": str(tmp_path)}
+    process = subprocess.Popen([REPO / "platforms/gradescope/run_autograder"], env=environment)
+    while not (tmp_path / "source/pid").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "source/pid").read_text()), 0)
+    assert "broke off before its end. This is no grade." in read_results(tmp_path)["output"]
 
 
 def test_private_test_set_stays_private(private_set, good_checkpoint, layout, tmp_path):

@@ -263,6 +263,18 @@ def test_two_submissions_of_one_students_number_are_not_packed(graded_class, tmp
     assert "Packed: 6 of 9" in said
 
 
+def test_page_of_who_left_stays_and_is_named(graded_class, tmp_path):
+    evaluation = read(graded_class / "runs/grading/evaluation.json")
+    evaluation["results"] = evaluation["results"][-1:]
+    write_json(tmp_path / "runs/grading/evaluation.json", evaluation)
+    page = tmp_path / "runs/grading/feedback/Gone/feedback.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("earlier")
+    said, _ = feedback(tmp_path)
+    assert "Of nobody in this grading, left from an earlier one: 'Gone'\n" in said
+    assert page.read_text() == "earlier"
+
+
 def test_archive_of_another_platform_is_not_replaced_by_an_empty_one(graded_class):
     earlier = graded_class / "runs/grading/feedback-canvas.zip"
     earlier.write_bytes(b"of an earlier grading")
