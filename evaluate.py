@@ -32,8 +32,10 @@ from grading.intake.class_zip import folder_to_unpack_in
 from grading.intake.rows import assign_ranks, mark_duplicates
 from grading.intake.submissions import find_submissions, require_outside
 from grading.preprocessing import choose_preprocessing
-from grading.sandbox.client import Sandbox, require_linux
+from grading.sandbox.client import Sandbox
 from grading.sandbox.machine import fit_jobs
+from grading.sandbox.portable.client import PortableSandbox
+from grading.sandbox.portable.process import choose_isolation
 from grading.test_sets.load import load_test_set, threshold_of
 from own_runs.folders import Found, find_own_runs, is_own_run
 from reporting import github, terminal
@@ -116,10 +118,10 @@ def grade_submissions(
 
     Under torchrun each rank grades its part, and rank 0 writes and returns the evaluation.
     """
-    require_linux()
+    isolation = choose_isolation(args.isolation)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(folder_to_unpack_in())
-        found = find_submissions(args.paths, args.isolation, folder, args.platform)
+        found = find_submissions(args.paths, isolation, folder, args.platform)
         for path in filter(None, (output, args.history)):
             require_outside(path, args.paths)
         gradebook = Gradebook(args.format, args.roster, args.assignment)
@@ -135,13 +137,14 @@ def grade_submissions(
         memory = round(args.memory * 2**30)
         jobs = fit_jobs(args.jobs, memory, distributed.local_world_size())
         settings = (memory, args.timeout, jobs, preprocessing, args.models)
-        start_sandbox = partial(Sandbox, test_set, args.isolation, *settings)
+        kind = PortableSandbox if isolation == "none" else Sandbox
+        start_sandbox = partial(kind, test_set, isolation, *settings)
         if distributed.is_main_process():
             stack.enter_context(folder_lock(output.parent, ANOTHER_OUTPUT))
         dropped = document.no_longer_in(output, found.submissions)
         growing = grade_class(
             *(found.submissions, test_set, threshold, preprocessing, start_sandbox),
-            *(fields, output, args.isolation, args.fresh),
+            *(fields, output, isolation, args.fresh),
         )
         if not distributed.is_main_process():
             return None

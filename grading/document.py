@@ -20,7 +20,7 @@ from common.support.text import json_text
 from common.support.validation import row_problem
 from grading.grade import reuse_rows
 from grading.intake.journal import CONDITIONS, Journal, journals_of, read_journal
-from grading.intake.rows import Row, isolation_of
+from grading.intake.rows import WALLS, Row, isolation_of
 from grading.intake.submission import Submission
 
 _REPO = Path(__file__).resolve().parents[1]
@@ -92,9 +92,9 @@ def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Ro
     """Return the rows at ``path``, an evaluation or a journal, that hold under ``current``.
 
     That is the header of the evaluation that is being made.
-    Rows hold for the same images and versions; those in error also need the same limits, and none
-    that may have been this machine's fault holds. Where ``isolation`` is "bubblewrap", rows
-    measured without it do not hold.
+    Rows hold for the same images and versions; those in error also need the same limits. None holds
+    that may have been this machine's fault, or was measured under a weaker ``isolation``, which for
+    "auto" is "none".
     """
     keys = (*CONDITIONS, "results")
     try:
@@ -109,6 +109,7 @@ def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Ro
     if not same or type(threshold) is not float or not isinstance(rows, list):
         return []
     size, num_classes = current["dataset"]["size"], len(current["dataset"]["classes"])
+    strong_enough = WALLS[WALLS.index("process" if isolation == "auto" else isolation) :]
     same_limits = earlier["limits"] == current["limits"]
     return [
         row
@@ -118,7 +119,7 @@ def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Ro
         and row.keys() >= {"sha256", "isolation"}
         and not row.get("try_again")
         and (same_limits if row["status"] == "error" else row["total"] == size)
-        and (isolation != "bubblewrap" or row["isolation"] == "bubblewrap")
+        and row["isolation"] in strong_enough
     ]
 
 

@@ -16,7 +16,7 @@ from grading.intake.opening import open_submission
 from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing
 from grading.sandbox import machine
-from grading.sandbox.client import Sandbox
+from grading.sandbox.portable.base import AnySandbox
 from grading.sandbox.wire import OpenFile, close_all
 
 # Bytes that are hashed at a time; in between, those that are being read get their answers.
@@ -31,7 +31,7 @@ def grade_all(
     test_set: LabelledImages,
     threshold: Fraction,
     preprocessing: Preprocessing,
-    start_sandbox: Callable[[], Sandbox],
+    start_sandbox: Callable[[], AnySandbox],
 ) -> Iterator[tuple[int, Row | MachineError]]:
     """Yield the number and row of each submission, in the order they finish.
 

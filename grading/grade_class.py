@@ -20,7 +20,7 @@ from grading import document
 from grading.grade import grade_all
 from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing
-from grading.sandbox.client import Sandbox
+from grading.sandbox.portable.base import AnySandbox
 
 
 def grade_class(
@@ -28,7 +28,7 @@ def grade_class(
     test_set: LabelledImages,
     threshold: Fraction,
     preprocessing: Preprocessing,
-    start_sandbox: Callable[[], Sandbox],
+    start_sandbox: Callable[[], AnySandbox],
     fields: dict[str, Any],
     output: Path,
     isolation: str,
@@ -49,11 +49,10 @@ def grade_class(
     )
     left = document.left_for_this_rank(submissions, known)
 
-    def start() -> Sandbox:
+    def start() -> AnySandbox:
         sandbox = start_sandbox()
-        if sandbox.fallback_reason:
-            reason = sandbox.fallback_reason
-            print(f"Without bubblewrap ({reason}): limits alone apply", file=sys.stderr)
+        if sandbox.warning:
+            print(sandbox.warning, file=sys.stderr)
         return sandbox
 
     if preprocessing.warning and distributed.is_main_process():

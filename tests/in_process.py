@@ -30,7 +30,7 @@ class Lent:
 
     def __init__(self, key, sandbox):
         self.key, self.sandbox = key, sandbox
-        self.isolation, self.fallback_reason = sandbox.isolation, sandbox.fallback_reason
+        self.isolation, self.warning = sandbox.isolation, sandbox.warning
 
     def __enter__(self):
         return self.sandbox

@@ -43,7 +43,10 @@ REPORTING_TAKES = {
     "common.support.files",
     *("common.support.schemas", "common.support.text", "common.support.validation"),
 }
-MAY_REACH_TORCH = ("grading.readers", "grading.sandbox.reading", "grading.sandbox.server")
+MAY_REACH_TORCH = (
+    *("grading.readers", "grading.sandbox.reading", "grading.sandbox.server"),
+    *("grading.sandbox.portable.measuring", "grading.sandbox.portable.worker"),
+)
 
 MODULES = sorted(path for room in ROOMS for path in (REPO / room).rglob("*.py"))
 

@@ -35,7 +35,7 @@ def main() -> int:
         submissions.mkdir()
         paths = make_submissions(submissions, args.count, args.architecture)
         print(f"{args.count} submissions ({args.architecture}), milliseconds each")
-        for isolation in ("process", "bubblewrap"):
+        for isolation in ("process", "bubblewrap", "none"):
             bare = time_bare(paths, args.data_dir)
             print(f"bare, one thread                 {1000 * bare / args.count:6.0f}", flush=True)
             for jobs in (1, 2):

@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,8 +21,8 @@ from common.support.text import quoted, terminal_safe
 from grading.platforms import known
 from grading.platforms.upload import Parts
 from grading.sandbox import bubblewrap, members
-from grading.sandbox.client import start_process
 from grading.sandbox.members import is_passed_over, parts_of
+from grading.sandbox.portable.process import start_process
 from grading.sandbox.wire import MAX_BYTES
 
 _MAX_MEMBERS = 100_000
@@ -51,8 +52,7 @@ def folder_to_unpack_in() -> Iterator[Path]:
         with contextlib.suppress(OSError):  # it is in use, or gone
             status = os.lstat(left)
             # Between making a folder and locking it there is a moment.
-            is_old = status.st_mtime < time.time() - _SECONDS_TO_LOCK
-            if status.st_uid == os.geteuid() and is_old:
+            if status.st_mtime < time.time() - _SECONDS_TO_LOCK:
                 with _locked(left):
                     shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, contextlib.ExitStack() as stack:
@@ -63,11 +63,17 @@ def folder_to_unpack_in() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock on a folder. Raises OSError if another process does."""
-    import fcntl  # not there on Windows, where one's own runs can still be measured
-
+    """Hold the lock on a folder. Raises OSError if another process or user has it."""
+    if sys.platform == "win32":
+        raise OSError("no folder can be locked here")
+    try:
+        import fcntl
+    except ImportError as error:
+        raise OSError("no folder can be locked here") from error
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError("another user's folder")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:

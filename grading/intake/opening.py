@@ -11,7 +11,7 @@ from common.support.text import json_text
 from grading.intake.submission import Submission
 from grading.sandbox import machine
 from grading.sandbox.members import DATA, TABLES, is_passed_over
-from grading.sandbox.wire import MAX_BYTES, MAX_FILES, OpenFile, close_all
+from grading.sandbox.wire import MAX_BYTES, MAX_FILES, OpenFile, changed_at, close_all
 
 MODELS = (
     *(".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors", ".onnx"),
@@ -35,6 +35,11 @@ _INDEX = ".index.json"  # says in which files the weights of one network are
 
 MAX_TABLE_BYTES = 16 * 2**20  # 10,000 rows of ten probabilities take 2 MB
 _MAX_FOLDER_ENTRIES, _MAX_FOLDER_DEPTH = 10_000, 32
+
+# Of these, systems have what they need: Windows would end a text's lines otherwise.
+_FLAGS = os.O_RDONLY
+for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _name, 0)
 
 _LINK = "not a regular file: a link that leads"
 _OUTSIDE = f"{_LINK} outside of the folder: hand in the file itself"
@@ -126,7 +131,7 @@ def _may_count(file: OpenFile, suffix: str) -> bool:
         return False
     if suffix in _KNOWN or file.name.lower().endswith(_INDEX):
         return True
-    beginning = os.pread(file.descriptor, 9, 0)
+    beginning = os.read(file.descriptor, 9)  # whoever reads it all goes back to the start
     return beginning.startswith(_BEGINNINGS) or beginning[4:] == _SAFETENSORS
 
 
@@ -174,19 +179,19 @@ def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((path, depth + 1))
                 else:
-                    yield json_text(path.relative_to(folder)), path
+                    yield json_text(path.relative_to(folder).as_posix()), path
 
 
 def _open(name: str, path: Path, limit: Path | None) -> OpenFile:
     """Open a path without links in it, if it leads to a regular file."""
     _require_regular(os.lstat(path).st_mode)
     # The file may have been replaced since then: follow no link, and wait for no FIFO.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, _FLAGS)
     try:
         status = os.fstat(descriptor)
         _require_regular(status.st_mode)
         # A folder in the path may have become a link since it was resolved.
-        opened = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        opened = _place_of(descriptor, path)
         if limit is not None and not opened.is_relative_to(os.path.realpath(limit)):
             raise SubmissionError(_OUTSIDE)
         if status.st_size == 0:
@@ -199,7 +204,15 @@ def _open(name: str, path: Path, limit: Path | None) -> OpenFile:
     except BaseException:
         os.close(descriptor)
         raise
-    return OpenFile(name, descriptor, status.st_size, status.st_ctime_ns)
+    return OpenFile(name, descriptor, status.st_size, changed_at(status))
+
+
+def _place_of(descriptor: int, path: Path) -> Path:
+    """Return where an open file is; where the system does not say that, where its path leads."""
+    try:
+        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    except OSError:
+        return Path(os.path.realpath(path))
 
 
 def _require_regular(mode: int) -> None:

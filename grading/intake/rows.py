@@ -9,6 +9,8 @@ from common.measuring import Row
 _FINGERPRINTS = ("sha256", "predictions_sha256")
 _DUPLICATES_NAMED = 5
 
+WALLS = ("none", "process", "bubblewrap")  # isolations, the weakest first
+
 
 def mark_duplicates(rows: list[Row]) -> None:
     """Mark in each row the others with the same bytes or the same predictions; verdicts stay.
@@ -46,4 +48,4 @@ def assign_ranks(rows: list[Row], shown: list[Row]) -> None:
 def isolation_of(rows: list[Row]) -> str | None:
     """Return the weakest isolation that a row was measured under; None if no file was read."""
     found = {row["isolation"] for row in rows if "isolation" in row}
-    return "process" if "process" in found else next(iter(found), None)
+    return min(found, key=WALLS.index, default=None)

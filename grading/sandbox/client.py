@@ -5,32 +5,31 @@ block of memory of fixed size (``wire``); the server reports how a process ended
 """
 
 import contextlib
-import json
 import os
 import select
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-import common
 from common.data.arrays import LabelledImages
 from common.support.errors import PassingError, UserError
 from common.support.text import terminal_safe
 from grading.sandbox import bubblewrap, machine, wire
 from grading.sandbox.machine import STEP, Clock
-from grading.sandbox.task import TWICE, Advisor, Numbered, Outcome, Task, came_from_outside
+from grading.sandbox.portable.base import AnySandbox
+from grading.sandbox.portable.exchange import (
+    TWICE,
+    Advisor,
+    Numbered,
+    Outcome,
+    came_from_outside,
+)
+from grading.sandbox.portable.process import CODE, start_process
+from grading.sandbox.task import Task
 from grading.sandbox.wire import MAX_FILES, READY, REPORT, close_all
-
-REPOSITORY = Path(common.__path__[0]).resolve().parent
-# What a submission's process runs.
-CODE = (REPOSITORY / "common", REPOSITORY / "grading")
 
 # Seconds that the server has to load torch, to report after a child's time is over, and to end.
 _START_TIMEOUT, _GRACE, _SECONDS_TO_END = 120, 20, 2
@@ -41,56 +40,13 @@ _NO_MORE: Numbered = (-1, [])  # in place of a submission
 # Descriptors for the files of another submission, its block, and what else is opened and closed.
 _ROOM = MAX_FILES + 16
 
-# All that a submission's process could read from the environment. One thread: a child forked from
-# a process whose thread pool has run would hang.
-ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "LANG": "C.UTF-8",
-    "HOME": "/nonexistent",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 
+class Sandbox(AnySandbox):
+    """A warm server, in bubblewrap if that works, and the submissions it is reading. Linux only.
 
-def require_linux() -> None:
-    """Refuse to grade where a process cannot be confined. Raises UserError."""
-    if not all(hasattr(os, name) for name in ("fork", "memfd_create", "pidfd_open")):
-        raise UserError(
-            "grading needs Linux, whose limits keep submissions apart: run it there, in WSL or in "
-            "a container"
-        )
-
-
-def start_process(
-    module: str,
-    arguments: Iterable[str],
-    isolation: str,
-    folders: Iterable[Path] = CODE,
-    **streams: Any,  # noqa: ANN401
-) -> subprocess.Popen[bytes]:
-    """Start a module of this repository, in bubblewrap if that is the ``isolation``."""
-    command = [sys.executable, "-m", module, *arguments]
-    if isolation == "bubblewrap":
-        command = bubblewrap.wrapped(command, folders, REPOSITORY)
-    # In a session of its own: Ctrl-C is for the parent, which then ends the process.
-    return subprocess.Popen(
-        command, cwd=REPOSITORY, env=ENVIRONMENT, start_new_session=True, **streams
-    )
-
-
-class Sandbox:
-    """A warm server, in bubblewrap if that works, and the submissions it is reading.
-
-    Use it as a context manager: leaving it ends the server.
-
-    The labels of ``test_set`` stay in this process. ``isolation`` is "bubblewrap", "process", or
-    "auto" for bubblewrap if it works; the attribute is the one in force, and ``fallback_reason``
-    says why "auto" did not take bubblewrap. ``memory`` is in bytes beyond what the server holds,
-    ``timeout`` in seconds, both for each of the ``jobs`` submissions that are read at a time.
-    ``models`` is a Python file of whoever grades, with the classes of the assignment. ``reader`` is
-    the module that reads submissions, and ``folders`` are those that the server may see in
-    bubblewrap.
+    ``isolation`` is "bubblewrap", "process", or "auto" for bubblewrap if it works; the attribute is
+    the one in force, and ``warning`` says why "auto" did not take bubblewrap. ``folders`` are those
+    that the server may see in bubblewrap. Everything else is as in ``AnySandbox``.
 
     Raises UserError if no server can be started.
     """
@@ -107,27 +63,8 @@ class Sandbox:
         reader: str = "grading.readers.reader",
         folders: Iterable[Path] = CODE,
     ) -> None:
-        self.images, self.timeout, self.jobs = test_set.images, timeout, jobs
-        self.preprocessing, self.fallback_reason = preprocessing, ""
+        super().__init__(test_set, isolation, memory, timeout, jobs, preprocessing, models, reader)
         self.folders = [*folders, *([models.resolve()] if models else [])]
-        self.shape = wire.Shape(
-            num_images=len(self.images),
-            num_sampled=0 if preprocessing.sample is None else len(preprocessing.sample),
-            num_tried=2 * len(preprocessing.names),  # upright and transposed
-            num_classes=len(test_set.dataset.classes),
-        )
-        self.settings = json.dumps(
-            {
-                "reader": reader,
-                "models": str(models.resolve()) if models else None,
-                "memory": memory,
-                "timeout": timeout,
-                "shape": self.shape,
-                "side": self.images.shape[1],
-                "normalizations": preprocessing.normalizations,
-                "is_given": preprocessing.is_given,
-            }
-        )
         self.isolation = "process" if isolation == "process" else "bubblewrap"
         # Imported here: Windows lacks what it needs, and can still measure one's own runs.
         from grading.sandbox import limits
@@ -146,14 +83,9 @@ class Sandbox:
                     f"--isolation bubblewrap does not work here ({error}): mend that, or take "
                     "--isolation process"
                 ) from error
-            self.isolation, self.fallback_reason = "process", str(error)
+            self.isolation = "process"
+            self.warning = f"Without bubblewrap ({error}): limits alone apply"
             self._start()
-
-    def __enter__(self) -> "Sandbox":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop()
 
     def measure(self, submissions: Iterable[Numbered | None]) -> Iterator[tuple[int, Outcome]]:
         """Yield each submission's number with its answers or its error, in the order they finish.
@@ -198,7 +130,7 @@ class Sandbox:
                 slot, ending, detail = report
                 if report == _GONE:
                     again += [task.item for task in running.values()]
-                    self._stop()
+                    self.stop()
                     self._start()
                     return again
                 if ending == wire.ASKED:
@@ -267,7 +199,7 @@ class Sandbox:
             self.control.settimeout(_START_TIMEOUT)
             report = self._receive()
             if report[0] != READY:
-                self._stop()
+                self.stop()
                 complaints.seek(0)
                 lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
                 last = terminal_safe(lines[-1] if lines else "no word")
@@ -275,15 +207,14 @@ class Sandbox:
         self.control.settimeout(self.timeout + _GRACE)
 
     def _send_images(self) -> None:
-        sample = self.preprocessing.sample
         with os.fdopen(os.memfd_create("images"), "wb") as file:
-            for images in (self.images, *([] if sample is None else [sample.images])):
-                file.write(np.ascontiguousarray(images).data)
+            self.write_images(file)
             file.seek(0)
             with contextlib.suppress(OSError):  # a server that could not start: see _start
                 socket.send_fds(self.control, [b"i"], [file.fileno()])
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the server."""
         self.control.close()  # the server then ends, if it still can
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_SECONDS_TO_END)

@@ -1,10 +1,8 @@
 """Limits on a submission's process, which it cannot lift again. Linux only."""
 
 import ctypes
-import errno
 import math
 import os
-import re
 import resource
 import signal
 
@@ -18,15 +16,6 @@ _FEW_FIRST_UID, _FEW_LAST_UID = 60_000, 64_999
 
 _NONE = (0, 0)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
-
-# What the operating system answers when a limit below is reached.
-_ALONE = "hand in weights or predictions alone"
-_REASONS = {
-    errno.EAGAIN: f"tried to start a process or thread; none is allowed (limit 0): {_ALONE}",
-    errno.EMFILE: f"tried to open a file or a connection; none is allowed (limit 0): {_ALONE}",
-    errno.EFBIG: f"tried to write a file; none is allowed (limit 0 bytes): {_ALONE}",
-}
-_OUT_OF_MEMORY = re.compile("can't allocate|bad.alloc|failed to allocate|not enough memory", re.I)
 
 
 def become_nobody(slot: int) -> None:
@@ -100,21 +89,6 @@ def try_them(memory: int, seconds: float) -> None:
             os._exit(status)
     if os.waitpid(pid, 0)[1] != 0:
         raise RuntimeError("a process cannot be confined here: no right to change its user")
-
-
-def limit_met(error: BaseException | None, memory: int) -> str | None:
-    """Return which limit an exception comes from, if any. Libraries wrap the system's errors."""
-    while error is not None:
-        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)[:2000]):
-            return (
-                f"needs more than the {memory / 2**30:.3g} GiB of memory allowed (--memory): "
-                "hand in predictions (.csv with ImageId,Label) or a smaller network, or ask who "
-                "grades for more"
-            )
-        if isinstance(error, OSError) and error.errno in _REASONS:
-            return _REASONS[error.errno]
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _prctl(option: int, value: int) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,11 @@ class Clock:
         """Return the seconds since the last look, and at most ``STEP``."""
         before, self._looked_at = self._looked_at, time.monotonic()
         return min(self._looked_at - before, STEP)
+
+
+def is_linux() -> bool:
+    """Tell whether the system has what confines a process."""
+    return all(hasattr(os, name) for name in ("fork", "memfd_create", "pidfd_open"))
 
 
 def lacks(error: OSError) -> bool:

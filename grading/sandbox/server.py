@@ -8,33 +8,25 @@ got on to a child, and reports how the child ended. It has no labels and no file
 import contextlib
 import errno
 import gc
-import importlib
 import json
-import math
 import mmap
 import os
 import selectors
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from common.data.catalog import Normalization, Sizes
-from common.measuring import Answers, ClassAnswers, LogitAnswers
-from common.support.errors import SubmissionError
-from common.transforms import normalize
 from grading.sandbox import limits, wire
 from grading.sandbox.machine import STEP, Clock
-from grading.sandbox.reading import Network, Reading, Table, Way
+from grading.sandbox.portable.measuring import Measuring
 from grading.sandbox.wire import OpenFile
-
-_UNREADABLE = "the file cannot be read: save or export it anew, and upload it again"
 
 
 @dataclass
@@ -53,24 +45,13 @@ class Child:
 class Server:
     """The loop of the server.
 
-    ``control`` is where requests come from and reports go to; a message is a packet. ``pixels`` are
-    the test images and then the sample, uint8 [N, side, side]. ``options`` are those that
-    ``client`` sends. The reader is a module with ``read_submission(files, sizes, num_images)`` and
-    ``warm_up(sizes, models)``.
+    ``control`` is where requests come from and reports go to; a message is a packet. ``pixels`` and
+    ``options`` are those of ``Measuring``.
     """
 
     def __init__(self, control: socket.socket, pixels: Tensor, options: dict[str, Any]) -> None:
-        self.control, self.shape = control, wire.Shape(*options["shape"])
-        self.test_pixels = pixels[: self.shape.num_images]
-        self.sample_pixels = pixels[self.shape.num_images :]
-        self.sizes = Sizes(options["side"], self.shape.num_classes)
-        self.normalizations = [Normalization(*pair) for pair in options["normalizations"]]
-        self.is_given = options["is_given"]
+        self.control, self.measuring = control, Measuring(pixels, options)
         self.memory, self.timeout = options["memory"], options["timeout"]
-        self.reader = importlib.import_module(options["reader"])
-        self.models = options["models"]
-        # Of most submissions, so made once, before any of them is there.
-        self.inputs = normalize(self.test_pixels, self.normalizations[0])
         self.children: dict[int, Child] = {}  # by slot
         self.clock = Clock()
         self.selector = selectors.DefaultSelector()
@@ -78,7 +59,6 @@ class Server:
 
     def serve(self) -> None:
         """Answer requests until the other end of the socket is closed; no child is left then."""
-        self.reader.warm_up(self.sizes, self.models)
         limits.try_them(self.memory, self.timeout)
         gc.collect()
         gc.freeze()  # a collection in a child would touch, and so copy, every page with an object
@@ -202,7 +182,7 @@ class Server:
         os._exit(status)
 
     def _answer(self, slot: int, target: int, channel: int, files: list[OpenFile]) -> None:
-        block = memoryview(mmap.mmap(target, self.shape.block_size))
+        block = memoryview(mmap.mmap(target, self.measuring.shape.block_size))
         limits.become_nobody(slot)
         start = 3
         for kept in sorted([channel, *(file.descriptor for file in files)]):
@@ -216,67 +196,16 @@ class Server:
                 with os.fdopen(file.descriptor, "rb") as stream:
                     contents.append((file.name, stream.read(file.size)))
             limits.forbid_opening()
-            reading = self.reader.read_submission(contents, self.sizes, self.shape.num_images)
-            wire.encode(block, self._measure(reading, block, channel))
-        except Exception as error:  # whatever a submission provokes costs its own row alone
-            reason = str(error) if isinstance(error, SubmissionError) else _UNREADABLE
-            wire.encode_refusal(block, limits.limit_met(error, self.memory) or reason)
+        except Exception as error:  # a limit, or a disk that fails
+            self.measuring.refuse(block, error)
+        else:
+            self.measuring.answer(contents, block, partial(_ask, channel))
 
-    def _measure(self, reading: Reading, block: memoryview, channel: int) -> Answers:
-        """Return the answers to the test images, which are read once."""
-        if isinstance(reading, Table):
-            return reading.answers
-        chosen = wire.ADVISED
-        known: Sequence[Normalization | None] = self.normalizations
-        if reading.takes_pixels:
-            chosen, known = wire.NONE, [None]
-        elif reading.normalization is not None and not self.is_given:
-            chosen, known = wire.DECLARED, [reading.normalization]
-        half = self.shape.num_tried // 2
-        ways = {
-            number + half * is_transposed: Way(normalization, is_transposed)
-            for is_transposed in (False, True)
-            for number, normalization in enumerate(known)
-        }
-        taken = self._advised(reading, ways, block, channel) if self.shape.num_sampled else ways[0]
-        mean, std = taken.normalization or (math.nan, math.nan)
-        info = reading.info._replace(chosen=chosen, mean=mean, std=std)
-        is_usual = taken == Way(self.normalizations[0])
-        outputs = reading.predict(self.inputs if is_usual else taken.inputs(self.test_pixels))
-        return ClassAnswers(outputs, info) if outputs.ndim == 1 else LogitAnswers(outputs, info)
 
-    def _advised(
-        self, reading: Network, ways: dict[int, Way], block: memoryview, channel: int
-    ) -> Way:
-        """Try ways on the sample until the parent says which one to take.
-
-        The parent does not know which ways there are: from the others it has no answer.
-        """
-        advice, answered = (1 << self.shape.num_tried // 2) - 1, dict.fromkeys(ways, 0)
-        for num_images in wire.STAGES:
-            for number, way in ways.items():
-                if advice >> number & 1:
-                    self._try(reading, block, number, way, range(answered[number], num_images))
-                    answered[number] = num_images
-            os.write(channel, wire.TRIED)
-            (advice,) = wire.ADVICE.unpack(os.read(channel, wire.ADVICE.size))
-            if advice.bit_count() == 1:
-                return ways[advice.bit_length() - 1]
-        raise SubmissionError("the process that reads it was not answered: grade it again")
-
-    def _try(
-        self, reading: Network, block: memoryview, number: int, way: Way, images: range
-    ) -> None:
-        """Answer these images of the sample, as far as there are so many."""
-        pixels = self.sample_pixels[images.start : images.stop]
-        if len(pixels):
-            try:
-                outputs = reading.predict(way.inputs(pixels))
-            except SubmissionError:  # the answers to the test images alone decide
-                outputs = np.zeros((len(pixels), self.shape.num_classes), np.float32)
-            if outputs.ndim == 1:
-                outputs = np.eye(self.shape.num_classes, dtype=np.float32)[outputs]
-            wire.encode_sample(block, self.shape, number, images.start, outputs)
+def _ask(channel: int) -> int:
+    os.write(channel, wire.TRIED)
+    (advice,) = wire.ADVICE.unpack(os.read(channel, wire.ADVICE.size))
+    return int(advice)
 
 
 def main(settings: str) -> None:
@@ -288,8 +217,7 @@ def main(settings: str) -> None:
     with os.fdopen(images_descriptor, "rb") as file:
         pixels = torch.from_numpy(np.fromfile(file, np.uint8))
     limits.hide_from_debuggers()
-    side = options["side"]
-    Server(control, pixels.view(-1, side, side), options).serve()
+    Server(control, pixels, options).serve()
 
 
 if __name__ == "__main__":

@@ -1,71 +1,32 @@
-"""A submission on its way through the sandbox, as the parent sees it.
-
-Its process answers in a block of memory, and may ask how its inputs are normalised.
-"""
+"""A submission on its way through the server: its block of answers and the messages about it."""
 
 import contextlib
 import json
 import os
-import signal
 import socket
-from collections.abc import Sequence
-from typing import Protocol
 
-import numpy as np
-
-from common.data.arrays import LabelledImages
-from common.data.catalog import Normalization
-from common.support.errors import MachineError, PassingError, SubmissionError
-from grading.sandbox import machine, wire
-from grading.sandbox.wire import STAGES, Answers, OpenFile, Shape, Trials, close_all
-
-ANEW = "save it anew, or hand in predictions"
-TWICE = f"{ANEW}; or the machine that grades lacks memory: ask who grades"
-_LESS = (
-    "hand in predictions (.csv with ImageId,Label) or a smaller network, or ask who grades for "
-    "more time"
-)
-
-_MAX_NAME = 200  # characters of a file's name that its process is told
-
-Numbered = tuple[int, list[OpenFile]]  # with the caller's own number
-Outcome = tuple[Answers, Trials] | SubmissionError | MachineError
-
-# What a process brings about itself. Any other signal may come from outside: from the kernel, when
-# memory is short, or from a person. By name: Windows imports this, and lacks most of them.
-_OWN_SIGNALS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP", "SIGXCPU")
+from grading.sandbox.portable.exchange import Advisor, Exchange, Numbered
+from grading.sandbox.wire import Shape, close_all
 
 
-class Advisor(Protocol):
-    """Chooses how each submission's inputs are made of pixels (``grading.preprocessing``)."""
-
-    sample: LabelledImages | None
-    is_given: bool
-    names: Sequence[str]
-    normalizations: Sequence[Normalization]
-
-    def advise(self, logits: dict[int, np.ndarray], is_last: bool) -> set[int]:
-        """Return the numbers of the ways to go on with; a single one is taken."""
-
-
-class Task:
-    """A submission that is being read: its files, its block of answers and what it may ask."""
+class Task(Exchange):
+    """A submission whose process answers in a block of memory that the parent made."""
 
     def __init__(self, item: Numbered, shape: Shape) -> None:
-        self.item, self.shape = item, shape
+        super().__init__(item, shape)
         self.block = os.memfd_create("answers")
         os.ftruncate(self.block, shape.block_size)
-        self._stages_left = list(STAGES)
-        self._asked = set(range(shape.num_tried // 2))
-        self._trials = Trials({})
+
+    def read(self, size: int, start: int) -> bytes:
+        """Return so many bytes of the block."""
+        return os.pread(self.block, size, start)
 
     def send(self, control: socket.socket, slot: int) -> None:
         """Hand the submission to the server."""
         files = self.item[1]
         for file in files:
             os.lseek(file.descriptor, 0, os.SEEK_SET)
-        named = [(file.name[-_MAX_NAME:], file.size) for file in files]
-        request = json.dumps({"slot": slot, "files": named}, ensure_ascii=False).encode()
+        request = json.dumps({"slot": slot, "files": self.named()}, ensure_ascii=False).encode()
         descriptors = [self.block, *(file.descriptor for file in files)]
         with contextlib.suppress(ConnectionError, TimeoutError):  # it is gone: see its report
             socket.send_fds(control, [request], descriptors)
@@ -78,68 +39,6 @@ class Task:
 
     def answer(self, control: socket.socket, slot: int, advisor: Advisor) -> None:
         """Answer what was tried on the sample with what to try next, or to take."""
-        advice = json.dumps({"slot": slot, "advice": self._advice(advisor)}).encode()
+        advice = json.dumps({"slot": slot, "advice": self.advice(advisor)}).encode()
         with contextlib.suppress(OSError):  # a server that is gone: see its report
             control.send(advice)
-
-    def _advice(self, advisor: Advisor) -> int:
-        """Return the ways to go on with, a bit each; none to who breaks the rules."""
-        if not self._stages_left or not self.shape.num_sampled:
-            return 0
-        num_images = self._stages_left.pop(0)
-        logits = {number: self._tried(number, num_images) for number in self._asked}
-        self._asked = advisor.advise(logits, is_last=not self._stages_left)
-        for number, answers in logits.items():
-            if len(answers) > len(self._trials.predicted.get(number, ())):
-                self._trials.predicted[number] = answers.argmax(axis=1)
-        if len(self._asked) == 1:
-            self._trials = self._trials._replace(taken=min(self._asked))
-            self._stages_left = []
-        return sum(1 << number for number in self._asked)
-
-    def outcome(self, ending: int, detail: int, timeout: float) -> Outcome:
-        """Return the answers, or why there are none, once its process has ended."""
-        if ending == wire.NOT_STARTED:
-            return machine.lack(OSError(detail, os.strerror(detail)))
-        if any(file.has_changed() for file in self.item[1]):
-            return PassingError("changed while it was read: grade it again with the same command")
-        try:
-            if ending != wire.EXITED or detail != 0:
-                is_slow = ending == wire.TIMED_OUT or detail == signal.SIGXCPU
-                is_passing = is_slow or came_from_outside(ending, detail)
-                kind = PassingError if is_passing else SubmissionError
-                raise kind(_why_it_ended(ending, detail, timeout))
-            answers = wire.decode(os.pread(self.block, self.shape.sample_start(0), 0), self.shape)
-        except SubmissionError as error:
-            return error
-        return answers, self._trials
-
-    def _tried(self, number: int, num_images: int) -> np.ndarray:
-        """Return what it answered to the first images of the sample: logits, [num_images, C]."""
-        size = 4 * min(num_images, self.shape.num_sampled) * self.shape.num_classes
-        content = os.pread(self.block, size, self.shape.sample_start(number))
-        return wire.decode_sample(content, self.shape.num_classes)
-
-
-def came_from_outside(ending: int, detail: int) -> bool:
-    """Tell whether it may not be the submission that ended its process."""
-    is_killed = ending == wire.KILLED and _signal_name(detail) not in _OWN_SIGNALS
-    return ending == wire.NOT_STARTED or is_killed
-
-
-def _signal_name(number: int) -> str:
-    # Most real-time signals have no name.
-    return signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
-
-
-def _why_it_ended(ending: int, detail: int, timeout: float) -> str:
-    if ending == wire.TIMED_OUT:
-        return f"took longer than the {timeout:g} s allowed (--timeout): {_LESS}"
-    if ending == wire.EXITED:
-        return f"ended the process that read it (exit status {detail}): {ANEW}"
-    if detail == signal.SIGXCPU:
-        return f"used more than the {timeout:g} s of processor time allowed (--timeout): {_LESS}"
-    name = _signal_name(detail)
-    if came_from_outside(ending, detail):
-        return f"crashed the process that read it ({name}), the second time alone: {TWICE}"
-    return f"crashed the process that read it ({name}): {ANEW}"

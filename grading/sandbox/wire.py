@@ -33,6 +33,16 @@ REPORT = struct.Struct("<IBi")
 EXITED, KILLED, TIMED_OUT, ASKED, NOT_STARTED = range(5)
 READY = 2**32 - 1  # the slot of the report that says the server is up
 
+
+class Said:
+    """How a message begins that comes through a pipe (``portable``); then comes the block."""
+
+    READY, ASKED, ANSWERED = b"r", b"a", b"d"
+    LAST = b"l"  # an answer, after which the process ends
+
+
+LENGTH = struct.Struct("<I")  # of a request through a pipe
+
 # On how many images of the sample ways to make inputs of pixels are compared in each stage. A way
 # is a normalisation, of images that are upright (the first half of the numbers) or transposed. At
 # first all upright ones are tried, then those that the parent asks for. After each stage the child
@@ -61,7 +71,13 @@ class OpenFile(NamedTuple):
     def has_changed(self) -> bool:
         """Tell whether the file is not what it was when it was opened."""
         status = os.fstat(self.descriptor)
-        return (status.st_size, status.st_ctime_ns) != (self.size, self.changed_at)
+        return (status.st_size, changed_at(status)) != (self.size, self.changed_at)
+
+
+def changed_at(status: os.stat_result) -> int:
+    """Return when a file was changed last, in ns."""
+    # What Windows calls ctime is when a file was made.
+    return status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
 
 
 def close_all(files: list[OpenFile]) -> None:

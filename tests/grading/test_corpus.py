@@ -31,7 +31,7 @@ COLUMNS = (
 )
 
 ISOLATIONS = [
-    "process",
+    *("process", "none"),
     pytest.param(
         "bubblewrap", marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
     ),
@@ -88,7 +88,7 @@ def checksums(folder):
 
 @pytest.fixture(scope="session")
 def graded(submissions):
-    """What evaluate.py says of the folder under each isolation; both run at the same time."""
+    """What evaluate.py says of the folder under each isolation; all run at the same time."""
 
     def grade(isolation):
         output = submissions.place / isolation / "evaluation.json"
@@ -99,7 +99,7 @@ def graded(submissions):
         )
         return SimpleNamespace(completed=completed, folder=output.parent, document=read(output))
 
-    installed = ["process", "bubblewrap"][: 1 + bool(shutil.which("bwrap"))]
+    installed = ["process", "none", "bubblewrap"][: 2 + bool(shutil.which("bwrap"))]
     with ThreadPoolExecutor() as pool:
         return dict(zip(installed, pool.map(grade, installed), strict=True))
 
@@ -135,7 +135,11 @@ def test_reasons_are_ours(graded, isolation):
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 def test_nothing_ran_leaked_or_changed(submissions, graded, isolation):
-    assert graded[isolation].completed.stderr == ""
+    warned = isolation == "none"
+    assert graded[isolation].completed.stderr.startswith(
+        "Isolation none: no wall" if warned else ""
+    )
+    assert graded[isolation].completed.stderr.count("\n") == warned
     assert not submissions.canary.exists()
     assert checksums(submissions.folder) == submissions.before
     submissions.listener.setblocking(False)
@@ -181,8 +185,8 @@ def test_claims_and_twins_are_marked_and_change_nothing(graded, isolation):
     assert "float16 weights were graded as float32" in rows["half.pth"]["notes"]
 
 
-@pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
-def test_both_isolations_give_the_same_rows(graded):
+@pytest.mark.parametrize("isolation", ISOLATIONS[1:])
+def test_all_isolations_give_the_same_rows(graded, isolation):
     def comparable(isolation):
         # Which of two limits an endless loop meets first is a matter of milliseconds.
         return [
@@ -191,7 +195,7 @@ def test_both_isolations_give_the_same_rows(graded):
             if row["name"] != "endless.onnx"
         ]
 
-    assert comparable("process") == comparable("bubblewrap")
+    assert comparable("process") == comparable(isolation)
 
 
 def test_grades_csv_is_strict_quoted_sorted_and_defused(submissions, graded):

@@ -17,6 +17,7 @@ from tests.test_layers import FILES, imported_by
 ROOTS = (
     *("grading.grade", "grading.preprocessing", "grading.intake.rows", "grading.readers.reader"),
     *("grading.sandbox.server", "grading.sandbox.unzip", "grading.test_sets"),
+    "grading.sandbox.portable.worker",
 )
 NEW = ("common/new.py", "grading/new.py", "grading/readers/tables/new.py")
 WITHOUT_EFFECT = (

@@ -8,7 +8,8 @@ import numpy as np
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
 from grading.preprocessing import Preprocessing
-from grading.sandbox.client import CODE, REPOSITORY, Sandbox
+from grading.sandbox.client import Sandbox
+from grading.sandbox.portable.process import CODE, REPOSITORY
 from grading.sandbox.wire import OpenFile
 
 NUM_IMAGES = 50

@@ -202,7 +202,7 @@ def test_isolation_that_does_not_work_is_a_usage_error(monkeypatch, tmp_path):
         start("bubblewrap")
     with start("auto") as sandbox:
         assert sandbox.isolation == "process"
-        assert "no permission" in sandbox.fallback_reason
+        assert "no permission" in sandbox.warning
 
 
 def test_no_descriptor_is_left_open(tmp_path):

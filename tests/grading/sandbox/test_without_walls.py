@@ -1,0 +1,97 @@
+"""Submissions that have an accident where no process is confined cost their own row alone."""
+
+import os
+import re
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from common.data.arrays import LabelledImages
+from common.data.catalog import MNIST
+from common.measuring import ClassAnswers
+from common.support.errors import PassingError, SubmissionError, UserError
+from grading.preprocessing import Preprocessing
+from grading.sandbox.portable.client import PortableSandbox
+from tests.grading.sandbox.readings import MEMORY, NUM_IMAGES, answers_of, measure, open_file
+
+
+def start(jobs=2, reader="tests.grading.sandbox.abusive_reader"):
+    images = np.zeros((NUM_IMAGES, 28, 28), np.uint8)
+    test_set = LabelledImages("", images, np.zeros(NUM_IMAGES, int), {}, MNIST)
+    rule = Preprocessing(MNIST.normalization)
+    return PortableSandbox(test_set, "none", MEMORY, 3, jobs, rule, reader=reader)
+
+
+TRIED = {
+    "sleep": (["sleep"], r"took longer than the 3 s allowed \(--timeout\): hand in predictions"),
+    "spin": (["spin"], r"allowed \(--timeout\): hand in predictions"),
+    "memory": (["fill_memory"], r"needs more than the 0.5 GiB of memory allowed \(--memory\)"),
+    "output": (["fill_output"], "ended without an answer"),
+    "read": (["read_file", "/etc/passwd"], r"tried to open a file or a connection; none is allow"),
+    "self": (["kill", "self"], r"crashed the process that read it \(SIGKILL\), the second time"),
+    "crash": (["crash"], r"crashed the process that read it \(SIGSEGV\)"),
+    "leave": (["leave", 0], "ended without an answer"),
+    "leave3": (["leave", 3], r"ended the process that read it \(exit status 3\)"),
+}
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory):
+    """Each accident between submissions that are read as usual."""
+    os.environ["CANARY"] = "a secret of the parent"
+    commands = [part for command, _ in TRIED.values() for part in (command, ["nothing"])]
+    threads = threading.active_count()
+    try:
+        with start() as sandbox:
+            place = tmp_path_factory.mktemp("none")
+            outcomes = measure(sandbox, place, [*commands, ["tell_environment"]])
+    finally:
+        del os.environ["CANARY"]
+    return SimpleNamespace(
+        outcomes=dict(zip(TRIED, outcomes[:-1:2], strict=True)),
+        between=outcomes[1::2],
+        environment=outcomes[-1],
+        threads=threading.active_count() - threads,
+    )
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_an_accident_costs_its_own_row_and_says_which_limit(tried, name):
+    outcome = tried.outcomes[name]
+    assert isinstance(outcome, SubmissionError)
+    assert re.search(TRIED[name][1], str(outcome)), str(outcome)
+    assert isinstance(outcome, PassingError) == (name in ("sleep", "spin", "self"))
+
+
+def test_the_others_get_their_answers(tried):
+    assert all(isinstance(outcome, ClassAnswers) for outcome in tried.between), tried.between
+    assert "secret" not in str(tried.environment)
+    assert tried.threads == 0
+
+
+def test_a_process_that_was_ended_between_two_submissions_costs_nobody(tmp_path):
+    with start(jobs=1) as sandbox:
+        sandbox._idle[0].process.kill()
+        (outcome,) = measure(sandbox, tmp_path, [["nothing"]])
+    assert isinstance(outcome, ClassAnswers)
+
+
+def test_no_process_and_no_descriptor_is_left_when_grading_is_interrupted(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    for name, command in (("a", '["nothing"]'), ("b", '["sleep"]')):
+        (tmp_path / name).write_text(command)
+    with start() as sandbox:
+        outcomes = sandbox.measure(enumerate(open_file(tmp_path / name) for name in "ab"))
+        number, outcome = next(outcomes)
+        assert (number, type(answers_of(outcome))) == (0, ClassAnswers)
+        outcomes.close()
+    for thread in [t for t in threading.enumerate() if t is not threading.main_thread()]:
+        thread.join(5)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_reader_that_does_not_start_is_a_line():
+    with pytest.raises(UserError, match="does not start: ModuleNotFoundError"):
+        start(reader="tests.nowhere")
