@@ -39,8 +39,8 @@ _WORSE, _WORSE_THAN_RECIPE = 3, 2
 _MATTERS = 0.001  # share of the images: what can gain less than that is not worth further ones
 _FEW = 0.5  # a network that recognises a smaller share may have been trained on transposed images
 _HARDLY_ANY = 0.25  # with a smaller share recognised, no way is told from the others
-# From probabilities in place of logits up to a network's own logits on images that it has seen.
-# One for [0, 1] that gets pixels from 0 to 255 is more certain than that.
+# A network may be timid on images that it was trained on, say with a squared error, but is never
+# much too certain, as one for [0, 1] is that gets pixels from 0 to 255.
 _LOG_TEMPERATURE = (-3.0, 1.0)
 _DOUBT = 0.01  # of each probability: no single image decides
 _GUESS_HOLDS = 50  # percent of the sample recognised, at least, by a network rebuilt from shapes
