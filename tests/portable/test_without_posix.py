@@ -1,10 +1,13 @@
 """The four scripts where what only POSIX systems have is missing, as on Windows."""
 
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
+from grading.sandbox.machine import is_linux
 from tests.conftest import REPO, SMALL, read, run
 from tests.grading.corpus import honest, keras_models, onnx_models, saved
 from tests.grading.folders import NOTEBOOK, canvas, moodle, write, zipped
@@ -109,8 +112,12 @@ def test_insisting_on_what_needs_linux_is_a_line_before_anything_is_read(place):
 
 
 @pytest.fixture(scope="module")
-def handed_in(place, good_checkpoint, test_images):
+def handed_in(place, test_images):
     """Files of all kinds, a class's zip and a class's folder; returns what is to be graded."""
+    trained = place / "runs/base/checkpoint.pth"
+    if not trained.exists():
+        run_lacking("train_base.py", *SMALL, cwd=place)
+    good_checkpoint = torch.load(trained, weights_only=True)
     weights, targets = good_checkpoint["model_state_dict"], test_images.targets
     made, folder = place / "made", place / "files"
     made.mkdir()
@@ -160,12 +167,16 @@ def test_submissions_get_the_rows_that_they_get_on_linux(place, handed_in):
     assert lacking.returncode == 0, lacking.stderr
     assert lacking.stderr.count("\n") == 1, lacking.stderr
     assert lacking.stderr.startswith("Isolation none: no wall")
+    none = read(place / "none/evaluation.json")
+    assert none["isolation"] == "none"
+    assert len(none["results"]) > 30
+    statuses = Counter(row["status"] for row in none["results"])
+    assert statuses["pass"] > 15 and statuses["fail"] and statuses["error"] > 5
+    if not is_linux():
+        return
     process = ("--isolation", "process", "--output", "process/evaluation.json")
     run("evaluate.py", *handed_in, *flags, *process, cwd=place)
-    none, linux = (read(place / f"{name}/evaluation.json") for name in ("none", "process"))
-    assert (none["isolation"], linux["isolation"]) == ("none", "process")
-    assert len(none["results"]) > 30
-    assert {row["status"] for row in none["results"]} == {"pass", "fail", "error"}
+    linux = read(place / "process/evaluation.json")
     for ours, theirs in zip(none["results"], linux["results"], strict=True):
         assert (ours.pop("isolation", "none"), ours["name"]) == ("none", theirs["name"])
         theirs.pop("isolation", None)
