@@ -40,6 +40,7 @@ def _require_square(pixels: str) -> str:
 Count = Annotated[int, Ge(0)]
 Positive = Annotated[int, Gt(0)]
 Percent = Annotated[float, Ge(0), Le(100)]
+Probability = Annotated[float, Ge(0), Le(1)]
 Interval = Annotated[list[Percent], Len(2, 2)]
 Pair = Annotated[list[float], Len(2, 2)]
 Pixels = Annotated[str, AfterValidator(_require_square)]
@@ -55,8 +56,10 @@ ClassAccuracy = shape(
     accuracy=Percent | None,
     accuracy_ci95=Interval | None,
 )
-Confusion = shape(true=Count, predicted=Count, count=Count)
-Picture = shape(index=Count, true=Count, predicted=Count, probability=float | None, pixels=Pixels)
+Confusion = shape(true=Count, predicted=Count, count=Positive)
+Picture = shape(
+    index=Count, true=Count, predicted=Count, probability=Probability | None, pixels=Pixels
+)
 Bin = shape(confidence=float, accuracy=Percent, accuracy_ci95=Interval, total=Positive)
 Calibration = shape(expected_calibration_error=float, loss=float, reliability=listed(Bin, 1))
 CoveragePoint = shape(coverage=Percent, accuracy=Percent, correct=Count, total=Positive)
@@ -106,7 +109,7 @@ GradedRow = shape(
     per_class=listed(ClassAccuracy),
     confusion_matrix=list[list[Count]],
     most_confused=listed(Confusion),
-    named_confusions=listed(Confusion),
+    named_confusions=listed(shape(Confusion, count=Count)),
     architecture=str | None,
     parameters=int | None,
     epoch=int | None,
@@ -125,6 +128,7 @@ Inspection = shape(
     decisive=listed(Pixels),
     plane=listed(Point),
 )
+OwnPicture = shape(Picture, probability=Probability)
 OwnRow = shape(
     GradedRow,
     loss=float,
@@ -133,7 +137,8 @@ OwnRow = shape(
     confidence=Confidence,
     validation=Proportion | None,
     inspection=NotRequired[Inspection | None],
-    confused=listed(Picture),
+    misclassified=listed(OwnPicture),
+    confused=listed(OwnPicture),
 )
 
 DatasetFields = shape(

@@ -64,6 +64,10 @@ def row_problem(row: object, threshold: float, num_classes: int) -> str | None:
         return f"confusion_matrix is not {num_classes} x {num_classes}"
     if [entry["class"] for entry in row["per_class"]] != list(range(num_classes)):
         return f"per_class does not list {num_classes} classes"
+    if any(e["total"] and None in (e["accuracy"], e["accuracy_ci95"]) for e in row["per_class"]):
+        return "per_class has no accuracy for a class that has images"
+    if row["own"] and not _inspection_fits(row, num_classes):
+        return "inspection does not fit its row"
     if _highest_class(pairs) >= num_classes:
         return f"an error names a class that is not 0 to {num_classes - 1}"
     if len({len(picture["pixels"]) for picture in confused}) > 1:
@@ -78,6 +82,15 @@ def row_problem(row: object, threshold: float, num_classes: int) -> str | None:
         status = row["status"]
         return f"status is {status} for {correct} of {total} at a threshold of {threshold:.12g} %"
     return None
+
+
+def _inspection_fits(row: dict[str, Any], num_classes: int) -> bool:
+    inspection = row.get("inspection")
+    if inspection is None:
+        return True
+    classes = [unit["class"] for unit in inspection["units"]]
+    highest = max([*classes, _highest_class(inspection["plane"])])
+    return highest < num_classes and len(inspection["decisive"]) == len(row["misclassified"])
 
 
 def check_metrics(metrics: dict[str, Any], path: Path) -> None:

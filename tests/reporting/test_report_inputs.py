@@ -94,6 +94,24 @@ def test_files_of_another_version_are_refused(evaluation, key, value):
         check_evaluation(evaluation, "e.json")
 
 
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        (("per_class", 3, "accuracy_ci95"), None),
+        (("most_confused", 0, "count"), 0),
+        (("misclassified", 0, "probability"), None),
+        (("confused", 0, "probability"), 2.0),
+        (("inspection", "units", 0, "class"), 10),
+        (("inspection", "plane", 0, "true"), 10),
+        (("inspection", "decisive"), []),
+    ],
+)
+def test_what_the_page_could_not_show_is_refused(evaluation, way, value):
+    edited = changed(evaluation, ("results", 0, *way), value)
+    with pytest.raises(UserError, match=r"e\.json: row 1: .*: run evaluate\.py again"):
+        check_evaluation(edited, "e.json")
+
+
 def test_run_that_was_not_measured_is_told_without_its_metrics(finished, tmp_path):
     """It may be of another data set, or of an earlier version."""
     shutil.copytree(finished.folder / "runs", tmp_path / "runs")
