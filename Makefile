@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 
 # What confines a submission needs Linux: mypy checks it for that system alone.
-LINUX_ALONE := grading/sandbox/(bubblewrap|client|limits|server|task)\.py
+LINUX_ALONE := grading/sandbox/(confinement/|(client|server|task)\.py)
 WORKFLOWS := .github/workflows/ci.yml platforms/github/grade.yml
 DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 

@@ -33,6 +33,7 @@ from grading.intake.rows import assign_ranks, mark_duplicates
 from grading.intake.submissions import find_submissions, require_outside
 from grading.preprocessing import choose_preprocessing
 from grading.sandbox.client import Sandbox
+from grading.sandbox.confinement.system_calls import can_be_filtered
 from grading.sandbox.machine import fit_jobs
 from grading.sandbox.portable.client import PortableSandbox
 from grading.sandbox.portable.process import choose_isolation
@@ -98,9 +99,8 @@ def measure_own_runs(
         measure.save_best(best, test_set.dataset, best_path)
         page = ""
         if args.playground:
-            place = output.with_name("playground.json")
-            where = (batches, spec, args.data_dir)
-            page = playground.write_playground(place, best, test_set, *where)
+            where = (output.with_name("playground.json"), best, test_set, batches, spec)
+            page = playground.write_playground(*where, args.data_dir)
     print(terminal.evaluation(evaluation))
     print(terminal.choice(evaluation, best_path), end="")
     if found.left_out:
@@ -132,6 +132,7 @@ def grade_submissions(
         recipe = test_set.dataset.normalization
         preprocessing = choose_preprocessing(args.preprocessing, spec, args.data_dir, recipe)
         limits = {"memory_gib": args.memory, "timeout_seconds": args.timeout}
+        limits["filters_system_calls"] = isolation != "none" and can_be_filtered()
         versions = document.grading_versions(preprocessing.rule, args.models)
         fields = document.header(test_set, threshold, versions, output, limits=limits)
         memory = round(args.memory * 2**30)

@@ -179,7 +179,9 @@ Evaluation = shape(
     robustness=NotRequired[shape(size=Count, corruptions=listed(Corruption, 1))],
     complete=NotRequired[bool],
     isolation=NotRequired[str | None],
-    limits=NotRequired[shape(memory_gib=float, timeout_seconds=float)],
+    limits=NotRequired[
+        shape(memory_gib=float, timeout_seconds=float, filters_system_calls=NotRequired[bool])
+    ],
 )
 
 # metrics.json.

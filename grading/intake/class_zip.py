@@ -20,7 +20,8 @@ from common.support.errors import UserError
 from common.support.text import quoted, terminal_safe
 from grading.platforms import known
 from grading.platforms.upload import Parts
-from grading.sandbox import bubblewrap, members
+from grading.sandbox import members
+from grading.sandbox.confinement import bubblewrap
 from grading.sandbox.members import is_passed_over, parts_of
 from grading.sandbox.portable.process import start_process
 from grading.sandbox.wire import MAX_BYTES

@@ -17,7 +17,8 @@ from pathlib import Path
 from common.data.arrays import LabelledImages
 from common.support.errors import PassingError, UserError
 from common.support.text import terminal_safe
-from grading.sandbox import bubblewrap, machine, wire
+from grading.sandbox import machine, wire
+from grading.sandbox.confinement import bubblewrap
 from grading.sandbox.machine import STEP, Clock
 from grading.sandbox.portable.base import AnySandbox
 from grading.sandbox.portable.exchange import (
@@ -67,7 +68,7 @@ class Sandbox(AnySandbox):
         self.folders = [*folders, *([models.resolve()] if models else [])]
         self.isolation = "process" if isolation == "process" else "bubblewrap"
         # Imported here: Windows lacks what it needs, and can still measure one's own runs.
-        from grading.sandbox import limits
+        from grading.sandbox.confinement import limits
 
         limits.hide_from_debuggers()
         self.most_descriptors = limits.allow_many_files()

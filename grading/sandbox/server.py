@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grading.sandbox import limits, wire
+from grading.sandbox import wire
+from grading.sandbox.confinement import limits
 from grading.sandbox.machine import STEP, Clock
 from grading.sandbox.portable.measuring import Measuring
 from grading.sandbox.wire import OpenFile

@@ -39,7 +39,7 @@ def main(max_bytes: int, seconds: int) -> None:
 
 
 def _confine(seconds: int) -> None:
-    from grading.sandbox import limits  # other systems lack what it needs
+    from grading.sandbox.confinement import limits  # other systems lack what it needs
 
     limits.hide_from_debuggers()
     limits.become_nobody(0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import common
 from common.support.errors import UserError
-from grading.sandbox import bubblewrap
+from grading.sandbox.confinement import bubblewrap
 from grading.sandbox.machine import is_linux
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent

@@ -8,7 +8,7 @@ from onnx import AttributeProto, TensorProto, helper
 from common.support.errors import SubmissionError
 from grading.readers.onnx.contents import read_onnx_file
 from grading.readers.onnx.session import supported_versions
-from grading.sandbox import limits
+from grading.sandbox.confinement import limits
 from tests.grading.readers.onnx_models import (
     IMAGES,
     SOFTMAX,

@@ -6,6 +6,8 @@ import os
 import resource
 import signal
 
+from grading.sandbox.confinement.system_calls import can_be_filtered, filter_system_calls
+
 # No limit on processes binds root, so under root a submission's process becomes a user of its own.
 # These are above what systems assign; each server has as many as there may be jobs, by its process
 # number, so that no two graders at once have one in common.
@@ -69,10 +71,16 @@ def limit_resources(memory: int, seconds: float) -> None:
 
 
 def forbid_opening() -> None:
-    """Let no file or socket be opened from now on."""
+    """Let no file or socket be opened from now on.
+
+    Where the kernel can filter system calls, nothing else that names a path or another process is
+    let through either. Needs ``become_nobody``.
+    """
     # Without bubblewrap this keeps an ONNX model from naming the file of the labels as its weights:
     # onnxruntime reads relative paths outside of the folder without complaint.
     resource.setrlimit(resource.RLIMIT_NOFILE, _NONE)
+    if can_be_filtered():
+        filter_system_calls()
 
 
 def try_them(memory: int, seconds: float) -> None:
