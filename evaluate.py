@@ -37,7 +37,7 @@ from grading.sandbox.confinement.system_calls import can_be_filtered
 from grading.sandbox.machine import fit_jobs
 from grading.sandbox.portable.client import PortableSandbox
 from grading.sandbox.portable.process import choose_isolation
-from grading.test_sets.load import load_test_set, threshold_of
+from grading.test_sets import load_test_set, threshold_of
 from own_runs.folders import Found, find_own_runs, is_own_run
 from reporting import github, terminal
 

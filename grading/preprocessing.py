@@ -214,7 +214,7 @@ def choose_preprocessing(
     The sample is always the same. There is none if the training images are not there to be read.
     """
     names, sample = spec.files["train"], None
-    if find_files(spec, data_dir, names).keys() >= set(names):
+    if spec.known is None or find_files(spec, data_dir, names).keys() >= set(names):
         images = load_split(spec, data_dir, "train")
         generator = np.random.default_rng(SAMPLE_SEED)
         size = min(STAGES[-1], len(images))

@@ -44,7 +44,7 @@ def exploration(summary: Row) -> str:
     shape = " x ".join(map(str, summary["image_shape"]))
     mean, std = summary["normalization"]
     lines = [
-        f"{terminal_safe(summary['name'])}: {summary['train_size']:,} images to train on, "
+        f"{terminal_safe(summary['images'])}: {summary['train_size']:,} to train on, "
         f"{summary['val_size']:,} to validate on; each {shape}",
         f"pixels in [0, 1]: mean {summary['pixel_mean']:.4f}, "
         f"standard deviation {summary['pixel_std']:.4f}; normalised with {mean:.4f} and {std:.4f}",

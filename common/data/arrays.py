@@ -1,14 +1,17 @@
 """The images and labels of a data set as numpy arrays; no torch."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from common.data.catalog import Dataset, DatasetSpec, Normalization, Sizes
 from common.data.download import download
-from common.data.idx import read_verified
+from common.data.idx import encode_idx, md5_of, read_verified
+from common.data.own import read_own_split
 from common.data.search import find_files
 from common.support.errors import UserError
 from common.support.text import json_text
@@ -20,7 +23,7 @@ MAX_CLASSES = 256
 class LabelledImages:
     """Images and their classes."""
 
-    name: str  # which images these are
+    name: str  # which images these are, and what was done to them
     images: np.ndarray  # uint8 [N, side, side], as the files have them: 0 is background, 255 ink
     targets: np.ndarray  # int64 [N], classes from 0
     md5: dict[str, str]  # of each file, by name
@@ -45,16 +48,18 @@ def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
     Raises UserError if a file is damaged, or is missing and cannot be fetched, or the images and
     labels do not fit each other or the data set.
     """
-    images, targets, md5 = _read_files(spec, data_dir, split)
-    if spec.known:
-        dataset = spec.known
-    elif split == "train":
-        dataset = _describe_unknown(spec, data_dir, images, targets)
+    if spec.known is None and split == "test":
+        known: Dataset | None = load_split(spec, data_dir, "train").dataset
     else:
-        dataset = load_split(spec, data_dir, "train").dataset
+        known = spec.known
+    read = _read_files(spec, data_dir, split, known)
+    dataset = known or _describe_unknown(spec, data_dir, read)
     name = f"{dataset.title} {'training' if split == 'train' else 'test'} images"
-    require_sizes(dataset.sizes, images, targets, name)
-    return LabelledImages(name, images, targets, md5, dataset, is_public=bool(spec.known))
+    require_sizes(dataset.sizes, read.images, read.targets, name)
+    name = ", ".join([name, *read.notes])
+    return LabelledImages(
+        name, read.images, read.targets, read.md5, dataset, is_public=bool(spec.known)
+    )
 
 
 def pixel_moments(images: np.ndarray) -> tuple[float, float]:
@@ -64,19 +69,20 @@ def pixel_moments(images: np.ndarray) -> tuple[float, float]:
     return mean / 255, math.sqrt(squares / images.size - mean**2) / 255
 
 
-def _read_files(
-    spec: DatasetSpec, data_dir: Path, split: str
-) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
-    """Return images (uint8 [N, side, side]), targets (int64 [N]) and the files' MD5 sums."""
+class _Read(NamedTuple):
+    images: np.ndarray  # uint8 [N, side, side]
+    targets: np.ndarray  # int64 [N]
+    md5: dict[str, str]
+    notes: Sequence[str] = ()
+    classes: Sequence[str] | None = None  # names, if the files have any
+
+
+def _read_files(spec: DatasetSpec, data_dir: Path, split: str, known: Dataset | None) -> _Read:
     names = spec.files[split]
     found = find_files(spec, data_dir, names)
     if not found.keys() >= set(names):
         if not spec.torchvision:
-            raise UserError(
-                f"{data_dir} lacks {' or '.join(names)}: put them there, or name another "
-                "--data-dir; docs/datasets.md has the lines that make them of pictures, of an .npz "
-                "or of a .csv file"
-            )
+            return _read_own(spec, data_dir, split, known)
         download(spec, data_dir)
         found = find_files(spec, data_dir, names)
     images_file, labels_file = (found[name] for name in names)
@@ -87,7 +93,24 @@ def _read_files(
     if labels.ndim == 2:
         labels = labels[:, 0]
     require_pair(images, labels, images_file, labels_file)
-    return images, labels.astype(np.int64), {names[0]: images_md5, names[1]: labels_md5}
+    return _Read(images, labels.astype(np.int64), {names[0]: images_md5, names[1]: labels_md5})
+
+
+def _read_own(spec: DatasetSpec, data_dir: Path, split: str, known: Dataset | None) -> _Read:
+    """Read what is not in IDX files. The MD5 sums are those of such files of the same images."""
+    own = read_own_split(data_dir, split, known.classes if known else None)
+    if own is None:
+        which = "training" if split == "train" else "test"
+        raise UserError(
+            f"{data_dir} has no {which} images: put there {split}/CLASS/*.png, an .npz file with "
+            f"x_{split} and y_{split}, a {split}.csv with the label first, or "
+            f"{' and '.join(spec.files[split])}; docs/datasets.md has the lines that make the "
+            "last of anything else"
+        )
+    require_pair(own.images, own.labels, f"{own.source} (images)", f"{own.source} (labels)")
+    arrays = {"images": own.images, "labels": own.labels.astype(np.uint8)}
+    md5 = {name: md5_of(encode_idx(array)) for name, array in arrays.items()}
+    return _Read(own.images, own.labels.astype(np.int64), md5, own.notes, own.classes)
 
 
 def require_pair(
@@ -100,10 +123,11 @@ def require_pair(
             f"{images_file} has shape {list(images.shape)} of {images.dtype.name}, expected "
             "[N, side, side] of uint8"
         )
-    if labels.shape != (len(images),) or labels.min() < 0 or labels.max() >= MAX_CLASSES:
+    whole = labels.shape == (len(images),) and labels.dtype.kind in "iu"
+    if not whole or labels.min() < 0 or labels.max() >= MAX_CLASSES:
         raise UserError(
-            f"{labels_file} has shape {list(labels.shape)}, but must hold {len(images)} labels "
-            f"from 0 to {MAX_CLASSES - 1}"
+            f"{labels_file} has shape {list(labels.shape)} of {labels.dtype.name}, but must hold "
+            f"{len(images)} labels from 0 to {MAX_CLASSES - 1}"
         )
 
 
@@ -117,20 +141,18 @@ def require_sizes(sizes: Sizes, images: np.ndarray, targets: np.ndarray, name: s
         )
 
 
-def _describe_unknown(
-    spec: DatasetSpec, data_dir: Path, images: np.ndarray, targets: np.ndarray
-) -> Dataset:
+def _describe_unknown(spec: DatasetSpec, data_dir: Path, read: _Read) -> Dataset:
     """Return what the training images say of a data set that the catalog does not know."""
-    highest = int(targets.max())
+    highest = int(read.targets.max())
     if highest == 0:
         raise UserError(f"{data_dir}: every training image has the label 0: nothing to tell apart")
-    mean, std = pixel_moments(images)
+    mean, std = pixel_moments(read.images)
     if std == 0:
         raise UserError(f"{data_dir}: all pixels of the training images are equal")
     return Dataset(
         key=spec.key,
         title=json_text(Path(data_dir).resolve().name),
-        classes=tuple(map(str, range(highest + 1))),
+        classes=tuple(read.classes or map(str, range(highest + 1))),
         normalization=Normalization(mean, std),
-        side=images.shape[1],
+        side=read.images.shape[1],
     )

@@ -221,12 +221,12 @@ EMNIST_DIGITS_SPEC = DatasetSpec(
     is_transposed=True,
 )
 
-# Whatever is in --data-dir itself under MNIST's names: square images of one byte a pixel, and up to
-# 256 classes.
+# Whatever is in --data-dir itself, under these names or in a form that common.data.own reads:
+# square images of one byte a pixel, and up to 256 classes.
 IDX_SPEC = DatasetSpec(key="idx", known=None, folder=".", files=_MNIST_FILES)
 
 _SPECS = (MNIST_SPEC, FASHION_MNIST_SPEC, KMNIST_SPEC, QMNIST_SPEC, EMNIST_DIGITS_SPEC, IDX_SPEC)
 DATASETS = {spec.key: spec for spec in _SPECS}
 
 # What the scripts' --help says of the flag.
-DATASET_HELP = f"{', '.join(DATASETS)} (the files in --data-dir)"
+DATASET_HELP = f"{', '.join(DATASETS)} (your own, in --data-dir)"

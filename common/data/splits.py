@@ -84,6 +84,7 @@ def describe(
     return {
         "key": dataset.key,
         "name": dataset.title,
+        "images": everything.name,
         "classes": list(dataset.classes),
         "noun": dataset.noun,
         "image_shape": [1, *everything.images.shape[1:]],

@@ -21,7 +21,7 @@ from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, UserError, require_positive
 from common.support.files import atomic_write, require_target
 from grading.preprocessing import CHOICES, parse_preprocessing
-from grading.test_sets.load import load_private_test_set, threshold_of
+from grading.test_sets import load_private_test_set, threshold_of
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent
 HERE = Path(__file__).resolve().parent
@@ -117,9 +117,14 @@ def code() -> dict[str, bytes]:
 
 def data_files(spec: DatasetSpec, data_dir: Path, split: str) -> dict[str, bytes]:
     """Return the files of a split of the data set, uncompressed, fetched first if need be."""
-    load_split(spec, data_dir, split)  # checks them
-    found = find_files(spec, data_dir, spec.files[split])
-    return {f"data/{spec.folder}/{name}": read_content(file) for name, file in found.items()}
+    images = load_split(spec, data_dir, split)  # checks them
+    if spec.known is None:  # in whatever form they are
+        arrays = (images.images, images.targets.astype(np.uint8))
+        contents = dict(zip(spec.files[split], map(encode_idx, arrays), strict=True))
+    else:
+        found = find_files(spec, data_dir, spec.files[split])
+        contents = {name: read_content(file) for name, file in found.items()}
+    return {f"data/{spec.folder}/{name}": content for name, content in contents.items()}
 
 
 def private_files(spec: DatasetSpec, data_dir: Path, path: Path) -> dict[str, bytes]:

@@ -22,7 +22,7 @@ from grading.intake.rows import Row
 from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing, choose_preprocessing
 from grading.sandbox.client import Sandbox
-from grading.test_sets.load import load_test_set, threshold_of
+from grading.test_sets import load_test_set, threshold_of
 from reporting import terminal
 
 SOURCE = Path(__file__).resolve().parents[2]

@@ -120,9 +120,10 @@ def test_missing_and_damaged_files_are_one_line(tmp_path):
     assert completed.returncode == 2
     (line,) = completed.stderr.splitlines()
     assert line == (
-        "train_base.py: error: shapes lacks train-images-idx3-ubyte or train-labels-idx1-ubyte: "
-        "put them there, or name another --data-dir; docs/datasets.md has the lines that make them "
-        "of pictures, of an .npz or of a .csv file"
+        "train_base.py: error: shapes has no training images: put there train/CLASS/*.png, an .npz "
+        "file with x_train and y_train, a train.csv with the label first, or "
+        "train-images-idx3-ubyte and train-labels-idx1-ubyte; docs/datasets.md has the lines that "
+        "make the last of anything else"
     )
     write_set(IDX_SPEC, tmp_path / "shapes")
     (tmp_path / "shapes/train-labels-idx1-ubyte").write_bytes(b"<html>")

@@ -132,7 +132,7 @@ def test_checkpoint_loads_safely_and_holds_the_contract(finished, name):
 
 def test_exploration_is_printed(finished):
     printed = finished.base.stdout
-    assert "3,000 images to train on, 57,000 to validate on; each 1 x 28 x 28" in printed
+    assert "3,000 to train on, 57,000 to validate on; each 1 x 28 x 28" in printed
     assert "mean 0.1307, standard deviation 0.3081" in printed
 
 

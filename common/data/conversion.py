@@ -1,21 +1,60 @@
-"""Pictures and arrays of whoever grades, brought to the form of a data set's test images.
+"""Pictures and arrays of other tools, brought to the form of a data set's images and labels.
 
-What has one meaning is taken, and what was done is said; what has several is refused. The known
-data sets are light on dark: MNIST and its family have a black corner in every image.
+What has one meaning is taken, and what was done is said; what has several is refused.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from common.support.errors import UserError
+from common.support.text import json_text
 
-# Of the images, with light corners: below the first the set is light on dark, above the second dark
-# on light. No image of MNIST or Fashion-MNIST has a median of its corners above 127.
-_FEW, _MOST = 0.1, 0.9
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
 
 
-def read_greys(pictures: list[Path]) -> tuple[list[np.ndarray], list[str]]:
+def pictures_of(folder: Path) -> list[Path]:
+    """Return the pictures in the folders of a folder, sorted by class and name."""
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    return [
+        path
+        for one in classes
+        for path in sorted(one.iterdir())
+        if path.suffix.lower() in _PICTURES and not path.name.startswith(".")
+    ]
+
+
+def read_pictures(
+    pictures: Sequence[Path], classes: Sequence[str], side: int | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return images, uint8 [N, side, side], labels, int64 [N], and notes of what was done.
+
+    The folder of a picture has the name of its class, or its number. Without ``side`` all pictures
+    are as high as the first. Raises UserError if a folder is of no class, or a picture of another
+    size.
+    """
+    numbers = {str(number): number for number in range(len(classes))}
+    numbers |= {name: number for number, name in enumerate(classes)}
+    names = [json_text(picture.parent.name) for picture in pictures]
+    for picture, name in zip(pictures, names, strict=True):
+        if name not in numbers:
+            raise UserError(
+                f"{picture.parent} is named like no class ({', '.join(classes)}): rename it, its "
+                "number will do"
+            )
+    greys, notes = _read_greys(pictures)
+    side = side or len(greys[0])
+    for picture, grey in zip(pictures, greys, strict=True):
+        if grey.shape != (side, side):
+            raise UserError(
+                f"{picture} has {grey.shape[1]} x {grey.shape[0]} pixels, expected {side} x "
+                f"{side}: resize it"
+            )
+    return np.stack(greys), np.array([numbers[name] for name in names], np.int64), notes
+
+
+def _read_greys(pictures: Sequence[Path]) -> tuple[list[np.ndarray], list[str]]:
     """Return pictures of any mode as greys, uint8 [height, width], and notes of what was done.
 
     What is transparent becomes paper of the other shade than the ink. Raises UserError if one is no
@@ -50,25 +89,8 @@ def _read_picture(picture: Path) -> tuple[np.ndarray, np.ndarray]:
                 np.asarray(band) for band in opened.convert("RGBA").convert("LA").split()
             )
     except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise UserError(f"--test-set: {picture} is no picture: take it away") from error
+        raise UserError(f"{picture} is no picture: take it away") from error
     return grey.astype(np.float64), alpha / 255
-
-
-def light_on_dark(images: np.ndarray, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Return images, uint8 [N, side, side], that are light on dark, inverted if all are the other.
-
-    Raises UserError if some are and some are not.
-    """
-    corners = np.median(images[:, [0, 0, -1, -1], [0, -1, 0, -1]], axis=1)
-    share = float((corners > 127).mean())
-    if share > _MOST:
-        return 255 - images, ["inverted, since it was dark on light"]
-    if share >= _FEW:
-        raise UserError(
-            f"--test-set {path}: {100 * share:.0f} % of the images are dark on light, and the "
-            "others light on dark: invert the former (PIL.ImageOps.invert)"
-        )
-    return images, []
 
 
 def as_images(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
