@@ -20,7 +20,7 @@ from common.data.catalog import DatasetSpec, Normalization
 from common.data.search import find_files
 from common.measuring import FileInfo
 from common.metrics import accuracy_percent
-from common.support.errors import SubmissionError, UserError
+from common.support.errors import AS_ONNX, SubmissionError, UserError
 from grading.sandbox.wire import ADVISED, DECLARED, NONE, STAGES, Trials
 
 CHOICES = "auto, recipe, unit, half, raw or MEAN,STD"
@@ -134,8 +134,8 @@ class Preprocessing:
         if info.is_guess and accuracies and accuracies[taken] < _GUESS_HOLDS:
             raise SubmissionError(
                 "the layers fit, but with ReLU between them the network recognises only "
-                f"{accuracies[taken]:.0f} % of the training images: it must be another one. "
-                "Hand in an .onnx model, or ask who grades to name its class (--models)"
+                f"{accuracies[taken]:.0f} % of the training images: it must be another one: "
+                f"{AS_ONNX}"
             )
         if info.chosen == NONE:
             return None

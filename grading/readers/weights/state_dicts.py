@@ -8,7 +8,7 @@ from torch import nn
 
 from common.data.catalog import Normalization, Sizes
 from common.models import ARCHITECTURES, ImprovedMNISTClassifier, MNISTClassifier, build_model
-from common.support.errors import SubmissionError
+from common.support.errors import AS_ONNX, SubmissionError
 from common.support.text import quoted
 from grading.readers.weights.chains import Chain, find_chain
 from grading.readers.weights.registry import ASSIGNED
@@ -26,11 +26,6 @@ _MAX_HIDDEN_LAYERS = 16
 _MAX_HIDDEN_SIZE = 8192
 
 _OUR_NAMES = re.compile(r"(fc|bn)[1-9]\d*\.\w+")
-_AS_ONNX = (
-    "hand it in as .onnx: torch.onnx.export(model.eval(), (torch.zeros(2, 1, 28, 28),), "
-    "'model.onnx', external_data=False, dynamic_shapes=({0: 'N'},)); or ask who grades to name its "
-    "class (--models)"
-)
 
 
 class Checkpoint(NamedTuple):
@@ -92,7 +87,7 @@ def rebuild(
     else:
         raise SubmissionError(
             f"model_architecture is {quoted(architecture)}, but must be one of "
-            f"{', '.join([*ASSIGNED, *ARCHITECTURES])}: leave it out, or {_AS_ONNX}"
+            f"{', '.join([*ASSIGNED, *ARCHITECTURES])}: leave it out, or {AS_ONNX}"
         )
     model = _build(name, weights, model_args, sizes)
     check_fit(name, _shapes(model.state_dict()), weights, sizes)
@@ -153,7 +148,7 @@ def _rebuilt_chain(weights: StateDict, foreign: str, sizes: Sizes, notes: list[s
     """Return a chain under any names, of which ``foreign`` is none of ours."""
     chain = _chain(weights, sizes)
     if chain is None:
-        raise SubmissionError(f"this is another network (it has {quoted(foreign)}): {_AS_ONNX}")
+        raise SubmissionError(f"this is another network (it has {quoted(foreign)}): {AS_ONNX}")
     check_values(chain.weights)
     # The counters that a file may lack.
     loaded = {name: torch.zeros((), dtype=torch.int64) for name in chain.model.state_dict()}
@@ -196,12 +191,12 @@ def _hidden_sizes(weights: StateDict) -> list[int]:
         if len(shape) != 2 or not 0 < shape[0] <= _MAX_HIDDEN_SIZE:
             raise SubmissionError(
                 f"{name} has shape {list(shape[:8])}, expected [units, inputs] with 1 to "
-                f"{_MAX_HIDDEN_SIZE} units: hand it in as .onnx"
+                f"{_MAX_HIDDEN_SIZE} units: {AS_ONNX}"
             )
         units.append(shape[0])
         if len(units) > _MAX_HIDDEN_LAYERS + 1:
             raise SubmissionError(
-                f"the network has more than {_MAX_HIDDEN_LAYERS} hidden layers: hand it in as .onnx"
+                f"the network has more than {_MAX_HIDDEN_LAYERS} hidden layers: {AS_ONNX}"
             )
     return units[:-1]
 

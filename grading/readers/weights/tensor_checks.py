@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from common.data.catalog import Sizes
-from common.support.errors import SubmissionError
+from common.support.errors import AS_ONNX, SubmissionError
 from common.support.text import quoted
 
 _NOT_PLAIN = (
@@ -41,8 +41,8 @@ def check_fit(
     if complaints:
         raise SubmissionError(
             f"the weights do not fit {architecture}: {'; '.join(complaints)}; layers are called "
-            "fc1, fc2, ... and, in ImprovedMNISTClassifier, bn1, bn2, ...: name them so, or "
-            "hand it in as .onnx"
+            "fc1, fc2, ... and, in ImprovedMNISTClassifier, bn1, bn2, ...: name them so, "
+            f"or {AS_ONNX}"
         )
     wrong = [name for name in expected if found[name].shape != expected[name]]
     if wrong:
