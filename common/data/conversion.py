@@ -12,6 +12,7 @@ from common.support.errors import UserError
 from common.support.text import json_text
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
+_OPAQUE = np.array(255, np.uint8)
 
 
 def pictures_of(folder: Path) -> list[Path]:
@@ -60,37 +61,34 @@ def _read_greys(pictures: Sequence[Path]) -> tuple[list[np.ndarray], list[str]]:
     What is transparent becomes paper of the other shade than the ink. Raises UserError if one is no
     picture.
     """
-    greys, alphas, notes = [], [], []
-    for picture in pictures:
-        grey, alpha = _read_picture(picture)
-        greys.append(grey)
-        alphas.append(alpha)
+    greys, alphas = (list(found) for found in zip(*map(_read_picture, pictures), strict=True))
+    notes = []
     if any(grey.max(initial=0) > 255 for grey in greys):
-        greys = [np.rint(grey / 257) for grey in greys]
+        greys = [np.rint(g / 257) if g.dtype == np.uint16 else g for g in greys]
         notes.append("16 bits scaled to 8")
-    if any((alpha < 1).any() for alpha in alphas):
-        ink = np.concatenate([g[a > 0.5] for g, a in zip(greys, alphas, strict=True)])
+    if any((alpha < 255).any() for alpha in alphas):
+        opaque = [np.broadcast_to(a / 255, g.shape) for g, a in zip(greys, alphas, strict=True)]
+        ink = np.concatenate([g[a > 0.5] for g, a in zip(greys, opaque, strict=True)])
         name, paper = ("white", 255) if np.median(ink, axis=0) < 128 else ("black", 0)
-        greys = [a * g + (1 - a) * paper for g, a in zip(greys, alphas, strict=True)]
+        greys = [a * g + (1 - a) * paper for g, a in zip(greys, opaque, strict=True)]
         notes.append(f"put on {name}")
     return [np.rint(grey).astype(np.uint8) for grey in greys], notes
 
 
 def _read_picture(picture: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return greys, from 0 to 255 or to 65,535, and how opaque each pixel is, from 0 to 1."""
+    """Return greys, uint8, or uint16 of 16 bits, and how opaque they are, uint8, each or all."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(picture) as opened:
             if opened.mode.startswith("I"):
-                grey = np.asarray(opened).clip(0, 65_535).astype(np.float64)
-                return grey, np.ones_like(grey)
+                return np.asarray(opened).clip(0, 65_535).astype(np.uint16), _OPAQUE
             grey, alpha = (
                 np.asarray(band) for band in opened.convert("RGBA").convert("LA").split()
             )
     except (OSError, UnidentifiedImageError, ValueError) as error:
         raise UserError(f"{picture} is no picture: take it away") from error
-    return grey.astype(np.float64), alpha / 255
+    return grey, _OPAQUE if alpha.min(initial=255) == 255 else alpha
 
 
 def as_images(array: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -81,8 +81,8 @@ def _by_kind(
         key = kinds if len(kinds) > 1 else kinds[0]
         if key in found:
             raise UserError(
-                f"{found[key]} and {item} may both be the {' '.join(map(str, kinds))}: leave one "
-                "of them there"
+                f"{found[key]} and {item} may both be meant as {' '.join(map(str, kinds))}: leave "
+                "one of them there"
             )
         found[key] = item
     return found

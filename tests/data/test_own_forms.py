@@ -133,6 +133,18 @@ def test_images_to_validate_on_are_trained_with_or_tested_on(tmp_path):
     assert len(load_split(IDX_SPEC, tmp_path, "test")) == 24
 
 
+def test_pictures_of_16_bits_stand_beside_others(tmp_path):
+    images, labels = split_of("train")
+    names = [str(label) for label in labels]
+    write_pictures(tmp_path / "train", images, names)
+    for path in sorted(tmp_path.glob("train/1/*.png")):
+        wide = np.asarray(Image.open(path)).astype(np.uint16) * 257
+        Image.fromarray(wide).save(path)
+    found = load_split(IDX_SPEC, tmp_path, "train")
+    assert pairs(found.images, found.targets) == pairs(images, labels)
+    assert found.name.endswith("training images, 16 bits scaled to 8")
+
+
 def test_scripts_train_on_pictures_and_measure(tmp_path):
     """The classes are called like their folders, and the first lines say what was done."""
     for split in SPLITS:
@@ -196,7 +208,7 @@ def write_odd(folder, form):
     ("form", "complaint"),
     [
         ("sizes", r"99\.png has 9 x 7 pixels, expected 8 x 8: resize it"),
-        ("two folders", "mnist_training and .*train may both be the train: leave one"),
+        ("two folders", "mnist_training and .*train may both be meant as train: leave one"),
         ("classes alone", r"no training images: put there train/CLASS/\*\.png, an \.npz file"),
         ("colour", r"\(images\) has shape \[24, 8, 8, 3\] of uint8, expected"),
         ("names", r"\(labels\) has shape \[24\] of str\d+, but must hold 24 labels"),
