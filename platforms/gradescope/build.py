@@ -31,11 +31,11 @@ TIME_LIMIT = 540
 MAX_LIMIT = 2400  # seconds: Gradescope allows 40 minutes at most
 MAX_MEMORY = 500  # GiB, as for evaluate.py
 
-# Those of requirements.txt that grading submissions does without.
-NOT_NEEDED = {"torchvision", "scikit-learn", "matplotlib", "seaborn", "jinja2", "pillow"}
-
 # The folders whose code grades.
 CODE = ("common", "own_runs", "grading", "reporting")
+
+# What setup.sh installs.
+LOCKS = ("platforms/requirements.lock", "requirements.lock", "requirements-grading.lock")
 
 # The files of Gradescope's layout: these two have to lie at the top of the zip file.
 EXECUTABLE = ("setup.sh", "run_autograder")
@@ -78,7 +78,6 @@ def main() -> int:
         ),
         **({"models.py": args.models.read_bytes()} if args.models else {}),
         "settings.json": json.dumps(settings, indent=2).encode() + b"\n",
-        "requirements.txt": requirements().encode(),
     }
     atomic_write(args.output, zipped(members))
     size = args.output.stat().st_size / 1e6
@@ -109,7 +108,8 @@ def parse_arguments() -> argparse.Namespace:
 def code() -> dict[str, bytes]:
     """Return the files of this repository that grade, by their names in the zip file."""
     files = [path for folder in CODE for path in sorted((REPOSITORY / folder).rglob("*.py"))]
-    files += [REPOSITORY / "platforms/__init__.py", HERE / "__init__.py", HERE / "grade.py"]
+    files += [REPOSITORY / name for name in (*LOCKS, "platforms/__init__.py")]
+    files += [HERE / "__init__.py", HERE / "grade.py"]
     named = {path.relative_to(REPOSITORY).as_posix(): path for path in files}
     named |= {name: HERE / name for name in (*EXECUTABLE, "README.md")}
     return {name: path.read_bytes() for name, path in named.items()}
@@ -134,17 +134,6 @@ def private_files(spec: DatasetSpec, data_dir: Path, path: Path) -> dict[str, by
         "test_set/images-idx3-ubyte": encode_idx(test_set.images),
         "test_set/labels-idx1-ubyte": encode_idx(test_set.targets.astype(np.uint8)),
     }
-
-
-def requirements() -> str:
-    """Return the packages that grading needs, one a line, as the requirements files have them."""
-    lines = [
-        line
-        for name in ("requirements.txt", "requirements-grading.txt")
-        for line in (REPOSITORY / name).read_text().splitlines()
-        if line and not line.startswith(("#", "-r"))
-    ]
-    return "".join(f"{line}\n" for line in lines if line.partition(">=")[0] not in NOT_NEEDED)
 
 
 def zipped(members: dict[str, bytes]) -> bytes:

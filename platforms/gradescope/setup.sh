@@ -25,11 +25,12 @@ fi
 [ -n "$python" ] || { echo "No Python from 3.11 to 3.13: choose a newer base image" >&2; exit 1; }
 
 "$python" -m venv .venv
-install() { .venv/bin/python -m pip install --quiet --no-cache-dir "$@"; }
+# The files of a lock or none: all students are graded by the same versions.
+install() { .venv/bin/python -m pip install --quiet --no-cache-dir --require-hashes "$@"; }
 # PyTorch's own index has it without the libraries for GPUs, which take most of the space. Where it
 # cannot be reached, the second line takes the larger package.
-install --retries 1 --index-url https://download.pytorch.org/whl/cpu torch || true
-install -r requirements.txt
+install --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu -r platforms/requirements.lock ||
+    install -r requirements.lock -r requirements-grading.lock
 .venv/bin/python -m compileall -q common platforms
 # Submissions are read by a user without rights, who has no business here.
 chmod -R go= .

@@ -118,7 +118,7 @@ def test_make_trains_what_has_no_stamp_of_todays_code(code):
     for name in ("base", "improved"):
         (code / "runs" / name).mkdir(parents=True)
     (code / ".venv").mkdir()
-    for name in (".venv/.installed", "requirements.txt"):
+    for name in (".venv/.installed", "requirements.lock", "requirements.txt"):
         (code / name).touch()
     (code / "data/MNIST/raw").mkdir(parents=True)
     (code / "data/MNIST/raw/t10k-labels-idx1-ubyte").touch()

@@ -42,6 +42,12 @@ def test_installation_is_a_target_of_the_makefile():
     assert planned.returncode == 0, planned.stderr
 
 
+@pytest.mark.parametrize("name", ["platforms/github/action.yml", "platforms/github/grade.yml"])
+def test_actions_of_others_are_named_by_commit(name):
+    for action in re.findall(r"uses: (actions/\S+)", (REPO / name).read_text()):
+        assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action)
+
+
 def grade(workspace, submission, options="--threshold 80"):
     """Run the step that grades, with what a runner sets; return it and the job's summary."""
     step = load("action.yml")["runs"]["steps"][-1]
