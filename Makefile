@@ -121,11 +121,11 @@ fashion-mnist: | .venv/.installed
 	sys.exit('Python 3.11 or newer is needed, found ' + sys.version.split()[0] + ': make PYTHON=python3.11')"
 	$(PYTHON) -m venv .venv
 	@echo "Installing PyTorch and its companions into .venv: several gigabytes, which takes minutes"
-	$(call install_packages,$(PACKAGES))
+	@$(call install_packages,$(PACKAGES))
 	@touch $@
 
 .venv/.installed-%: requirements-%.lock requirements-%.txt .venv/.installed
-	$(call install_packages,requirements-$*)
+	@$(call install_packages,requirements-$*)
 	@touch $@
 
 .venv/.installed-actionlint: | .venv/.installed
@@ -135,7 +135,7 @@ fashion-mnist: | .venv/.installed
 
 .venv/.installed-browser: requirements-browser.lock requirements-browser.txt .venv/.installed-dev
 	$(call require_command,npm)
-	$(call install_packages,requirements-browser)
+	@$(call install_packages,requirements-browser)
 	$(call npm_install,axe,axe-core@4.14.1)
 	@touch $@
 
@@ -144,9 +144,12 @@ pytest = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no
 
 # The ranges stand in where the lock has no files for this Python or system, or the package index no
 # longer has one of its. A file with another hash than the lock's is an error anywhere.
-install_packages = $(PIP) --require-hashes -r $(1).lock 2> .venv/refused || { cat .venv/refused >&2; \
-	! grep -q "DO NOT MATCH THE HASHES" .venv/refused && $(RANGES) && \
-	echo "$(1).lock cannot be installed here: installing the ranges of $(1).txt" >&2 && $(PIP) -r $(1).txt; }
+install_packages = echo "Installing $(1).lock"; \
+	$(PIP) --require-hashes -r $(1).lock 2> .venv/refused || { cat .venv/refused >&2; \
+	! $(RANGES) || grep -q "DO NOT MATCH THE HASHES" .venv/refused && \
+	{ echo "$(1).lock: a file is missing or is another, see above. To install other files all the same:" \
+	"$(PIP) -r $(1).txt && touch $@" >&2; exit 1; }; \
+	echo "$(1).lock cannot be installed here: installing the ranges of $(1).txt" >&2; $(PIP) -r $(1).txt; }
 
 # For every system and all Pythons from 3.11 on, with the hashes of all files of each release.
 compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-build \

@@ -112,3 +112,4 @@ def test_ranges_stand_in_for_missing_files_and_never_for_others(
     assert (tmp_path / "ranges").exists() == by_ranges
     assert pip_says in made.stderr
     assert ("installing the ranges of requirements.txt" in made.stderr) == by_ranges
+    assert ("touch .venv/.installed" in made.stderr) != installed
