@@ -46,6 +46,7 @@ class Grading:
     """A grading of ``submissions`` that can be started again and again; its rows and its traces."""
 
     def __init__(self, folder: Path, submissions: Path, data_dir: Path) -> None:
+        self.submissions = submissions
         self.output, self.temporary = folder / "evaluation.json", folder / "tmp"
         self.temporary.mkdir(parents=True)
         command: list[str | Path] = [sys.executable, REPOSITORY / "evaluate.py", submissions]
@@ -113,7 +114,7 @@ def disturb(
                 time.sleep(chance.uniform(0.1, _LONGEST_STOP))
                 os.kill(pid, signal.SIGCONT)
         if is_end:
-            before, begun = grading.rows().keys(), begun_by(process)
+            before, begun = grading.rows().keys(), begun_by(grading.submissions, process.pid)
             process.send_signal(number)
             process.send_signal(signal.SIGCONT)
             end(grading, process, {-number, 128 + number})
@@ -186,11 +187,10 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def begun_by(process: subprocess.Popen[bytes]) -> set[str]:
-    """Return the submissions that a grading has opened so far, by the last ones that are open."""
-    submissions = Path(process.args[2])  # type: ignore[index, arg-type]
+def begun_by(submissions: Path, pid: int) -> set[str]:
+    """Return the submissions that a process has opened so far, by the last ones that are open."""
     opened = set()
-    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
             path = descriptor.readlink()
             opened |= {path.name} if path.parent == submissions else set()

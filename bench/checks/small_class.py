@@ -1,4 +1,4 @@
-"""Small submissions in every form: a linear network, and tables of classes, each a bit different."""
+"""Small submissions in every form, all different: a linear network, and tables of classes."""
 
 import csv
 import io
@@ -29,7 +29,9 @@ NETWORKS = ("pth", "safetensors", "onnx", "keras", "h5", "zip")
 class Student:
     """What one student may hand in; ``number`` seeds what differs from the others."""
 
-    def __init__(self, number: int, weight: np.ndarray, bias: np.ndarray, labels: np.ndarray):
+    def __init__(
+        self, number: int, weight: np.ndarray, bias: np.ndarray, labels: np.ndarray
+    ) -> None:
         chance = np.random.default_rng(number)
         noise = _NOISE * chance.standard_normal(weight.shape)
         self.weight, self.bias = (weight + noise).astype(np.float32), bias

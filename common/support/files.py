@@ -36,10 +36,16 @@ def atomic_write(path: Path, content: bytes) -> None:
     """
     path = Path(path)
     require_target(path)
-    try:
+    with naming(path):  # the name of the temporary file would mean nothing to anyone
         _write_and_rename(path, content)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an OSError name ``path``: that of a write to an open file names none."""
+    try:
+        yield
     except OSError as error:
-        # The name of the temporary file would mean nothing to anyone.
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

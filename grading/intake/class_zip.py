@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from common.support.errors import UserError
+from common.support.files import naming
 from common.support.text import quoted, terminal_safe
 from grading.platforms import known
 from grading.platforms.upload import Parts
@@ -199,7 +200,8 @@ def _write(path: Path, names: list[str], packets: Iterator[Packet], folder: Path
     left, written = _MAX_EXPANDED, []
     for number, name in enumerate(names):
         place = folder / str(number)
-        with place.open("wb") as file:
+        # Whose name is a number in a folder that is gone by the time that the error is read.
+        with naming(Path(tempfile.gettempdir())), place.open("wb") as file:
             for kind, body in packets:
                 if kind == members.END:
                     written.append((name, place))

@@ -3,6 +3,7 @@
 Under torchrun each rank has a file of its own.
 """
 
+import contextlib
 import glob
 import json
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from typing import IO, Any
 from common.measuring import Row
 from common.support import distributed
 from common.support.errors import UserError
-from common.support.files import SCHEMA_VERSION, atomic_write
+from common.support.files import SCHEMA_VERSION, atomic_write, naming
 
 # What an evaluation says of when its rows hold: the first line of the file.
 CONDITIONS = ("dataset", "versions", "limits", "threshold")
@@ -37,18 +38,20 @@ class Journal:
         atomic_write(self.path, b"".join(map(_line, [self._first, *rows])))
 
     def append(self, row: Row) -> None:
-        """Add a row, to a new file if there is none."""
+        """Add a row, to a new file if there is none. Raises OSError that names the file."""
         if self._file is None:
             if not self.path.exists():
                 self.begin([])
             self._file = self.path.open("ab")
-        self._file.write(_line(row))
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(_line(row))
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file, which stays."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # a row for which there was no room
+                self._file.close()
             self._file = None
 
     def remove(self) -> None:

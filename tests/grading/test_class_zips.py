@@ -1,13 +1,16 @@
 """A class's zip file, as a course platform gives it, named on the command line."""
 
 import io
+import re
 import shutil
+import tempfile
 import warnings
 import zipfile
 
 import pytest
 
 from common.models import MNISTClassifier
+from grading.intake import class_zip
 from tests.conftest import read, run
 from tests.grading.corpus import saved
 from tests.grading.folders import METADATA, canvas, encrypted, moodle, students, write, zipped
@@ -173,3 +176,14 @@ def test_outer_folder_is_none_beside_litter_and_the_last_of_two_members_counts(
     write(workspace, {"gradescope.zip": buffer.getvalue()})
     rows = grade(workspace, "gradescope.zip")
     assert [row["status"] for row in rows] == ["pass", "fail"]
+
+
+def test_full_disk_is_an_error_that_names_the_temporary_folder(tmp_path, monkeypatch):
+    for number in range(3):
+        (tmp_path / str(number)).symlink_to("/dev/full")
+    monkeypatch.setattr(class_zip.tempfile, "mkdtemp", lambda **options: str(tmp_path))
+    files = {f"s{n}_{n}_{n}_predictions.csv": b"1" * 10_000 for n in range(3)}
+    write(tmp_path, {"class.zip": zipped(files)})
+    where = re.escape(tempfile.gettempdir())
+    with pytest.raises(OSError, match=rf"No space left on device: '{where}'"):
+        class_zip.unpack_class(tmp_path / "class.zip", tmp_path, "process")

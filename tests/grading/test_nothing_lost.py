@@ -63,6 +63,14 @@ def test_a_row_costs_as_much_as_it_is_long_however_many_there_are(tmp_path):
     assert not growing.path.exists()
 
 
+def test_a_full_disk_is_an_error_that_names_the_file_of_rows(tmp_path):
+    fields = {"dataset": {}, "versions": {}, "limits": {}, "threshold": 90.0}
+    (tmp_path / "e.rows.jsonl").symlink_to("/dev/full")
+    growing = GrowingEvaluation(tmp_path / "e.json", fields, {})
+    with pytest.raises(OSError, match=r"No space left on device.*e\.rows\.jsonl"), growing:
+        growing.add(0, {"name": "a"})
+
+
 @pytest.mark.parametrize("is_apart", [True, False])
 def test_interruption_keeps_the_rows_and_of_a_fresh_grading_the_earlier_evaluation(
     tmp_path, is_apart
