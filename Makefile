@@ -18,8 +18,8 @@ DATA := data/MNIST/raw/t10k-labels-idx1-ubyte
 
 .SECONDEXPANSION:
 
-.PHONY: report test test-long bubblewrap fashion-mnist test-browser autograder grader verify reproduce lint \
-	format lock bench screenshot
+.PHONY: report test test-long bubblewrap fashion-mnist test-browser autograder grader verify reproduce \
+	reproduce-avx2 lint format lock bench screenshot
 
 # Measuring and rendering take seconds and say the verdict, so they are done each time. A verdict of
 # fail (status 1) is a result: it is rendered like any other, and then ends the command.
@@ -56,6 +56,11 @@ verify: .venv/.installed $(DATA)
 # Trains both recipes anew, into runs/reproduced/, and compares with bench/results/reproduction.json.
 reproduce: .venv/.installed $(DATA)
 	$(VENV_PYTHON) -m bench.checks.reproduce
+
+# The same by AVX2, which every x86-64 processor of the last ten years has: other bits, same on all.
+reproduce-avx2: export ONEDNN_MAX_CPU_ISA := AVX2
+reproduce-avx2: export ATEN_CPU_CAPABILITY := avx2
+reproduce-avx2: reproduce
 
 lint: .venv/.installed-dev .venv/.installed-actionlint
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)

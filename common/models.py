@@ -17,10 +17,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from common.layers import BatchNorm1d, Dropout, Linear
 
 # Classes by name.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {}
@@ -35,47 +36,6 @@ def register(architecture: Network) -> Network:
     """Let checkpoints find a class by its name. Use it as a decorator."""
     ARCHITECTURES[architecture.__name__] = architecture
     return architecture
-
-
-class Dropout(nn.Dropout):
-    """``nn.Dropout`` with a cheaper mask on the CPU.
-
-    Sets each value to zero with probability ``p`` in training, and divides the others by 1 - p so
-    that their sum keeps its expectation (Srivastava et al. 2014, JMLR 15). ``nn.Dropout`` draws
-    its mask with ``bernoulli_``, a random number for each value. Here a random number of 64 bits
-    decides four values, each by 16 bits: ``p`` is met to 1 / 65,536, in a fifth of the time
-    (docs/results.md, "Speed", has the command that shows it).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` (float, any shape) with dropped values in training, else ``x`` itself."""
-        if not self.training or x.device.type != "cpu" or self.p in (0, 1):
-            return super().forward(x)
-        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        # Equally likely from -32,768 to 32,767.
-        numbers = bits.view(torch.int16)[: x.numel()].view_as(x)
-        keep = numbers.to(torch.float32).ge_(2**16 * self.p - 2**15)
-        return x * keep.div_(1 - self.p).to(x.dtype)
-
-
-class BatchNorm1d(nn.BatchNorm1d):
-    """``nn.BatchNorm1d``, whose result does not depend on the number of threads.
-
-    On the CPU torch adds up the statistics of a batch by thread. One thread is enough for them.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x [N, num_features], normalised over the batch in training."""
-        threads = torch.get_num_threads()
-        if not self.training or x.device.type != "cpu" or threads == 1:
-            return super().forward(x)
-        torch.set_num_threads(1)
-        normalized = super().forward(x)
-        torch.set_num_threads(threads)
-        if normalized.grad_fn is not None:
-            normalized.grad_fn.register_prehook(lambda _: torch.set_num_threads(1))
-            normalized.grad_fn.register_hook(lambda *_: torch.set_num_threads(threads))
-        return normalized
 
 
 @register
@@ -106,11 +66,11 @@ class MNISTClassifier(nn.Module):
         self.num_hidden = len(hidden_sizes)
         sizes = [input_size, *hidden_sizes]
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
-            self.add_module(f"fc{layer}", nn.Linear(fan_in, fan_out))
+            self.add_module(f"fc{layer}", Linear(fan_in, fan_out))
             if self.batch_norm:
                 self.add_module(f"bn{layer}", BatchNorm1d(fan_out))
             self.add_module(f"dropout{layer}", Dropout(dropout_rate))
-        self.add_module(f"fc{self.num_hidden + 1}", nn.Linear(sizes[-1], num_classes))
+        self.add_module(f"fc{self.num_hidden + 1}", Linear(sizes[-1], num_classes))
         initialize_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -171,16 +131,6 @@ def initialize_weights(model: nn.Module) -> None:
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
-
-
-def is_independent_of_threads(model: nn.Module) -> bool:
-    """Tell whether what the network learns is the same to the bit, on any number of threads.
-
-    That is known of linear layers that ``common.support.processor`` lets oneDNN multiply, and of
-    the layers of this file.
-    """
-    with_weights = (one for one in model.modules() if list(one.parameters(recurse=False)))
-    return all(isinstance(one, nn.Linear | BatchNorm1d) for one in with_weights)
 
 
 def model_args(model: nn.Module) -> dict[str, Any]:

@@ -22,19 +22,20 @@ from common.checkpoints import (
     load_saved_state,
     save_checkpoint,
 )
+from common.layers import is_independent_of_threads
 from common.loops import Batches, Progress, TrainingResult, ValidationResult, predict_logits
 from common.metrics import accuracy_percent, fit_temperature
-from common.models import ARCHITECTURES, count_parameters, is_independent_of_threads
+from common.models import ARCHITECTURES, count_parameters
 from common.support import distributed
 from common.support.cli import DeferredSignals, Stopped, command_line
 from common.support.environment import describe_environment, seed_rank, versions
 from common.support.errors import UserError
 from common.support.files import folder_lock, read_json, require_target, write_json
-from common.support.processor import Threads, multiply_by_mkl, multiply_by_onednn
+from common.support.processor import Threads
 from common.support.text import json_text, shorten, terminal_safe
 
 # Two runs that agree in these do the same arithmetic in the same order.
-_CONDITIONS = ("torch", "device", "device_name", "threads", "world_size")
+_CONDITIONS = ("torch", "device", "threads", "world_size")
 _STATE_KEYS = ("recipe", "data", "conditions", "history", "progress", "seconds")
 
 
@@ -71,10 +72,11 @@ class Run:
         self.recipe = json.loads(json.dumps(recipe))
         device = self.batches.targets.device
         on_cpu = device.type == "cpu"
-        is_same = on_cpu and is_independent_of_threads(self.model) and multiply_by_onednn()
+        is_same = on_cpu and is_independent_of_threads(self.model, self.batches.batch_size)
         self.threads = Threads(threads, adapt=is_same and distributed.world_size() == 1)
         self.environment = describe_environment(device)
-        self.conditions = {key: self.environment[key] for key in _CONDITIONS}
+        kind = "arithmetic" if on_cpu else "device_name"
+        self.conditions = {key: self.environment[key] for key in (*_CONDITIONS, kind)}
         if is_same:
             del self.conditions["threads"]
         self.history: list[dict[str, Any]] = []
@@ -91,7 +93,6 @@ class Run:
 
     def __enter__(self) -> "Run":
         with contextlib.ExitStack() as entered:
-            entered.callback(multiply_by_mkl)
             entered.callback(self.threads.restore)
             if distributed.is_main_process():
                 entered.enter_context(folder_lock(self.folder, "name another --output-dir"))

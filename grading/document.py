@@ -33,7 +33,7 @@ _BEHIND_NO_ROW = (
     *("grading/flags.py", "common/checkpoints.py"),
     *("common/loops.py", "common/runs.py", "common/support/cli.py"),
     *("common/support/distributed.py", "common/support/environment.py"),
-    *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),
+    *("common/support/schemas.py", "common/support/validation.py"),
 )
 
 

@@ -13,23 +13,19 @@ from torch import nn
 from common import models
 from common.checkpoints import TrainingState, load_checkpoint
 from common.data.splits import describe
-from common.loops import Batches, evaluate, predict_logits, train_one_epoch
+from common.layers import BatchNorm1d, Dropout, Linear, is_independent_of_threads
+from common.loops import Batches, evaluate, train_one_epoch
 from common.models import (
     ARCHITECTURES,
-    BatchNorm1d,
-    Dropout,
-    ExponentialMovingAverage,
     ImprovedMNISTClassifier,
     MNISTClassifier,
     build_model,
     count_parameters,
-    is_independent_of_threads,
     register,
 )
 from common.runs import Run
 from common.support.errors import UserError
-from common.support.processor import multiply_by_mkl, multiply_by_onednn
-from common.transforms import Distortions
+from common.support.processor import has_onednn
 from own_runs.measure import Measured, Unmeasured, measure_run
 
 
@@ -95,7 +91,7 @@ def test_state_dict_of_the_explanation_loads_and_gives_the_same_logits(seed_clas
     reference(images)  # moves the running statistics off their starting values
     model = ours()
     model.load_state_dict(reference.state_dict(), strict=True)
-    assert torch.equal(model.eval()(images), reference.eval()(images))
+    torch.testing.assert_close(model.eval()(images), reference.eval()(images))
     assert count_parameters(model) == count_parameters(reference)
 
 
@@ -267,38 +263,31 @@ def test_batch_norm_has_the_results_of_torchs_own_on_one_thread():
 
 
 def test_what_depends_on_the_number_of_threads_is_known():
-    assert is_independent_of_threads(ImprovedMNISTClassifier())
-    assert not is_independent_of_threads(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
-    assert not is_independent_of_threads(nn.Conv2d(1, 8, 3))
+    assert is_independent_of_threads(ImprovedMNISTClassifier(), 4096) == has_onednn()
+    for network in (MNISTClassifier(hidden_sizes=(2000,)), nn.Linear(4, 4), nn.Conv2d(1, 8, 3)):
+        assert not is_independent_of_threads(network, 64)
+    assert not is_independent_of_threads(nn.Sequential(Linear(4, 4), nn.BatchNorm1d(4)), 64)
+    assert not is_independent_of_threads(MNISTClassifier(), 5000)
 
 
-@pytest.mark.parametrize(
-    ("network", "batch_size", "distort"),
-    [
-        (MNISTClassifier, 64, None),
-        (ImprovedMNISTClassifier, 64, None),
-        (ImprovedMNISTClassifier, 256, Distortions()),
-    ],
-)
-def test_number_of_threads_changes_no_bit(train_images, network, batch_size, distort, request):
-    if not multiply_by_onednn():
-        pytest.skip(
-            "no AVX-512, or it rounds to bfloat16: products by MKL, of which nothing is claimed"
-        )
-    request.addfinalizer(multiply_by_mkl)
-    images = train_images.select(np.arange(1000))  # so the last batch is smaller
-    found = []
-    for threads in (1, 2, 3, 4, 8, 16):
-        torch.manual_seed(0)
-        model = network()
-        optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-        shuffle = torch.Generator().manual_seed(0)
-        batches = Batches(images, batch_size, torch.device("cpu"), shuffle, distort)
-        average = ExponentialMovingAverage(model, decay=0.9)
-        criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
-        with using_threads(threads):
-            train_one_epoch(model, batches, criterion, optimizer, 1, average=average)
-            logits = predict_logits(average, batches)
-        found.append([*average.state_dict().values(), logits])
-    for others in found[1:]:
-        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
+def test_linear_layer_is_torchs_own_but_for_rounding():
+    """Values, gradients, and where oneDNN does not multiply: other types and shapes."""
+    torch.manual_seed(0)
+    ours, theirs = Linear(784, 30), nn.Linear(784, 30)
+    theirs.load_state_dict(ours.state_dict())
+    for dtype, tolerance in ((torch.float64, 0.0), (torch.float32, 1e-4)):
+        inputs, found = torch.randn(64, 784, dtype=dtype), []
+        for layer in (ours.to(dtype), theirs.to(dtype)):
+            layer.zero_grad()
+            x = inputs.clone().requires_grad_()
+            y = layer(x)
+            (y * torch.linspace(-1, 1, 30, dtype=dtype)).sum().backward()
+            found.append([y, x.grad, layer.weight.grad, layer.bias.grad])
+        for one, other in zip(*found, strict=True):
+            assert (one - other).abs().max() <= tolerance
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ours(torch.randn(4, 784)).dtype == torch.bfloat16
+    assert ours(torch.randn(2, 32, 784)).shape == (2, 32, 30)
+    without_bias = Linear(784, 3, bias=False)
+    without_bias(torch.randn(5, 784)).sum().backward()
+    assert without_bias.weight.grad.shape == (3, 784)

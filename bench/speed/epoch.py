@@ -37,7 +37,6 @@ from common.support.cli import ArgumentParser, run_script
 from common.support.environment import describe_environment
 from common.support.errors import ALL_PASSED, require_positive
 from common.support.files import write_json
-from common.support.processor import multiply_by_mkl, multiply_by_onednn
 from common.transforms import train_transform
 
 BATCH_SIZE = 64
@@ -65,7 +64,6 @@ RECIPES: dict[str, Recipe] = {"base": base, "improved": improved}
 
 def tutorial_epoch(recipe: Recipe, data_dir: Path) -> None:
     """Train for one epoch as tutorials do."""
-    multiply_by_mkl()
     model, criterion, optimizer_class, settings = recipe()
     model = with_own_layers_of_torch(model)
     optimizer = optimizer_class(model.parameters(), **settings)
@@ -85,8 +83,12 @@ def tutorial_epoch(recipe: Recipe, data_dir: Path) -> None:
 
 
 def with_own_layers_of_torch(model: nn.Module) -> nn.Module:
-    """Return the network with torch's own dropout and batch normalisation."""
+    """Return the network with torch's own linear layers, dropout and batch normalisation."""
     for name, module in list(model.named_children()):
+        if isinstance(module, nn.Linear):
+            linear = nn.Linear(module.in_features, module.out_features)
+            linear.load_state_dict(module.state_dict())
+            setattr(model, name, linear)
         if isinstance(module, nn.Dropout):
             setattr(model, name, nn.Dropout(module.p))
         if isinstance(module, nn.BatchNorm1d):
@@ -96,15 +98,13 @@ def with_own_layers_of_torch(model: nn.Module) -> nn.Module:
 
 def project_epoch(recipe: Recipe, batches: Batches) -> None:
     """Train for one epoch with this project's loop."""
-    multiply_by_onednn()
     model, criterion, optimizer_class, settings = recipe()
     optimizer = optimizer_class(model.parameters(), **settings, fused=True)
     train_one_epoch(model, batches, criterion, optimizer, epoch=1)
 
 
 def floor_epoch(recipe: Recipe, num_samples: int) -> None:
-    """Compute only the epoch's matrix products, into preallocated memory."""
-    multiply_by_onednn()
+    """Compute only the epoch's matrix products."""
     layers = [m for m in recipe()[0].modules() if isinstance(m, nn.Linear)]
     compute = matrix_products(layers, BATCH_SIZE)
     for _ in range(-(-num_samples // BATCH_SIZE)):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from common.layers import multiply
 from common.loops import Batches, train_one_epoch
-from common.support.processor import multiply_by_onednn
 
 # (network, loss, optimizer class, its settings)
 Parts = tuple[nn.Module, nn.Module, Callable[..., Optimizer], dict[str, float]]
@@ -35,14 +35,14 @@ def matrix_products(layers: list[nn.Linear], batch_size: int) -> Callable[[], No
     inputs = [torch.randn(batch_size, weight.shape[1]) for weight in weights]
     gradients = [torch.randn(batch_size, weight.shape[0]) for weight in weights]
     step = list(zip(inputs, weights, gradients, strict=True))
-    products = [(x, w.t(), torch.empty_like(g)) for x, w, g in step]
-    products += [(g.t(), x, torch.empty_like(w)) for x, w, g in step]
+    products = [(x, w) for x, w, _ in step]
+    products += [(g.t(), x.t()) for x, _, g in step]
     # The images themselves need no gradient.
-    products += [(g, w, torch.empty_like(x)) for x, w, g in step[1:]]
+    products += [(g, w.t()) for _, w, g in step[1:]]
 
     def compute() -> None:
-        for left, right, out in products:
-            torch.mm(left, right, out=out)
+        for left, right in products:
+            multiply(left, right)
 
     return compute
 
@@ -75,8 +75,6 @@ def step_with(recipe: Recipe, batches: Batches, parts: tuple[str, ...]) -> Calla
 
 def cumulative_steps(recipe: Recipe, batches: Batches) -> dict[str, Steps]:
     """Return by part: as many steps as there are batches, with this part and those before it."""
-
-    multiply_by_onednn()
 
     def steps(step: Callable[[], None]) -> Steps:
         return lambda: [step() for _ in range(len(batches))]

@@ -28,9 +28,9 @@ from bench.speed.epoch import (
 )
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
+from common.layers import is_independent_of_threads
 from common.loops import Batches, Progress, train_one_epoch
-from common.models import is_independent_of_threads
-from common.support.processor import Threads, multiply_by_onednn
+from common.support.processor import Threads
 from common.transforms import normalize
 
 Epoch = Callable[[], object]
@@ -46,7 +46,7 @@ def project(recipe: str, data: LabelledImages, data_dir: Path) -> Epoch:
     model, criterion, optimizer_class, settings = RECIPES[recipe]()
     optimizer = optimizer_class(model.parameters(), **settings, fused=True)
     batches = Batches(data, BATCH_SIZE, CPU, generator=torch.Generator().manual_seed(0))
-    threads = Threads(None, adapt=multiply_by_onednn() and is_independent_of_threads(model))
+    threads = Threads(None, adapt=is_independent_of_threads(model, BATCH_SIZE))
     return lambda: train_one_epoch(
         model, batches, criterion, optimizer, epoch=1, progress=Progress(after_step=threads)
     )

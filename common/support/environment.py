@@ -14,6 +14,7 @@ import torch
 from common.support import distributed
 from common.support.cli import command_line
 from common.support.errors import UserError
+from common.support.processor import arithmetic
 
 
 def seed_everything(seed: int) -> None:
@@ -100,14 +101,6 @@ def versions() -> dict[str, str]:
     }
 
 
-def processor_family() -> str:
-    """Return vendor, family and vector instructions, which decide the kernels that torch uses."""
-    found = _cpuinfo()
-    vendor = found.get("vendor_id", platform.machine())
-    family = found.get("cpu family", platform.processor())
-    return f"{vendor} family {family}, {torch.backends.cpu.get_cpu_capability()}"
-
-
 def _cpuinfo() -> dict[str, str]:
     """Return what Linux says of the first processor; nothing elsewhere."""
     found: dict[str, str] = {}
@@ -133,7 +126,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "command": command_line(),
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor,
-        "processor_family": processor_family(),
+        "arithmetic": arithmetic(),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,

@@ -1,13 +1,13 @@
 """What a training makes of the processor: who multiplies its matrices, on how many threads."""
 
+import functools
+import os
+import platform
 import statistics
 import time
 from collections.abc import Generator
 
 import torch
-
-# A number that float32 holds, and bfloat16 rounds to 1.
-_FINE = 1 + 2**-12
 
 # Two numbers of threads are compared in turns, by steps that follow on some that settle in.
 _TURNS, _SETTLING, _TIMED = 3, 2, 6
@@ -17,31 +17,29 @@ _KEPT = 1000
 _SLOWER = 1.5
 
 
-def multiply_by_onednn() -> bool:
-    """Let oneDNN multiply matrices of float32 on the CPU, and tell whether it does.
+@functools.cache
+def has_onednn() -> bool:
+    """Tell whether oneDNN multiplies matrices of float32 here: in torch for x86-64 processors."""
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    return is_x86 and torch.backends.mkldnn.is_available()
 
-    torch takes MKL for them. oneDNN, which is in torch as well, is as fast or, on some processors
-    of AMD, twice as fast, and its sums have one order whatever the number of threads
-    (docs/results.md, "Speed").
 
-    torch has oneDNN behind a setting that allows rounding to bfloat16. Where the processor would do
-    that (Intel's AMX), MKL stays: a recipe is one of float32.
+def arithmetic() -> str:
+    """Return what fixes the bits of a training on the CPU: who multiplies, by which instructions.
+
+    oneDNN takes AVX-512 where the processor has it, and torch itself does; both can be held to less
+    by the environment (ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY). Who made the processor makes no
+    difference that was seen (docs/results.md, "Bits").
     """
-    if not (
-        torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
-    ):
-        return False
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
-    fine = torch.full((64, 512), _FINE)
-    if torch.equal(fine @ torch.eye(512), fine):
-        return True
-    multiply_by_mkl()
-    return False
-
-
-def multiply_by_mkl() -> None:
-    """Let MKL multiply matrices of float32 on the CPU, as torch does by itself."""
-    torch.backends.mkldnn.matmul.fp32_precision = "none"  # type: ignore[attr-defined]
+    vectors = torch.backends.cpu.get_cpu_capability()
+    if not has_onednn():
+        return f"{platform.machine()}, torch with {vectors}"
+    # The older name of the variable still counts.
+    held_to = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
+    instructions = "AVX512" if torch.cpu._is_avx512_supported() else "AVX2"
+    if held_to.startswith(("SSE", "AVX")) and not held_to.startswith(("AVX512", "AVX10")):
+        instructions = held_to.partition("_")[0]
+    return f"oneDNN with {instructions}, torch with {vectors}"
 
 
 class Threads:

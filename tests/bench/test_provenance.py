@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bench.checks.reproduce import compare
+from bench.checks.reproduce import compare, of_same_arithmetic
 from tests.conftest import REPO, read
 
 
@@ -74,10 +74,17 @@ def test_reproduction_is_to_the_bit_where_it_can_be(changes, conditions, holds, 
     assert ("NOT REPRODUCED" in lines[0]) is not holds
 
 
+def test_record_of_the_same_arithmetic_is_the_one_to_compare_with():
+    records = [{"conditions": {"arithmetic": name}} for name in ("AVX512", "AVX2")]
+    for name, expected in (("AVX2", 1), ("AVX512", 0), ("NEON", 0)):
+        found = {"conditions": {"arithmetic": name}}
+        assert of_same_arithmetic(records, found) is records[expected]
+
+
 def test_environment_tells_what_a_reproduction_needs(finished):
     environment = read(finished.folder / "runs/base/metrics.json")["environment"]
     assert len(environment["git_commit"]) == 40
     assert environment["git_clean"] in (True, False)
-    assert environment["processor_family"]
+    assert "torch with" in environment["arithmetic"]
     assert environment["threads"] >= 1
     assert environment["deterministic_algorithms"] is False

@@ -9,7 +9,6 @@ from bench.speed import parts, peers
 from bench.speed.epoch import CPU, RECIPES, table_of_parts
 from common.loops import Batches
 from common.support.errors import UserError
-from common.support.processor import multiply_by_mkl
 
 
 def test_peers_are_listed_by_their_fastest_round_beside_this_project():
@@ -33,8 +32,7 @@ def test_peer_that_cannot_start_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_parts_of_a_step_are_added_one_by_one_to_a_whole_epoch(train_images, recipe, request):
-    request.addfinalizer(multiply_by_mkl)
+def test_parts_of_a_step_are_added_one_by_one_to_a_whole_epoch(train_images, recipe):
     batches = Batches(train_images.select(np.arange(128)), 64, CPU)
     steps = parts.cumulative_steps(RECIPES[recipe], batches)
     expected = [part for part in parts.PARTS if recipe == "improved" or part != parts.BATCH_NORM]

@@ -80,8 +80,9 @@ def test_what_no_weight_depends_on_trains_nothing_again(code, name, old, new):
         ("common/loops.py", "optimizer.step()", "optimizer.step() or None", [True, True]),
         ("common/models.py", "F.relu(x)", "F.gelu(x)", [True, True]),
         ("common/models.py", "xavier_uniform_", "xavier_normal_", [True, True]),
+        ("common/layers.py", "gradient.sum(dim=0)", "gradient.mean(dim=0)", [True, True]),
         (
-            "common/models.py",
+            "common/layers.py",
             "import torch\n",
             "import torch\ntorch.set_num_threads(3)\n",
             [True, True],

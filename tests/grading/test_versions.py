@@ -26,7 +26,7 @@ WITHOUT_EFFECT = (
     *("common/checkpoints.py", "own_runs/corruptions.py", "common/data/splits.py"),
     "grading/flags.py",
     *("common/support/cli.py", "common/support/distributed.py", "common/support/environment.py"),
-    *("common/support/processor.py", "common/support/schemas.py", "common/support/validation.py"),
+    *("common/support/schemas.py", "common/support/validation.py"),
     *("grading/document.py", "grading/gradebooks/gradebook.py", "grading/gradebooks/new.py"),
 )
 

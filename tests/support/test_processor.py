@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common.support import processor
-from common.support.processor import Threads, multiply_by_mkl, multiply_by_onednn
+from common.support.processor import Threads
 
 
 class Machine:
@@ -77,20 +77,24 @@ def test_number_that_is_given_or_needed_stays_and_is_undone(machine, number, ada
     assert eight.number == 8
 
 
-def test_products_by_onednn_are_those_of_float32():
-    torch.manual_seed(0)
-    left, right = torch.randn(64, 784), torch.randn(784, 512)
-    exact = left.double() @ right.double()
-    if multiply_by_onednn():
-        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
-    error = (left @ right - exact).abs().max()
-    rounded = left.bfloat16().double() @ right.bfloat16().double()
-    assert error < 1e-3 * (rounded - exact).abs().max()
-    multiply_by_mkl()
-    assert torch.backends.mkldnn.matmul.fp32_precision == "none"
+@pytest.mark.parametrize(
+    ("variable", "value", "instructions"),
+    [
+        ("ONEDNN_MAX_CPU_ISA", "AVX2", "AVX2"),
+        ("DNNL_MAX_CPU_ISA", "avx2_vnni", "AVX2"),
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE", "AVX512"),
+        ("ONEDNN_MAX_CPU_ISA", "ALL", "AVX512"),
+        ("OTHER", "", "AVX512"),
+    ],
+)
+def test_arithmetic_is_named_by_the_instructions(monkeypatch, variable, value, instructions):
+    monkeypatch.setattr(processor, "has_onednn", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: True)
+    monkeypatch.setenv(variable, value)
+    vectors = torch.backends.cpu.get_cpu_capability()
+    assert processor.arithmetic() == f"oneDNN with {instructions}, torch with {vectors}"
 
 
-def test_processor_that_would_round_keeps_mkl(monkeypatch):
-    monkeypatch.setattr(torch, "equal", lambda *_: False)
-    assert not multiply_by_onednn()
-    assert torch.backends.mkldnn.matmul.fp32_precision == "none"
+def test_other_processors_multiply_as_torch_does(monkeypatch):
+    monkeypatch.setattr(processor, "has_onednn", lambda: False)
+    assert processor.arithmetic().endswith(f"torch with {torch.backends.cpu.get_cpu_capability()}")
