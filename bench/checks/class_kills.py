@@ -154,7 +154,7 @@ def find(process: subprocess.Popen[bytes], target: str) -> int | None:
         if target == "parent":
             return process.pid
         for server in servers_below(process.pid):
-            readers = children_of(server)
+            readers = list(filter(is_reader, children_of(server)))
             if readers:
                 return server if target == "server" else readers[-1]
         time.sleep(_POLL)
@@ -162,13 +162,23 @@ def find(process: subprocess.Popen[bytes], target: str) -> int | None:
 
 
 def servers_below(pid: int) -> list[int]:
-    """Return the server that ``pid`` has started, in bubblewrap or not, once it has readers."""
+    """Return the server that ``pid`` has started, in bubblewrap or not; there is at most one."""
     found = []
     for child in children_of(pid):
         words = command_of(child)
         is_server = b"python" in words[0] and b"grading.sandbox.server" in words
         found += [child] if is_server else servers_below(child)
     return found
+
+
+def is_reader(pid: int) -> bool:
+    """Tell whether a child of the server reads a submission: it then has a session of its own.
+
+    The first child does not: by that one the server tries if the limits are granted.
+    """
+    with contextlib.suppress(OSError):
+        return os.getsid(pid) == pid
+    return False
 
 
 def command_of(pid: int) -> list[bytes]:

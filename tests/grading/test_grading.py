@@ -1,13 +1,8 @@
 """evaluate.py on named paths: exact verdicts, what is under a path, and runs that are cut short."""
 
 import json
-import random
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,9 +19,8 @@ from common.measuring import ClassAnswers, graded_row, ungraded_row
 from common.models import MNISTClassifier
 from common.support.files import write_json
 from grading.document import earlier_rows
-from grading.intake.journal import journals_of, read_journal
 from own_runs.measure import measure_run
-from tests.conftest import REPO, read, run
+from tests.conftest import read, run
 
 
 def grade(folder, *args):
@@ -205,37 +199,6 @@ def test_leaderboard_shares_ranks(workspace, private_set):
     assert rows["broken.pth"]["rank"] is None
     table = completed.stdout.split("---\n")[1].splitlines()
     assert table[0].split()[:2] == ["1", "as-good.csv"]
-
-
-@pytest.mark.long
-def test_killed_runs_end_with_the_same_rows(workspace, private_set):
-    networks(workspace / "submissions", 30)
-    flags = ["--test-set", str(private_set), "submissions", "--threshold", "10"]
-    _, undisturbed = grade(workspace, *flags, "--output", "runs/grading/evaluation.json")
-    output = workspace / "killed/evaluation.json"
-    chance = random.Random(11)
-    progress = []
-    for _ in range(5):
-        process = subprocess.Popen(
-            [sys.executable, REPO / "evaluate.py", *flags, "--output", output],
-            cwd=workspace,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(chance.uniform(1.5, 5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        rows = read(output)["results"] if output.exists() else []
-        journals = journals_of(output)
-        rows += [row for path in journals for row in read_journal(path)["results"]]
-        progress.append(len({row["name"] for row in rows}))
-    assert progress == sorted(progress), "nothing that was written is lost"
-    assert run("evaluate.py", *flags, "--output", output, cwd=workspace).returncode == 1
-    document = read(output)
-    assert document["complete"]
-    assert {row["name"]: row for row in document["results"]} == undisturbed
-    written = sorted(path.name for path in output.parent.glob("[!.]*"))
-    assert written == ["evaluation.json", "grades.csv"]
 
 
 @pytest.mark.parametrize(
