@@ -29,9 +29,10 @@ _SUBMISSIONS = 6
 # In KiB. What a grading writes grows by a row; what a training does, by a file of an epoch.
 _SIZES = {
     "grading": (4, 40, 96, 128, 160, 192, 224, 256, 288, 320, 352, 400, 480, 640),
-    "training": (4, 4096, 7168, 8192, 9216, 10_240, 12_288, 14_336, 16_384),
+    "training": (4, 4096, 7168, 12_288),
 }
-_TIMES = re.compile(rb'"?seconds"?: [\d.]+|\d{4}-\d\d-\d\d[T ][\d:.+Z-]+')
+# And the flag with which a training goes on, which its record has as well.
+_TIMES = re.compile(rb'"?seconds"?: [\d.]+|\d{4}-\d\d-\d\d[T ][\d:.+Z-]+|,\s+"--resume"')
 # Prints the exit status and keeps what is there; makes room; then runs the second script.
 _STEPS = """
 mount -t tmpfs -o size="$1"k none small && mkdir small/tmp
