@@ -90,7 +90,7 @@ def test_two_ranks_leave_one_set_of_files_and_one_text(undisturbed):
     folder, printed, _ = undisturbed
     files = sorted(path.name for path in (folder / "runs/base").glob("[!.]*"))
     assert files == ["checkpoint.pth", "metrics.json"]
-    for beginning in ("MNIST: 3,000", "epoch 1/3", "epoch 2/3", "epoch 3/3", "Wrote runs/base"):
+    for beginning in ("MNIST training", "epoch 1/3", "epoch 2/3", "epoch 3/3", "Wrote runs/base"):
         assert sum(line.startswith(beginning) for line in printed.splitlines()) == 1
     metrics = read(folder / "runs/base/metrics.json")
     assert metrics["environment"]["world_size"] == 2
