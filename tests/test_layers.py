@@ -36,7 +36,7 @@ ALLOWED_IN_GRADING = {
     "grade": {"intake", "preprocessing", "sandbox"},
     "document": {"grade", "intake"},
 }
-GRADING_TAKES = {"models", "transforms", "metrics", "measuring", "data", "support"}
+GRADING_TAKES = {"layers", "models", "transforms", "metrics", "measuring", "data", "support"}
 OWN_RUNS_TAKE = {*ALLOWED} - {"runs"}
 REPORTING_TAKES = {
     *("common.data.catalog", "common.data.pixels"),

@@ -38,6 +38,7 @@ def test_honest_run_is_the_same_to_the_bit(handed_in, data_dir):
     assert f"Trains: python train_base.py --dataset=mnist {flags}\n" in completed.stdout
 
 
+@pytest.mark.long
 def test_weights_of_another_training_are_another_result(handed_in, data_dir):
     content = torch.load(handed_in / "checkpoint.pth", weights_only=True)
     content["model_state_dict"]["fc1.bias"][0] += 1e-6
@@ -47,6 +48,7 @@ def test_weights_of_another_training_are_another_result(handed_in, data_dir):
     assert completed.stdout.splitlines()[-1] == f"{handed_in}: another result"
 
 
+@pytest.mark.long
 def test_other_conditions_are_named(handed_in, data_dir):
     def change(metrics):
         metrics["environment"]["torch"] = "1.0"

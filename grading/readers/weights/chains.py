@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from common.data.catalog import Sizes
+from common.layers import Linear
 from grading.readers.weights.tensor_checks import StateDict
 
 _LINEAR = {"weight", "bias"}
@@ -60,7 +61,7 @@ def _build(layers: list[_Layer]) -> Chain:
         weights |= {f"{len(modules)}.{leaf}": tensor for leaf, tensor in layer.tensors.items()}
         with torch.device("meta"):
             modules.append(
-                nn.Linear(layer.inputs, layer.outputs, bias="bias" in layer.tensors)
+                Linear(layer.inputs, layer.outputs, bias="bias" in layer.tensors)
                 if layer.is_linear
                 else nn.BatchNorm1d(layer.outputs, affine="weight" in layer.tensors)
             )

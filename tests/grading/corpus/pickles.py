@@ -57,7 +57,7 @@ def fill(folder, canary, port):
     expected = dict.fromkeys(files, ("error", "loads safely|only code could load"))
     for protocol in (0, 1):  # they begin like text
         expected[f"raw{protocol}.pth"] = ("error", "not a PyTorch checkpoint")
-    expected["module.pth"] = ("error", "could load (first: 'common.models.Dropout' and ")
+    expected["module.pth"] = ("error", "could load (first: 'common.layers.Dropout' and ")
     expected["optimizer.pth"] = ("error", "could load (first: 'builtins.bytes' and 1 more)")
     expected |= {f"legacy{part}.pth": ("error", "") for part in range(len(head))}
     script = torch.jit.script if hasattr(torch.jit, "script") else None

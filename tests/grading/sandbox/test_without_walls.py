@@ -21,11 +21,11 @@ def start(jobs=2, reader="tests.grading.sandbox.abusive_reader"):
     images = np.zeros((NUM_IMAGES, 28, 28), np.uint8)
     test_set = LabelledImages("", images, np.zeros(NUM_IMAGES, int), {}, MNIST)
     rule = Preprocessing(MNIST.normalization)
-    return PortableSandbox(test_set, "none", MEMORY, 3, jobs, rule, reader=reader)
+    return PortableSandbox(test_set, "none", MEMORY, 6, jobs, rule, reader=reader)
 
 
 TRIED = {
-    "sleep": (["sleep"], r"took longer than the 3 s allowed \(--timeout\): hand in predictions"),
+    "sleep": (["sleep"], r"took longer than the 6 s allowed \(--timeout\): hand in predictions"),
     "spin": (["spin"], r"allowed \(--timeout\): hand in predictions"),
     "memory": (["fill_memory"], r"needs more than the 0.5 GiB of memory allowed \(--memory\)"),
     "output": (["fill_output"], "ended without an answer"),
