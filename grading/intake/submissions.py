@@ -118,7 +118,7 @@ def _of_folder(folder: Path, platform: str) -> tuple[list[Submission], list[str]
     elif form:
         found, litter = one_a_student(form, places)
         return [s._replace(limit=folder) for s in found], litter
-    entries = {entry.name: [("", entry)] for entry in sorted(folder.iterdir())}
+    entries = {name: [("", folder / name)] for name in sorted(os.listdir(folder))}
     found, litter = _of_class(entries, folder / METADATA)
     alone = [s._replace(files=()) if len(s.files) == 1 else s for s in found]
     return [s._replace(limit=folder) for s in alone], litter
