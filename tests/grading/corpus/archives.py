@@ -1,10 +1,12 @@
 """Bombs, cuts, flips and what is no archive at all."""
 
 import io
+import json
 import pickle
 import struct
 import zipfile
 
+import numpy as np
 import torch
 
 from common.models import MNISTClassifier
@@ -55,6 +57,22 @@ def fill(folder):
     content = bytearray(archive)
     content[archive.index(struct.pack("<f", 0.0) * 8) - 4096 + 3] ^= 0x40
     add("flip-weight.pth", bytes(content), None, ("fail", "error"))
+    objects = io.BytesIO()
+    np.savez(objects, p=np.array([{}] * 10_000, dtype=object), allow_pickle=True)
+    add("objects.npz", objects.getvalue(), "")
+    lying = io.BytesIO()
+    with zipfile.ZipFile(lying, "w") as file:
+        header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000, 1000000), }"
+        file.writestr("p.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    add("lying.npz", lying.getvalue(), "")
+    add("deep.json", b"[" * 100_000, "")
+    add("huge.json", b"[" + b"1" * 4000 + b"]", "")
+    shards = io.BytesIO()
+    with zipfile.ZipFile(shards, "w") as file:
+        index = {"weight_map": {"fc1.weight": "../../etc/passwd"}}
+        file.writestr("model.safetensors.index.json", json.dumps(index))
+        file.writestr("model-00001-of-00001.safetensors", b"\xff" * 64)
+    add("shards.zip", shards.getvalue(), "")
     add("page.pth", b"<!doctype html><title>403</title>", "")
     add("text.pth", b"accuracy: 99 %\n", "")
     add("dictionary.pth", pickle.dumps({"a": 1}), "")
