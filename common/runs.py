@@ -102,6 +102,8 @@ class Run:
                 self._restore()
             elif self.state_path.exists():
                 _say(f"The unfinished run in {self.folder} is replaced; --resume would continue it")
+            elif (self.folder / "checkpoint.pth").exists() and distributed.is_main_process():
+                _say(f"The first epoch replaces the run in {self.folder}; --output-dir keeps it")
             if distributed.world_size() == 1:
                 entered.enter_context(self.signals)
             elif distributed.is_main_process() and not self.is_finished:

@@ -165,6 +165,9 @@ def test_new_start_says_what_it_replaces(unfinished):
         "The unfinished run in runs/base is replaced; --resume would continue it\n"
     )
     assert read(unfinished / "runs/base/metrics.json")["complete"]
+    completed = run("train_base.py", *FLAGS, "--epochs", "1", cwd=unfinished)
+    line = "The first epoch replaces the run in runs/base; --output-dir keeps it\n"
+    assert completed.stderr == line
 
 
 def test_damaged_state_is_one_line(unfinished):

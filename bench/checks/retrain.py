@@ -34,6 +34,8 @@ def main() -> int:
     flag("run", metavar="RUN", type=Path, help="folder with metrics.json and checkpoint.pth")
     flag("--data-dir", type=Path, default="data", help="folder of the data set")
     args = parser.parse_args()
+    if not args.run.is_dir():
+        raise UserError(f"{args.run}: name the folder that holds metrics.json and checkpoint.pth")
     given = read_json(args.run / "metrics.json")
     check_metrics(given, args.run / "metrics.json")
     weights = digest_of_weights(args.run / "checkpoint.pth")

@@ -62,7 +62,8 @@ class ArgumentParser(argparse.ArgumentParser):
         main = sys.modules["__main__"].__spec__
         if main is not None and "." in main.name:  # started by python -m, which argparse ignores
             options = {"prog": f"python -m {main.name}", **options}
-        super().__init__(formatter_class=_HelpFormatter, **options)
+        # A flag that is mistyped must not be another one.
+        super().__init__(formatter_class=_HelpFormatter, allow_abbrev=False, **options)
 
     def parse_args(self, args: Sequence[str] | None = None) -> argparse.Namespace:  # type: ignore[override]
         """Read the arguments of the process, or these."""

@@ -63,6 +63,14 @@ def test_other_conditions_are_named(handed_in, data_dir):
     assert "torch was '1.0', and is " in line
 
 
+def test_file_in_place_of_the_folder_is_one_line(handed_in, data_dir):
+    completed = retrain(handed_in / "checkpoint.pth", data_dir)
+    assert completed.returncode == 2
+    assert completed.stderr.endswith(
+        ": name the folder that holds metrics.json and checkpoint.pth\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("place", "value"), [(("model", "name"), "Theirs"), (("epochs",), "1; rm -rf"), (("model",), 5)]
 )
