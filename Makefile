@@ -57,7 +57,7 @@ verify: .venv/.installed $(DATA)
 reproduce: .venv/.installed $(DATA)
 	$(VENV_PYTHON) -m bench.checks.reproduce
 
-# The same by AVX2, which every x86-64 processor of the last ten years has: other bits, same on all.
+# The same by AVX2, which processors without AVX-512 take anyway: other bits, and a record of its own.
 reproduce-avx2: export ONEDNN_MAX_CPU_ISA := AVX2
 reproduce-avx2: export ATEN_CPU_CAPABILITY := avx2
 reproduce-avx2: reproduce

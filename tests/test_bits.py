@@ -10,7 +10,7 @@ import torch
 from common.support.processor import has_onednn
 from tests.conftest import REPO
 
-# All x86-64 processors of the last ten years have the first.
+# Nearly all x86-64 processors of the last ten years have the first.
 HELD_TO = {
     "oneDNN with AVX2, torch with AVX2": {
         "ONEDNN_MAX_CPU_ISA": "AVX2",

@@ -41,11 +41,12 @@ def main() -> int:
     weights = digest_of_weights(args.run / "checkpoint.pth")
     script, flags = command_of(given)
     print(terminal_safe(f"Trains: python {' '.join([script, *flags])}"), flush=True)
-    environment = {**os.environ, **(_AS_AVX2 if arithmetic_of(given) == _AVX2 else {})}
+    by_avx2 = given["environment"].get("arithmetic") == _AVX2
+    environment = {**os.environ, **(_AS_AVX2 if by_avx2 else {})}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "run")
-        train(script, *flags, "--data-dir", args.data_dir, "--output-dir", folder,
-              environment=environment)  # fmt: skip
+        places = ("--data-dir", args.data_dir, "--output-dir", folder)
+        train(script, *flags, *places, environment=environment)
         found = read_json(folder / "metrics.json")
         is_same = digest_of_weights(folder / "checkpoint.pth") == weights
     if is_same:
@@ -79,11 +80,6 @@ def command_of(metrics: dict[str, Any]) -> tuple[str, list[str]]:
     flags = [f"--{flag.replace('_', '-')}={number}" for flag, number in numbers.items()]
     augmented = ["--augment"] if "distortions" in recipe else []
     return script, [f"--dataset={key}", *flags, *augmented]
-
-
-def arithmetic_of(metrics: dict[str, Any]) -> object:
-    """Return by which instructions a run says that it was computed."""
-    return metrics["environment"].get("arithmetic")
 
 
 def differing(given: dict[str, Any], found: dict[str, Any]) -> list[str]:

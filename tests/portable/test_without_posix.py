@@ -146,9 +146,9 @@ def handed_in(place, test_images):
             "run.pkl": b"\x80\x04N.",
             "empty.pth": b"",
             "without-suffix": good,
-            "packed.zip": zipped({"work/model.pth": good, "work/notes.ipynb": NOTEBOOK}),
+            "packed.zip": zipped({"weights/model.pth": good, "weights/notes.ipynb": NOTEBOOK}),
             "two.zip": zipped({"a.pth": good, "b.pth": good}),
-            "student/work/model.pth": good,
+            "student/weights/model.pth": good,
             "student/notes.ipynb": NOTEBOOK,
         },
     )
