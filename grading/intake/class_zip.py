@@ -112,17 +112,6 @@ def unpack_class(
     raise UserError(f"{path}: --isolation {isolation} does not work here: {_ADVICE}")
 
 
-def without_outer_folder(names: list[str]) -> list[list[str]]:
-    """Return each name in parts, without a folder that holds all of them."""
-    parts = [parts_of(name) for name in names]
-    shown = _shown(names)
-    form = known.recognise(shown, lambda _: "")
-    if form and form.depth:
-        around = list(shown[0][: form.depth])
-        return [p[form.depth :] if p[: form.depth] == around else p for p in parts]
-    return parts
-
-
 def _shown(names: list[str]) -> list[Parts]:
     parts = [tuple(parts_of(name)) for name in names]
     return [p for p in parts if p and p[0] != "__MACOSX" and p[0] != ".DS_Store"]

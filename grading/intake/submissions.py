@@ -13,10 +13,9 @@ from typing import NamedTuple
 from common.support.errors import UserError
 from common.support.text import json_text
 from grading.intake.attempts import files_under, one_a_student, read_text
-from grading.intake.class_zip import Member, unpack_class, without_outer_folder
+from grading.intake.class_zip import Member, unpack_class
 from grading.intake.submission import Submission
 from grading.platforms import known
-from grading.platforms.canvas import lateness_on_canvas
 from grading.platforms.gradescope import METADATA, Handed, read_gradescope_metadata
 from grading.platforms.upload import Parts
 from grading.sandbox.members import is_passed_over, parts_of
@@ -104,24 +103,28 @@ def find_submissions(paths: list[Path], isolation: str, folder: Path, platform: 
 
 
 def _is_run_and_nothing_else(folder: Path) -> bool:
-    inside = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+    inside = {name for name in os.listdir(folder) if not name.startswith(".")}
     return "metrics.json" in inside and inside <= _RUN_FILES
 
 
 def _of_folder(folder: Path, platform: str) -> tuple[list[Submission], list[str]]:
     """Return the submissions in a class's folder, and the names of what nobody hands in."""
-    places = files_under(folder)
-    form = _form(folder, places, platform)
-    if form and form.platform in known.ON_TOP:
-        around = next(path for path in places if not _LITTER.fullmatch(path[0]))
-        folder = folder.joinpath(*around[: form.depth])
-    elif form:
-        found, litter = one_a_student(form, places)
-        return [s._replace(limit=folder) for s in found], litter
-    entries = {name: [("", folder / name)] for name in sorted(os.listdir(folder))}
-    found, litter = _of_class(entries, folder / METADATA)
-    alone = [s._replace(files=()) if len(s.files) == 1 else s for s in found]
-    return [s._replace(limit=folder) for s in alone], litter
+    names = sorted(os.listdir(folder))
+    form, places = known.recognise_on_top(names, platform), {}
+    if form is None:
+        places = files_under(folder)
+        form = _form(folder, places, platform)
+        if form and form.platform not in known.ON_TOP:
+            found, litter = one_a_student(form, places)
+            return [s._replace(limit=folder) for s in found], litter
+    if form and form.depth:
+        around = next(path for path in places if not _LITTER.fullmatch(path[0]))[: form.depth]
+        folder = folder.joinpath(*around)
+        names = sorted(os.listdir(folder))
+    entries = {name: [("", places.get((name,)) or folder / name)] for name in names}
+    found, litter = _of_class(entries, folder / METADATA, form)
+    whole = [s._replace(limit=folder, files=s.files if len(s.files) > 1 else ()) for s in found]
+    return whole, litter
 
 
 def _form(where: Path, places: dict[Parts, Path], platform: str) -> known.Form | None:
@@ -142,9 +145,9 @@ def _of_zip(path: Path, members: list[Member], platform: str) -> tuple[list[Subm
         found, litter = one_a_student(form, dict(sorted(whole.items())))
         return [s._replace(source=path, limit=limit) for s in found], litter
     entries: dict[str, list[tuple[str, Path]]] = {}
-    names = without_outer_folder([name for name, _ in members])
+    depth = form.depth if form else 0
     # Of two members of one name the last counts, as in a folder that they are unpacked to.
-    places = {tuple(parts): place for parts, (_, place) in zip(names, members, strict=True)}
+    places = {parts[depth:]: place for parts, place in named}
     for parts, place in sorted(places.items()):
         if parts and not any(map(is_passed_over, parts[1:])):
             inner = "".join(f"/{part}" for part in parts[1:])
@@ -153,12 +156,12 @@ def _of_zip(path: Path, members: list[Member], platform: str) -> tuple[list[Subm
         if {"/metrics.json", "/checkpoint.pth"} <= {inner for inner, _ in files}:  # a run's folder
             files[:] = [(inner, place) for inner, place in files if inner == "/checkpoint.pth"]
     metadata = entries.get(METADATA, [("", Path(os.devnull))])[0][1]
-    submissions, litter = _of_class(entries, metadata)
+    submissions, litter = _of_class(entries, metadata, form)
     return [s._replace(source=path, limit=limit) for s in submissions], litter
 
 
 def _of_class(
-    entries: dict[str, list[tuple[str, Path]]], metadata: Path
+    entries: dict[str, list[tuple[str, Path]]], metadata: Path, form: known.Form | None
 ) -> tuple[list[Submission], list[str]]:
     """Return the submissions of a class, and the names of what nobody hands in.
 
@@ -168,12 +171,10 @@ def _of_class(
     metadata_of = read_gradescope_metadata(metadata)
     litter = [name for name in entries if _LITTER.fullmatch(name)]
     names = [n for n in entries if not n.startswith(".") and n not in litter]
-    tops = [(name,) for name in names]
-    form = known.recognise(tops, lambda _: "", known.ON_TOP) if tops else None
-    uploads = form.uploads if form else {}
+    uploads = {path[0]: upload for path, upload in form.uploads.items()} if form else {}
     groups: dict[str, list[_File]] = {}
     for name in names:
-        upload = uploads.get((name,))
+        upload = uploads.get(name)
         if upload is not None and upload.is_own:
             litter.append(name)
             continue
@@ -182,18 +183,18 @@ def _of_class(
         title = upload.title if upload else name
         files = [_File(title, name, inner, place) for inner, place in entries[name]]
         groups.setdefault(key, []).extend(files)
-    is_late = lateness_on_canvas(names)
     submissions = []
     for owner, files in groups.items():
         entry = files[0].entry
-        handed = metadata_of.get(entry, Handed())._replace(is_late=is_late.get(entry))
-        upload = uploads.get((entry,))
-        student = _of_student(owner, files, handed)
-        submissions.append(student._replace(key=upload.key if upload else ""))
+        handed = metadata_of.get(entry, Handed())
+        key = ""
+        if upload := uploads.get(entry):
+            key, handed = upload.key, handed._replace(is_late=upload.is_late)
+        submissions.append(_of_student(owner, files, handed, key))
     return submissions, litter
 
 
-def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
+def _of_student(owner: str, files: list[_File], handed: Handed, key: str) -> Submission:
     entries = list(dict.fromkeys(file.entry for file in files))
     is_one = len(entries) == 1
     places = tuple(
@@ -201,7 +202,7 @@ def _of_student(owner: str, files: list[_File], handed: Handed) -> Submission:
     )
     name = entries[0] if is_one else owner
     whose = ", ".join(handed.students) or owner
-    return Submission(name, places[0][1], None, places, handed, whose, entries[0])
+    return Submission(name, places[0][1], None, places, handed, whose, entries[0], key=key)
 
 
 def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:
@@ -222,4 +223,5 @@ def _with_distinct_names(submissions: list[Submission]) -> list[Submission]:
             names[index] = next(other for other in numbered if other not in taken)
             taken[name] -= 1
             taken[names[index]] = 1
-    return [s._replace(name=name) for s, name in zip(submissions, names, strict=True)]
+    pairs = zip(submissions, names, strict=True)
+    return [s if s.name == name else s._replace(name=name) for s, name in pairs]

@@ -17,25 +17,15 @@ _OWNER = re.compile(r"([^_]*?)(?:_LATE)?_(\d+)_(?:\d+_.|(?:text|link)\.html$)", 
 _ANONYMOUS = re.compile(rf"(?P<late>LATE_)?anon_(?P<user>[^_]+)_{_TITLE}", re.S | re.A)
 
 
-def _match(name: str) -> re.Match[str] | None:
-    return _ANONYMOUS.fullmatch(name) or _FILE.fullmatch(name)
-
-
 def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
     uploads: Uploads = {}
     for path in paths:
-        if found := _match(path[0]):
+        if found := _ANONYMOUS.fullmatch(path[0]) or _FILE.fullmatch(path[0]):
             who = found.groupdict().get("who") or "anon"
             owner = f"{who}_{found['user']}"
-            uploads[path] = Upload(owner, found["title"] or path[0], found["user"])
+            title, is_late = found["title"] or path[0], bool(found["late"])
+            uploads[path] = Upload(owner, title, found["user"], is_late=is_late)
     return most(uploads, paths) if len(paths) > 1 else {}
-
-
-def lateness_on_canvas(names: Sequence[str]) -> dict[str, bool]:
-    """Return for the uploads of a class on Canvas whether it marked them late, by name."""
-    found = {name: match for name in names if (match := _match(name))}
-    late = {name: bool(match["late"]) for name, match in found.items()}
-    return late if len(late) > len(names) / 2 else {}
 
 
 def pairs_of(name: str) -> Pairs:

@@ -72,7 +72,7 @@ def _plain(scalar: str) -> str:
 def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
     if (METADATA,) not in paths:
         return {}
-    uploads = {path: Upload(path[0], "/".join(path[1:]) or path[0]) for path in paths}
+    uploads = {path: Upload(path[0], path[0]) for path in paths}
     return uploads | {(METADATA,): OWN}
 
 

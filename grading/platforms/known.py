@@ -21,14 +21,15 @@ from grading.platforms.nested.submitty import SUBMITTY
 from grading.platforms.nested.teams import TEAMS
 from grading.platforms.upload import Parts, Platform, TextOf, Uploads
 
+# Whose downloads have a folder for each student.
+_NESTED = (CODEGRADE, OPENOLAT, SAKAI, NBGRADER, TEAMS, SUBMITTY, ILIAS)
 # In order: what the more telling names say comes first.
-_ALL = (
-    *(GRADESCOPE, MOODLE, BLACKBOARD, BRIGHTSPACE, OPEN_EDX, AUTOLAB, CODEGRADE, OPENOLAT),
-    *(SAKAI, NBGRADER, TEAMS, SUBMITTY, ILIAS, CANVAS),
-)
+_ALL = (GRADESCOPE, MOODLE, BLACKBOARD, BRIGHTSPACE, OPEN_EDX, AUTOLAB, *_NESTED, CANVAS)
 PLATFORMS = {platform.name: platform for platform in _ALL}
 # Read by the names on top alone; what is in their folders is opened when it is graded.
 ON_TOP = (GRADESCOPE, MOODLE, CANVAS)
+# The first of all, which no name in a folder could overrule.
+_AT_ONCE = _ALL[:2]
 
 
 class Form(NamedTuple):
@@ -54,13 +55,25 @@ def recognise(
         def text(name: Parts, around: Parts = around) -> str:
             return text_of((*around, *name))
 
+        is_flat = max(map(len, inner)) == 1
         for platform in among:
+            if is_flat and platform in _NESTED:
+                continue
             if uploads := platform.read(inner, text):
                 return Form(platform, depth, uploads)
         if len({path[0] for path in inner}) > 1 or min(map(len, inner)) == 1:
             return None
         depth, inner = depth + 1, [path[1:] for path in inner]
     return None
+
+
+def recognise_on_top(names: Sequence[str], platform: str = "") -> Form | None:
+    """Return the form of a class if the names on top settle it, so that no folder is looked into.
+
+    None settles nothing. ``platform`` is the one that it must be from, if it is named.
+    """
+    among = [known for known in _AT_ONCE if known in insist(platform)]
+    return recognise([(name,) for name in names], lambda _: "", among)
 
 
 def insist(name: str) -> Sequence[Platform]:

@@ -20,6 +20,7 @@ class Upload(NamedTuple):
     attempt: tuple[int | str, ...] = ()  # of several attempts the highest is the newest
     is_own: bool = False  # made by the platform, and nobody's work
     time: str = ""  # when it was handed in, ISO 8601; without an offset in the platform's own zone
+    is_late: bool | None = None  # by the platform's own due date
 
 
 OWN = Upload("", "", is_own=True)

@@ -20,15 +20,14 @@ def _read(paths: Sequence[Parts], text_of: TextOf) -> Uploads:
     has_top = {path[0] for path in paths} <= beside
     uploads: Uploads = {}
     for path in paths:
-        time = iso_time(text_of((*path[:-1], _STAMP)))
         _, *inner = path if has_top else ("", *path)
+        has_version = len(inner) > 2 and _VERSION.fullmatch(inner[1]) is not None
         if path[-1] in _OWN or (has_top and path[0] != "submissions"):
             uploads[path] = OWN
-        elif len(inner) > 2 and _VERSION.fullmatch(inner[1]):
-            title = "/".join(inner[2:])
-            uploads[path] = Upload(inner[0], title, inner[0], (int(inner[1]),), False, time)
-        elif len(inner) > 1 and is_marked:
-            uploads[path] = Upload(inner[0], "/".join(inner[1:]), inner[0], (), False, time)
+        elif has_version or (len(inner) > 1 and is_marked):
+            attempt, titles = ((int(inner[1]),), inner[2:]) if has_version else ((), inner[1:])
+            time = iso_time(text_of((*path[:-1], _STAMP)))
+            uploads[path] = Upload(inner[0], "/".join(titles), inner[0], attempt, False, time)
     return most(uploads, paths)
 
 

@@ -10,7 +10,7 @@ from common.support.errors import UserError
 from grading.gradebooks.history import History
 from grading.gradebooks.late import mark_late, parse_due, worksheet_times
 from grading.gradebooks.rosters import Roster
-from grading.platforms.canvas import lateness_on_canvas
+from grading.platforms.canvas import CANVAS
 from grading.platforms.gradescope import read_gradescope_metadata
 from tests.conftest import read, run
 from tests.grading.gradebooks.examples import WORKSHEET
@@ -93,9 +93,10 @@ def test_lateness_that_canvas_has_in_names():
         "LATE_anon_aB3xZ_88004_model.pth": True,
     }
     beside = ["LATE.pth", "Ann Lee_201_assignsubmission_file_LATE_1_2_model.pth"]
-    assert lateness_on_canvas([*late, *beside]) == late
+    uploads = CANVAS.read([(name,) for name in (*late, *beside)], str)
+    assert {name: upload.is_late for (name,), upload in uploads.items()} == late
     # Elsewhere a student chooses the name.
-    assert lateness_on_canvas(["hw_LATE_1_2_x.pth", "ann.pth", "bob.pth"]) == {}
+    assert not CANVAS.read([("hw_LATE_1_2_x.pth",), ("ann.pth",), ("bob.pth",)], str)
 
 
 def test_time_stamp_goes_before_what_canvas_says():
