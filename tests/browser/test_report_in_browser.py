@@ -207,6 +207,12 @@ def test_commands_and_the_tables_of_figures_are_whole(open_default):
     assert page.evaluate("probes.cutRegions('figure .scroll, .scroll:has(.settings)')") == []
 
 
+@pytest.mark.parametrize("width", [1280, 1600])
+def test_tables_of_three_runs_are_whole(browser, url_of, width):
+    with opened(browser, url_of("three_runs"), width=width) as (page, _):
+        assert page.evaluate("probes.cutRegions('.scroll')") == []
+
+
 def test_names_of_ungraded_submissions_are_on_a_narrow_screen(browser, url_of):
     with opened(browser, url_of("submissions"), width=390) as (page, _):
         boxes = [name.bounding_box() for name in page.locator(".reasons bdi:visible").all()]

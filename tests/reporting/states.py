@@ -64,6 +64,26 @@ def one_run(evaluation, runs):
     return evaluation | {"best": "base", "comparisons": [], "results": rows}, {"base": runs["base"]}
 
 
+def three_runs(evaluation, runs):
+    """Another run of the base network, with other settings and on other training images."""
+    evaluation, runs = default(evaluation, runs)
+    rows = evaluation["results"]
+    rows.append(copy.deepcopy(rows[0]) | {"name": "faster", "source": "runs/faster"})
+    (pair,) = evaluation["comparisons"]
+    evaluation["comparisons"].append(copy.deepcopy(pair) | {"a": "improved", "b": "faster"})
+    for corruption in evaluation["robustness"]["corruptions"]:
+        corruption["runs"].append(corruption["runs"][0] | {"run": "faster"})
+    runs["faster"] = copy.deepcopy(runs["base"]) | {"name": "faster"}
+    faster = runs["faster"]
+    faster["recipe"]["optimizer"]["lr"] = faster["recipe"]["schedule"]["initial_lr"] = 0.003
+    faster["recipe"]["val_size"] = 0
+    data, counts = faster["data"], faster["data"]["class_counts"]
+    counts["train"] = [sum(both) for both in zip(counts["train"], counts["val"], strict=True)]
+    counts["val"] = [0] * len(counts["train"])
+    data |= {"train_size": data["train_size"] + data["val_size"], "val_size": 0}
+    return evaluation, runs
+
+
 def broken_run(evaluation, runs):
     evaluation, runs = default(evaluation, runs)
     reason = "the folder has no checkpoint.pth"
@@ -131,6 +151,7 @@ STATES = {
         default,
         failing,
         one_run,
+        three_runs,
         broken_run,
         all_broken,
         without_validation,
