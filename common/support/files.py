@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,8 @@ from common.support.errors import UserError
 
 SCHEMA_VERSION = 2
 _WRITE_ANEW = "write it anew with the script that made it"
+
+_WORDS = 10_000  # of a document, that are encoded at a time
 
 TEMPORARY = ".writing-"
 # A file is written within seconds: an older one was left by a process that was killed.
@@ -34,10 +37,13 @@ def atomic_write(path: Path, content: bytes) -> None:
     Raises UserError if ``path`` is no place for a file, OSError if it cannot be written to. It is
     then as it was before.
     """
-    path = Path(path)
+    _write_pieces(Path(path), [content])
+
+
+def _write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     require_target(path)
     with naming(path):  # the name of the temporary file would mean nothing to anyone
-        _write_and_rename(path, content)
+        _write_and_rename(path, pieces)
 
 
 @contextlib.contextmanager
@@ -60,11 +66,11 @@ def require_target(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _write_and_rename(path: Path, content: bytes) -> None:
+def _write_and_rename(path: Path, pieces: Iterable[bytes]) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes private files; what the scripts write is as readable as any other file. The
@@ -128,13 +134,20 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     Raises ValueError if a number is NaN or infinite: JSON has neither.
     """
     content = {"schema_version": SCHEMA_VERSION, **document}
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    # Outside of strings JSON has nothing invisible but the newline. Elsewhere it stands in an
-    # untrusted name or reason, and could reorder the line for whoever reads the file.
-    visible = re.sub(
-        r"[^\n -~]", lambda c: c[0] if c[0].isprintable() else json.dumps(c[0])[1:-1], text
-    )
-    atomic_write(path, f"{visible}\n".encode())
+    _write_pieces(Path(path), _encode(content))
+
+
+def _encode(content: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield a document in pieces: as a whole it would take more memory than all that is in it."""
+    encoder = json.JSONEncoder(indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    words = encoder.iterencode(content)
+    while text := "".join(itertools.islice(words, _WORDS)):
+        # Outside of strings JSON has nothing invisible but the newline. Elsewhere it stands in an
+        # untrusted name or reason, and could reorder the line for whoever reads the file.
+        yield re.sub(
+            r"[^\n -~]", lambda c: c[0] if c[0].isprintable() else json.dumps(c[0])[1:-1], text
+        ).encode()
+    yield b"\n"
 
 
 def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and JSON says which schema it follows."""
 
+import json
 import os
 import stat
 
@@ -45,6 +46,23 @@ def test_json_round_trip(tmp_path):
     text = path.read_text(encoding="utf-8")
     assert text.index('"a"') < text.index('"b"')
     assert "é ✓" in text
+
+
+def test_json_is_that_of_the_json_module_however_long_it_is(tmp_path):
+    rows = [{"name": f"é ✓ {n}", "figures": [n, n / 3, None, {}, []]} for n in range(5000)]
+    document = {"schema_version": 2, "results": rows, "empty": ""}
+    files.write_json(tmp_path / "document.json", document)
+    with (tmp_path / "same.json").open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2, sort_keys=True, ensure_ascii=False)
+        file.write("\n")
+    assert (tmp_path / "document.json").read_bytes() == (tmp_path / "same.json").read_bytes()
+
+
+def test_json_shows_what_is_invisible_as_an_escape(tmp_path):
+    path = tmp_path / "document.json"
+    files.write_json(path, {"name": "a\u202eb\n\x7f\U000e0041"})
+    assert '"a\\u202eb\\n\\u007f\\udb40\\udc41"' in path.read_text(encoding="utf-8")
+    assert files.read_json(path)["name"] == "a\u202eb\n\x7f\U000e0041"
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
