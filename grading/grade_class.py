@@ -58,6 +58,7 @@ def grade_class(
     if preprocessing.warning and distributed.is_main_process():
         print(preprocessing.warning, file=sys.stderr)
     initial = len(growing.rows)
+    counts = Counter(row["status"] for row in growing.rows.values())
     with growing:
         with tqdm(total=initial + len(left), initial=initial, unit="file", disable=None) as bar:
             for index, row in grade_all(left, test_set, threshold, preprocessing, start):
@@ -66,7 +67,7 @@ def grade_class(
                     tqdm.write(f"{name}: {row}", file=sys.stderr)
                     continue
                 growing.add(index, row)
-                counts = Counter(row["status"] for row in growing.rows.values())
+                counts[row["status"]] += 1
                 bar.set_postfix({s: counts[s] for s in ("pass", "fail", "error")}, refresh=False)
                 bar.update()
         document.collect(growing)

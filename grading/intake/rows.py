@@ -40,9 +40,10 @@ def assign_ranks(rows: list[Row], shown: list[Row]) -> None:
 
     ``shown`` are the same rows as they are shown: on a private test set ranks tell no more.
     """
-    scores = sorted((row["accuracy"] for row in shown if row["status"] != "error"), reverse=True)
+    scores = sorted(row["accuracy"] for row in shown if row["status"] != "error")
+    ranks = {score: rank for rank, score in zip(range(len(scores), 0, -1), scores, strict=True)}
     for row, seen in zip(rows, shown, strict=True):
-        row["rank"] = scores.index(seen["accuracy"]) + 1 if row["status"] != "error" else None
+        row["rank"] = ranks[seen["accuracy"]] if row["status"] != "error" else None
 
 
 def isolation_of(rows: list[Row]) -> str | None:
