@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import sys
 from collections import Counter
 from fractions import Fraction
 from itertools import chain
@@ -164,7 +165,7 @@ def pictured(
 
     Answers without probabilities come in the order of the images.
     """
-    confidence = None
+    confidence, classes = None, answers.classes
     if isinstance(answers, LogitAnswers):
         confidence, _ = confidence_and_correct(answers.logits, test_set.targets)
         # A stable sort: equal confidences stay in the order of the images on every machine.
@@ -173,9 +174,10 @@ def pictured(
         {
             "index": int(index),
             "true": int(test_set.targets[index]),
-            "predicted": int(answers.classes[index]),
+            "predicted": int(classes[index]),
             "probability": None if confidence is None else float(confidence[index]),
-            "pixels": encode_pixels(test_set.images[index]),
+            # Of thousands of rows many have the same images: they share one string.
+            "pixels": sys.intern(encode_pixels(test_set.images[index])),
         }
         for index in indices[:limit]
     ]
