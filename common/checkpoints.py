@@ -4,7 +4,10 @@ Other people's files are read by ``grading.readers``, in a process of their own.
 """
 
 import hashlib
+import inspect
 import io
+import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +30,7 @@ from common.models import (
 from common.support.environment import random_states, restore_random_states
 from common.support.errors import UserError
 from common.support.files import atomic_write, is_undamaged_zip
+from common.support.text import shorten
 
 _START_ANEW = "leave out --resume to start anew"
 
@@ -66,6 +70,31 @@ def save_checkpoint(path: Path, checkpoint: dict[str, Any]) -> str:
     torch.save(checkpoint, buffer)
     atomic_write(path, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def require_rebuildable(model: nn.Module, device: torch.device) -> None:
+    """Refuse a registered network that ``load_checkpoint`` could not build again.
+
+    It is built once for that, so the random numbers that this takes are put back. Raises UserError.
+    """
+    network = type(model)
+    if ARCHITECTURES.get(network.__name__) is not network:
+        return
+    states = random_states(device)
+    try:
+        json.dumps(model_args(model))
+        build_model(network.__name__, model_args(model)).load_state_dict(model.state_dict())
+    except Exception as error:  # a class of one's own can raise any
+        names = inspect.signature(network).parameters
+        args = ", ".join(f'"{name}": {name}' for name in names)
+        file = Path(getattr(sys.modules[network.__module__], "__file__", None) or "").name
+        raise UserError(
+            f"{file}: evaluate.py could not build {network.__name__} again: write "
+            f"self.model_args = {{{args}}} in its __init__, numbers and lists only "
+            f"({shorten(str(error), 120)})"
+        ) from error
+    finally:
+        restore_random_states(states, device)
 
 
 def load_checkpoint(path: str | Path) -> LoadedCheckpoint:

@@ -20,6 +20,7 @@ from common.checkpoints import (
     describe_model,
     describe_recipe,
     load_saved_state,
+    require_rebuildable,
     save_checkpoint,
 )
 from common.layers import is_independent_of_threads
@@ -67,6 +68,7 @@ class Run:
         self.folder = Path(folder)
         self.state, self.model, self.batches = state, state.result, state.batches
         self.data, self.num_epochs, self.seed, self.resume = data, epochs, seed, resume
+        require_rebuildable(self.model, self.batches.targets.device)
         recipe = describe_recipe(state, criterion, epochs, seed, data["val_size"])
         # As JSON has it, so that it can be compared with what an earlier run wrote.
         self.recipe = json.loads(json.dumps(recipe))

@@ -32,6 +32,17 @@ def code_blocks(heading):
     return [re.sub("^    ", "", block, flags=re.MULTILINE).strip() for block in blocks]
 
 
+def train_with(folder, network, call):
+    """Write ``train_mine.py``: the base recipe with a network of ``my_network.py``."""
+    source = (REPO / "train_base.py").read_text(encoding="utf-8")
+    start = source.index("    model = MNISTClassifier(")
+    end = source.index("    ).to(device)\n", start) + len("    ).to(device)\n")
+    source = f"{source[:start]}    model = {call}.to(device)\n{source[end:]}"
+    imported = f"import argparse\nfrom my_network import {network}\n"
+    mine = source.replace("import argparse\n", imported)
+    (folder / "train_mine.py").write_text(mine, encoding="utf-8")
+
+
 def test_readme_on_changing_a_recipe(workspace):
     """A changed recipe and a network of one's own get their curves, as the README says."""
     for name in ("common", "own_runs", "grading", "reporting", "templates"):
@@ -40,12 +51,7 @@ def test_readme_on_changing_a_recipe(workspace):
         shutil.copy(REPO / script, workspace)
     changed, network, trained = code_blocks("Change a recipe")
     (workspace / "my_network.py").write_text(network + "\n", encoding="utf-8")
-    source = (workspace / "train_base.py").read_text(encoding="utf-8")
-    start = source.index("    model = MNISTClassifier(")
-    end = source.index("    ).to(device)\n", start) + len("    ).to(device)\n")
-    source = source[:start] + "    model = OneLayer().to(device)\n" + source[end:]
-    mine = source.replace("import argparse\n", "import argparse\nfrom my_network import OneLayer\n")
-    (workspace / "train_mine.py").write_text(mine, encoding="utf-8")
+    train_with(workspace, "OneHidden", "OneHidden(units=64)")
     # The README's own commands, shortened by flags that every user has.
     first, second = changed.splitlines()
     small = " ".join(ONE_EPOCH)
@@ -57,12 +63,47 @@ def test_readme_on_changing_a_recipe(workspace):
         assert "Traceback" not in done.stderr
     rows = {row["name"]: row for row in read(workspace / "runs/evaluation.json")["results"]}
     assert rows.keys() == {"faster", "mine"}
-    assert rows["mine"]["architecture"] == "OneLayer"
+    assert rows["mine"]["architecture"] == "OneHidden"
     assert all(row["own"] and row["confidence"] for row in rows.values())
     page = (workspace / "runs/report.html").read_text(encoding="utf-8")
     (curves,) = re.findall(r'aria-label="(Loss after each epoch[^"]*)"', page)
     assert "faster, validation" in curves
     assert "mine, validation" in curves
+
+
+@pytest.mark.parametrize(
+    ("call", "kept", "said"),
+    [
+        ("units", "", "missing 1 required positional argument: 'units'"),
+        ("units=32", "", "size mismatch"),
+        ("units", "self.model_args = {'units': units, 'activation': nn.ReLU}", "JSON serializable"),
+    ],
+)
+def test_network_without_its_arguments_is_refused_before_it_is_trained(workspace, call, kept, said):
+    for name in ("common", "reporting"):
+        shutil.copytree(REPO / name, workspace / name)
+    (workspace / "my_network.py").write_text(
+        f"""from torch import nn
+from common.models import register
+
+
+@register
+class OneHidden(nn.Sequential):
+    def __init__(self, {call}):
+        super().__init__(nn.Flatten(), nn.Linear(784, units), nn.Linear(units, 10))
+        {kept}
+"""
+    )
+    train_with(workspace, "OneHidden", "OneHidden(units=64)")
+    words = [sys.executable, "train_mine.py", "--output-dir", "runs/mine", *ONE_EPOCH]
+    done = subprocess.run(words, cwd=workspace, capture_output=True, encoding="utf-8")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("train_mine.py: error: my_network.py: evaluate.py could not build One")
+    assert """: write self.model_args = {"units": units} in its __init__""" in line
+    assert said in line
+    assert "epoch" not in done.stdout
+    assert not (workspace / "runs/mine").exists()
 
 
 def test_many_runs_are_all_shown(finished, workspace):
