@@ -77,21 +77,19 @@ def require_rebuildable(model: nn.Module, device: torch.device) -> None:
 
     It is built once for that, so the random numbers that this takes are put back. Raises UserError.
     """
-    network = type(model)
-    if ARCHITECTURES.get(network.__name__) is not network:
+    name, module = type(model).__name__, sys.modules[type(model).__module__]
+    if ARCHITECTURES.get(name) is not type(model):
         return
     states = random_states(device)
     try:
         json.dumps(model_args(model))
-        build_model(network.__name__, model_args(model)).load_state_dict(model.state_dict())
+        build_model(name, model_args(model)).load_state_dict(model.state_dict())
     except Exception as error:  # a class of one's own can raise any
-        names = inspect.signature(network).parameters
-        args = ", ".join(f'"{name}": {name}' for name in names)
-        file = Path(getattr(sys.modules[network.__module__], "__file__", None) or "").name
+        args = ", ".join(f'"{arg}": {arg}' for arg in inspect.signature(type(model)).parameters)
+        file = Path(getattr(module, "__file__", None) or "").name
         raise UserError(
-            f"{file}: evaluate.py could not build {network.__name__} again: write "
-            f"self.model_args = {{{args}}} in its __init__, numbers and lists only "
-            f"({shorten(str(error), 120)})"
+            f"{file}: evaluate.py could not build {name} again: write self.model_args = {{{args}}} "
+            f"in its __init__, numbers and lists only ({shorten(str(error), 120)})"
         ) from error
     finally:
         restore_random_states(states, device)
