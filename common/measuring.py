@@ -28,6 +28,8 @@ _CONFUSED_PAIRS = 6
 # Images that a claimed accuracy was measured on, where the file does not say: those that the
 # recipes hold out.
 _CLAIMED_ON = 5000
+# Percent by which one network's accuracy on two sets of images may differ beyond chance.
+_SETS_DIFFER = 1
 
 Row = dict[str, Any]
 
@@ -124,12 +126,15 @@ def graded_row(row: Row, answers: Answers, test_set: LabelledImages, threshold: 
 
 
 def _differs(claim: float | None, total: int | None, interval: list[float]) -> bool:
-    """Tell whether a claim and what was measured cannot be one network's: intervals lie apart."""
+    """Tell whether a claim and what was measured cannot be one network's.
+
+    That is so if their intervals lie further apart than two sets of images differ.
+    """
     if claim is None or not 0 <= claim <= 100:
         return claim is not None
     total = total or _CLAIMED_ON
     low, high = metrics.wilson_ci95(round(claim * total / 100), total)
-    return high < interval[0] or interval[1] < low
+    return high + _SETS_DIFFER < interval[0] or interval[1] + _SETS_DIFFER < low
 
 
 def most_confident_errors(
