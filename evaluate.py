@@ -38,7 +38,7 @@ from grading.sandbox.machine import fit_jobs
 from grading.sandbox.portable.client import PortableSandbox
 from grading.sandbox.portable.process import choose_isolation
 from grading.test_sets import load_test_set, threshold_of
-from own_runs.folders import Found, find_own_runs, is_own_run
+from own_runs.folders import Found, are_own_runs, find_own_runs
 from reporting import github, terminal
 
 ANOTHER_OUTPUT = "name another --output"
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     spec = DATASETS[args.dataset]
     threshold = threshold_of(spec, args.threshold)
-    are_own = all(is_own_run(path, spec.runs) for path in args.paths)
+    are_own = are_own_runs(args.paths, spec.runs)
     refuse_contradictions(args, are_own)
     folder = spec.runs if are_own else spec.runs / "grading"
     output = args.output or folder / "evaluation.json"

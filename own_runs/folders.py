@@ -12,6 +12,9 @@ from common.support.files import read_json
 # What the training scripts call their folders.
 _RECIPES = ("base", "improved", "augmented")
 
+# What they write beside the checkpoint.
+_NOT_GRADED = ("metrics.json", "training_state.pth")
+
 
 class Found(NamedTuple):
     """The training runs to measure, and the names of those of other data sets."""
@@ -49,6 +52,26 @@ def _data_set_of(path: Path) -> str | None:
         return str(read_json(path)["data"]["key"])
     except (UserError, KeyError, TypeError):
         return None
+
+
+def are_own_runs(paths: list[Path], runs: Path) -> bool:
+    """Tell whether all ``paths`` are one's own runs, as is the case without any.
+
+    Raises UserError where such a run was meant, and a file of it or all of ``runs`` was named.
+    """
+    for path in paths:
+        if path.name in _NOT_GRADED and is_own_run(path.parent, runs):
+            raise UserError(
+                f"{path} is a file of a training run: name the run's folder, {path.parent}"
+            )
+        if path.resolve() == runs.resolve() and any(
+            is_own_run(run, runs) for run in path.iterdir()
+        ):
+            raise UserError(
+                f"{path} holds your own training runs: leave out PATH to measure all of them, or "
+                f"name some, such as {min(found.parent for found in path.glob('*/metrics.json'))}"
+            )
+    return all(is_own_run(path, runs) for path in paths)
 
 
 def is_own_run(folder: Path, runs: Path) -> bool:

@@ -143,6 +143,23 @@ def test_some_runs_can_be_named(finished, workspace):
     assert "runs/two is a training run of your own" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("runs/two/metrics.json", "is a file of a training run: name the run's folder, runs/two"),
+        ("runs", "holds your own training runs: leave out PATH to measure all of them, or name"),
+    ],
+)
+def test_what_is_named_for_a_run_says_what_was_meant(finished, workspace, path, said):
+    for name in ("one", "two"):
+        copy_run(finished, workspace, name)
+    completed = run("evaluate.py", path, cwd=workspace)
+    assert completed.returncode == 2
+    (line,) = completed.stderr.splitlines()
+    assert f"evaluate.py: error: {path} {said}" in line
+    assert not (workspace / "runs/grading").exists()
+
+
 def test_runs_of_another_data_set_are_left_out(finished, workspace):
     copy_run(finished, workspace, "base")
     copy_run(finished, workspace, "clothes")
