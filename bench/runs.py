@@ -18,7 +18,12 @@ REPOSITORY = Path(common.__path__[0]).resolve().parent
 _THRESHOLD = Fraction(90)
 
 
-def train(script: str, *flags: str | Path, environment: Mapping[str, str] | None = None) -> None:
+def train(
+    script: str,
+    *flags: str | Path,
+    environment: Mapping[str, str] | None = None,
+    unsaid: str | None = None,
+) -> None:
     """Run a training script to its end, in the current working directory.
 
     Parameters
@@ -29,6 +34,8 @@ def train(script: str, *flags: str | Path, environment: Mapping[str, str] | None
         Its command line.
     environment : mapping, optional
         Replaces the environment variables of this process.
+    unsaid : str, optional
+        Lines with this text are not printed.
 
     Raises
     ------
@@ -36,9 +43,14 @@ def train(script: str, *flags: str | Path, environment: Mapping[str, str] | None
         If it fails; its own message is on standard error.
     """
     command = [sys.executable, REPOSITORY / script, *flags]
-    status = subprocess.run(command, env=environment).returncode
-    if status != 0:
-        raise UserError(f"{script} {' '.join(map(str, flags))} failed with exit status {status}")
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            if unsaid is None or unsaid not in line:
+                print(line, end="", flush=True)
+    if process.returncode != 0:
+        raise UserError(
+            f"{script} {' '.join(map(str, flags))} failed with exit status {process.returncode}"
+        )
 
 
 def measure(folder: Path, test_set: LabelledImages, batches: Batches) -> Measured:

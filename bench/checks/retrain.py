@@ -46,7 +46,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "run")
         places = ("--data-dir", args.data_dir, "--output-dir", folder)
-        train(script, *flags, *places, environment=environment)
+        # What it says of this folder means nothing to anyone: it is gone in a moment.
+        train(script, *flags, *places, environment=environment, unsaid=place)
         found = read_json(folder / "metrics.json")
         is_same = digest_of_weights(folder / "checkpoint.pth") == weights
     if is_same:
@@ -73,10 +74,14 @@ def command_of(metrics: dict[str, Any]) -> tuple[str, list[str]]:
         }
     except (KeyError, TypeError) as error:
         raise UserError(
-            "the run's network or recipe is none of this project's scripts: look at its code"
+            "metrics.json has a network or settings that train_base.py and train_improved.py do not "
+            "have: no other code is run here, so ask for the script, and read it before you run it"
         ) from error
     if key not in DATASETS or not all(type(number) in (int, float) for number in numbers.values()):
-        raise UserError(f"the run's data set {shorten(repr(key), 40)} or its numbers are none here")
+        raise UserError(
+            f"metrics.json has the data set {shorten(repr(key), 40)} or a number that {script} does "
+            "not take: it was edited, or comes from another version of this project"
+        )
     flags = [f"--{flag.replace('_', '-')}={number}" for flag, number in numbers.items()]
     augmented = ["--augment"] if "distortions" in recipe else []
     return script, [f"--dataset={key}", *flags, *augmented]

@@ -36,6 +36,8 @@ def test_honest_run_is_the_same_to_the_bit(handed_in, data_dir):
     assert completed.stdout.splitlines()[-1] == f"{handed_in}: to the bit"
     flags = "--epochs=2 --batch_size=64 --seed=42 --val_size=57000 --lr=0.001".replace("_", "-")
     assert f"Trains: python train_base.py --dataset=mnist {flags}\n" in completed.stdout
+    assert "epoch 2/2" in completed.stdout
+    assert "Wrote" not in completed.stdout
 
 
 @pytest.mark.long
@@ -84,5 +86,6 @@ def test_what_no_script_trains_is_one_line(handed_in, data_dir, place, value):
     edit(handed_in, change)
     completed = retrain(handed_in, data_dir)
     assert completed.returncode == 2
-    assert len(completed.stderr.splitlines()) == 1
+    (line,) = completed.stderr.splitlines()
+    assert "retrain.py: error: metrics.json has " in line
     assert "Trains" not in completed.stdout
