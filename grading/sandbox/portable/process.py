@@ -25,6 +25,8 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
+    # Large pages, where glibc and the kernel have them: a fork copies less, a fifth of a row's time.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 # Without these Windows loads no library.
 _OF_WINDOWS = ("SYSTEMROOT", "PATH", "TEMP")
