@@ -39,22 +39,21 @@ def grade_all(
     The labels of the test set stay in this process. ``threshold`` is in percent. The sandbox is
     started only if there is a file to read.
     """
-    rows = {
-        index: ungraded_row(s.name, s.source, "run" if s.is_run else "unknown", own=False)
-        | _owner_of(s)
-        for index, s in submissions.items()
-    }
+    rows: dict[int, Row] = {}  # of those that are being read
     refused: deque[tuple[int, Row | MachineError]] = deque()
 
     def open_files() -> Iterator[tuple[int, list[OpenFile]] | None]:
         for index, submission in submissions.items():
+            kind = "run" if submission.is_run else "unknown"
+            row = ungraded_row(submission.name, submission.source, kind, own=False)
+            row |= _owner_of(submission)
             try:
                 files = open_submission(submission)
-                rows[index] |= yield from _fingerprints(files, submission.note)
+                rows[index] = row | (yield from _fingerprints(files, submission.note))
             except MachineError as error:
                 refused.append((index, error))
             except SubmissionError as error:
-                refused.append((index, refused_row(rows[index], error)))
+                refused.append((index, refused_row(row, error)))
             else:
                 yield index, files
 
@@ -68,10 +67,10 @@ def grade_all(
         with start_sandbox() as sandbox:
             for index, outcome in sandbox.measure(itertools.chain([first], waiting)):
                 yield from refused_rows()
+                row = {**rows.pop(index), "isolation": sandbox.isolation}
                 if isinstance(outcome, MachineError):
                     yield index, outcome
                     continue
-                row = {**rows[index], "isolation": sandbox.isolation}
                 try:
                     if isinstance(outcome, SubmissionError):
                         raise outcome

@@ -21,7 +21,9 @@ from common.support.errors import UserError
 SCHEMA_VERSION = 2
 _WRITE_ANEW = "write it anew with the script that made it"
 
-_WORDS = 10_000  # of a document, that are encoded at a time
+# A document can be long: so many words are encoded at a time, and each row is decoded alone.
+_WORDS = 10_000
+_BEFORE_ROWS = b'  "results": [\n'
 
 TEMPORARY = ".writing-"
 # A file is written within seconds: an older one was left by a process that was killed.
@@ -138,7 +140,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def _encode(content: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield a document in pieces: as a whole it would take more memory than all that is in it."""
+    """Yield a document in pieces: as a whole it would take more memory than what is in it."""
     encoder = json.JSONEncoder(indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     words = encoder.iterencode(content)
     while text := "".join(itertools.islice(words, _WORDS)):
@@ -157,7 +159,7 @@ def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
     one of the ``required`` keys.
     """
     try:
-        document = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
+        document = _decode(Path(path))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (ValueError, RecursionError) as error:
@@ -172,6 +174,31 @@ def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
     if missing:
         raise UserError(f"{path} has no {missing[0]}: is it the right file?")
     return document
+
+
+def _decode(path: Path) -> Any:  # noqa: ANN401
+    """Decode a document, its rows one by one if they stand as ``write_json`` writes them."""
+    around: list[bytes] = []
+    row: list[bytes] = []
+    rows, is_inside = [], False
+    with path.open("rb") as lines:
+        for line in lines:
+            if is_inside and line.startswith(b"  ]"):
+                around += row  # no row, whatever it is
+                is_inside = False
+            (row if is_inside else around).append(line)
+            if is_inside and line.startswith(b"    }"):
+                rows.append(_loads(b"".join(row).rstrip(b",\n")))
+                row = []
+            is_inside = is_inside or line == _BEFORE_ROWS
+    document = _loads(b"".join(around))
+    if rows:
+        document["results"] = rows + document["results"]
+    return document
+
+
+def _loads(content: bytes) -> Any:  # noqa: ANN401
+    return json.loads(content, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import tracemalloc
 
 import pytest
 
@@ -56,6 +57,30 @@ def test_json_is_that_of_the_json_module_however_long_it_is(tmp_path):
         json.dump(document, file, indent=2, sort_keys=True, ensure_ascii=False)
         file.write("\n")
     assert (tmp_path / "document.json").read_bytes() == (tmp_path / "same.json").read_bytes()
+
+
+def test_json_of_any_layout_is_read_alike(tmp_path):
+    rows = [{"name": "  ]", "more": {"a": [{}, []]}}, {"name": "    }"}]
+    document = {"a": [1], "results": rows, "schema_version": 2, "z": {"results": [{"b": 1}]}}
+    for results in (rows, [], [*rows, 1], [1]):
+        for indent in (2, 1, None):
+            expected = document | {"results": results}
+            (tmp_path / "document.json").write_text(json.dumps(expected, indent=indent))
+            assert files.read_json(tmp_path / "document.json") == expected
+
+
+def test_json_takes_no_more_memory_than_what_is_in_it(tmp_path):
+    path = tmp_path / "document.json"
+    row = {"name": "x" * 20_000, "figures": list(range(2000))}
+    tracemalloc.start()
+    files.write_json(path, {"results": [row] * 100})
+    _, written = tracemalloc.get_traced_memory()
+    document = files.read_json(path)
+    now, read = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert document["results"] == [row] * 100
+    assert path.stat().st_size > 4e6
+    assert max(written, read - now) < 2e6
 
 
 def test_json_shows_what_is_invisible_as_an_escape(tmp_path):

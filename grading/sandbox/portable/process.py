@@ -25,7 +25,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
-    # Large pages, where glibc and the kernel have them: a fork copies less, a fifth of a row's time.
+    # Large pages, where glibc and the kernel have them: a fork copies less, and takes less time.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 # Without these Windows loads no library.
