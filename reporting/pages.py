@@ -4,7 +4,13 @@ from collections import defaultdict
 from typing import Any
 
 from common.data.catalog import MNIST_SPEC
-from reporting.comparison import flatten_recipe, origins, setting_text, side_by_side
+from reporting.comparison import (
+    compare_recipes,
+    flatten_recipe,
+    origins,
+    setting_text,
+    side_by_side,
+)
 from reporting.figures import counts, curves, dot_plots
 from reporting.figures.plane import plane
 from reporting.figures.published import PUBLISHED_RESULTS
@@ -94,7 +100,8 @@ def render_report(
         "sources": sources,
         "playground": playground,
         "data": next((run["data"] for run in runs.values()), None),
-        "recipes": side_by_side(list(recipes.values())),
+        "splits": _by_split(runs),
+        "recipes": compare_recipes(list(recipes.values())),
         "origins": origins(recipes) if len(recipes) > 2 else [],
         "environments": side_by_side(environments),
         "commands": _commands(evaluation, runs),
@@ -137,6 +144,14 @@ def _by_reason(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     for row in sorted(rows, key=lambda row: row["name"]):
         groups[row["reason"]].append(row)
     return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+
+
+def _by_split(runs: dict[str, Row]) -> list[tuple[Row, list[str]]]:
+    """Return the data of runs that hold out as many images, with their names."""
+    groups: dict[int, list[str]] = defaultdict(list)
+    for name, run in runs.items():
+        groups[run["data"]["val_size"]].append(name)
+    return [(runs[names[0]]["data"], names) for names in groups.values()]
 
 
 def _figures(page: Row) -> dict[str, Any]:

@@ -74,8 +74,8 @@ def command_of(metrics: dict[str, Any]) -> tuple[str, list[str]]:
         }
     except (KeyError, TypeError) as error:
         raise UserError(
-            "metrics.json has a network or settings that train_base.py and train_improved.py do "
-            "not have: no other code is run here, so ask for the script, and read it before you run it"
+            "metrics.json has a network or settings that train_base.py and train_improved.py lack; "
+            "no other code is run here: ask for the script, and read it before you run it"
         ) from error
     if key not in DATASETS or not all(type(number) in (int, float) for number in numbers.values()):
         raise UserError(
