@@ -24,6 +24,7 @@ _LIBRARIES = (
 
 # Windows cannot fork.
 CAN_FORK = "forkserver" in multiprocessing.get_all_start_methods()
+_METHOD = multiprocessing.get_start_method()
 _context = multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
 if CAN_FORK:
     _context.set_forkserver_preload(list(_LIBRARIES))
@@ -69,6 +70,8 @@ def _run_all(script, args, cwd, environments):
 
 def _be_script(arguments, cwd, streams, environment):
     os.environ.update(environment)
+    # A process of a server would start its own by servers, too: no script is run so otherwise.
+    multiprocessing.set_start_method(_METHOD, force=True)
     for number, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (
