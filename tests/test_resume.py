@@ -139,6 +139,7 @@ def test_other_conditions_are_named(unfinished):
     )
 
 
+@pytest.mark.long
 def test_rest_of_a_run_on_other_threads_ends_in_the_same_bits_or_says_so(unfinished, undisturbed):
     completed = run("train_base.py", *FLAGS, "--resume", "--threads", "2", cwd=unfinished)
     assert completed.returncode == 0

@@ -30,6 +30,7 @@ def edit(folder, change):
     write_json(folder / "metrics.json", metrics)
 
 
+@pytest.mark.long
 def test_honest_run_is_the_same_to_the_bit(handed_in, data_dir):
     completed = retrain(handed_in, data_dir)
     assert completed.returncode == 0, completed.stderr

@@ -1,12 +1,12 @@
 """A folder of every kind of submission, graded under each isolation: the right row for each."""
 
 import csv
+import functools
 import hashlib
 import os
 import re
 import shutil
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -24,16 +24,21 @@ from tests.grading.corpus import (
     weights,
 )
 
-# Bubblewrap is a package of the system's, which continuous integration installs first.
 COLUMNS = (
     *("name", "status", "accuracy", "interval", "correct", "total", "reason", "sha256"),
     "preprocessing",
 )
 
+# Bubblewrap is a package of the system's, which continuous integration installs first.
 ISOLATIONS = [
-    *("process", "none"),
+    "process",
+    pytest.param("none", marks=pytest.mark.long),
     pytest.param(
-        "bubblewrap", marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
+        "bubblewrap",
+        marks=[
+            pytest.mark.long,
+            pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap"),
+        ],
     ),
 ]
 
@@ -88,7 +93,7 @@ def checksums(folder):
 
 @pytest.fixture(scope="session")
 def graded(submissions):
-    """What evaluate.py says of the folder under each isolation; all run at the same time."""
+    """What evaluate.py says of the folder under each isolation, once it is asked for."""
 
     def grade(isolation):
         output = submissions.place / isolation / "evaluation.json"
@@ -99,14 +104,12 @@ def graded(submissions):
         )
         return SimpleNamespace(completed=completed, folder=output.parent, document=read(output))
 
-    installed = ["process", "none", "bubblewrap"][: 2 + bool(shutil.which("bwrap"))]
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(installed, pool.map(grade, installed), strict=True))
+    return functools.cache(grade)
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 def test_every_entry_gets_its_one_row(submissions, graded, isolation):
-    rows = graded[isolation].document["results"]
+    rows = graded(isolation).document["results"]
     assert len(submissions.expected) >= 60
     assert sorted(row["name"] for row in rows) == sorted(submissions.expected)
     wrong = []
@@ -120,13 +123,13 @@ def test_every_entry_gets_its_one_row(submissions, graded, isolation):
         ):
             wrong.append((row["name"], row["status"], row["reason"], statuses, reason))
     assert not wrong, "\n".join(map(str, wrong))
-    assert graded[isolation].completed.returncode == 1
-    assert graded[isolation].document["isolation"] == isolation
+    assert graded(isolation).completed.returncode == 1
+    assert graded(isolation).document["isolation"] == isolation
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 def test_reasons_are_ours(graded, isolation):
-    for row in graded[isolation].document["results"]:
+    for row in graded(isolation).document["results"]:
         if row["status"] == "error":
             assert 10 < len(row["reason"]) <= 600, row
             assert row["reason"].isprintable(), row
@@ -136,10 +139,10 @@ def test_reasons_are_ours(graded, isolation):
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 def test_nothing_ran_leaked_or_changed(submissions, graded, isolation):
     warned = isolation == "none"
-    assert graded[isolation].completed.stderr.startswith(
+    assert graded(isolation).completed.stderr.startswith(
         "Isolation none: no wall" if warned else ""
     )
-    assert graded[isolation].completed.stderr.count("\n") == warned
+    assert graded(isolation).completed.stderr.count("\n") == warned
     assert not submissions.canary.exists()
     assert checksums(submissions.folder) == submissions.before
     submissions.listener.setblocking(False)
@@ -150,7 +153,7 @@ def test_nothing_ran_leaked_or_changed(submissions, graded, isolation):
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 def test_one_network_has_the_same_answers_in_every_form(submissions, graded, finished, isolation):
     own = read(finished.folder / "runs/evaluation.json")["results"][0]
-    rows = {row["name"]: row for row in graded[isolation].document["results"]}
+    rows = {row["name"]: row for row in graded(isolation).document["results"]}
     for name in ("design.pth", "compiled.pth", "legacy.pth", "double.pth", "plain.safetensors"):
         for key in ("correct", "confusion_matrix", "per_class", "architecture", "parameters"):
             assert rows[name][key] == own[key], (name, key)
@@ -167,9 +170,9 @@ def test_one_network_has_the_same_answers_in_every_form(submissions, graded, fin
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 def test_claims_and_twins_are_marked_and_change_nothing(graded, isolation):
-    rows = {row["name"]: row for row in graded[isolation].document["results"]}
+    rows = {row["name"]: row for row in graded(isolation).document["results"]}
     assert rows["boaster.pth"]["claim_differs"]
-    assert "! claims 99.99 %" in graded[isolation].completed.stdout
+    assert "! claims 99.99 %" in graded(isolation).completed.stdout
     for name in ("silent.pth", "wordy.pth", "beyond.pth"):
         assert rows[name]["claimed_accuracy"] is None
         assert not rows[name]["claim_differs"]
@@ -191,7 +194,7 @@ def test_all_isolations_give_the_same_rows(graded, isolation):
         # Which of two limits an endless loop meets first is a matter of milliseconds.
         return [
             {k: v for k, v in row.items() if k != "isolation"}
-            for row in graded[isolation].document["results"]
+            for row in graded(isolation).document["results"]
             if row["name"] != "endless.onnx"
         ]
 
@@ -199,12 +202,12 @@ def test_all_isolations_give_the_same_rows(graded, isolation):
 
 
 def test_grades_csv_is_strict_quoted_sorted_and_defused(submissions, graded):
-    text = (graded["process"].folder / "grades.csv").read_text(encoding="utf-8")
+    text = (graded("process").folder / "grades.csv").read_text(encoding="utf-8")
     assert all(line.startswith('"') and line.endswith('"') for line in text.splitlines())
     header, *lines = csv.reader(text.splitlines(), strict=True)
     assert header == list(COLUMNS)
     assert len(lines) == len(submissions.expected)
-    by_name = {row["name"]: row for row in graded["process"].document["results"]}
+    by_name = {row["name"]: row for row in graded("process").document["results"]}
     assert [line[1] for line in lines] == [by_name[name]["status"] for name in sorted(by_name)]
     for line in lines:
         assert all((cell.isprintable() and cell[:1] not in "=+-@\t\r") or not cell for cell in line)
@@ -216,15 +219,15 @@ def test_grades_csv_is_strict_quoted_sorted_and_defused(submissions, graded):
 
 
 def test_hostile_names_are_shown_escaped(submissions, graded):
-    table = graded["process"].completed.stdout.split("---\n")[1].split("\n\n")[0]
+    table = graded("process").completed.stdout.split("---\n")[1].split("\n\n")[0]
     assert all(line.isprintable() for line in table.splitlines())
-    text = (graded["process"].folder / "evaluation.json").read_text(encoding="utf-8")
+    text = (graded("process").folder / "evaluation.json").read_text(encoding="utf-8")
     assert all(line.isprintable() for line in text.splitlines())
     completed = run(
-        "report.py", graded["process"].folder / "evaluation.json", cwd=submissions.place
+        "report.py", graded("process").folder / "evaluation.json", cwd=submissions.place
     )
     assert completed.returncode == 0
-    page = (graded["process"].folder / "report.html").read_text(encoding="utf-8")
+    page = (graded("process").folder / "report.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert "\u202e" not in page
     assert "\x1b" not in page

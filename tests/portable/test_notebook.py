@@ -25,6 +25,7 @@ def place(tmp_path, data_dir):
     return tmp_path
 
 
+@pytest.mark.long
 def test_notebook_runs_from_a_fresh_kernel_to_the_report(place):
     assert len(CELLS) >= 5
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]

@@ -158,6 +158,7 @@ def handed_in(place, test_images):
     return ["files", "class", "class.zip"]
 
 
+@pytest.mark.long
 def test_submissions_get_the_rows_that_they_get_on_linux(place, handed_in):
     flags = ("--threshold", "80", "--exit-zero", "--timeout", "5")
     lacking = run_lacking(

@@ -133,6 +133,7 @@ def test_full_disk_is_one_line_and_what_was_written_is_whole(workspace):
     assert completed.stdout.split() == ["2", ".lock"]
 
 
+@pytest.mark.long
 def test_full_disk_in_a_later_epoch_names_the_way_to_go_on(workspace):
     """12 MB hold one epoch's files, and not the second state beside the first."""
     (workspace / "small").mkdir()
