@@ -16,7 +16,7 @@ from tests.conftest import ONE_EPOCH, REPO, run
 # Each step of the one function that writes files: who does it, and which of its calls it is.
 STEPS = {
     "make": (tempfile, "mkstemp", 1),
-    "write": ("file", "write", 1),
+    "write": ("file", "writelines", 1),
     "flush": ("file", "flush", 1),
     "sync": (os, "fsync", 1),
     "permit": (os, "chmod", 1),
