@@ -17,7 +17,6 @@ from common.support.cli import Stopped, command_line
 from common.support.errors import UserError
 from common.support.files import read_json, write_json
 from common.support.text import json_text
-from common.support.validation import row_problem
 from grading.grade import reuse_rows
 from grading.intake.journal import CONDITIONS, Journal, journals_of, read_journal
 from grading.intake.rows import WALLS, Row, isolation_of
@@ -96,6 +95,9 @@ def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Ro
     that may have been this machine's fault, or was measured under a weaker ``isolation``, which for
     "auto" is "none".
     """
+    # Imported here, since it loads pydantic, which a first grading has no use for.
+    from common.support.validation import row_problem
+
     keys = (*CONDITIONS, "results")
     try:
         is_journal = path.match("*.rows*.jsonl")

@@ -179,15 +179,15 @@ def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     ahead -= ahead[images, targets][:, None]
 
     def at(log_temperature: float) -> np.ndarray:
-        with np.errstate(over="ignore"):  # far ahead of the right class: its probability is 0
-            right = 1 / np.exp(ahead / math.exp(log_temperature)).sum(axis=1)
+        right = 1 / np.exp(ahead / math.exp(log_temperature)).sum(axis=1)
         losses: np.ndarray = -np.log((1 - _DOUBT) * right + _DOUBT / logits.shape[1])
         return losses
 
     best = 0.0
-    for steps in (_LOG_TEMPERATURES, _FINER):
-        best = min(best + steps, key=lambda log_temperature: at(log_temperature).mean())
-    return at(best)
+    with np.errstate(over="ignore"):  # far ahead of the right class: its probability is 0
+        for steps in (_LOG_TEMPERATURES, _FINER):
+            best = min(best + steps, key=lambda log_temperature: at(log_temperature).mean())
+        return at(best)
 
 
 def parse_preprocessing(text: str, recipe: Normalization) -> tuple[str, Normalization] | None:
