@@ -198,7 +198,12 @@ def _decode(path: Path) -> Any:  # noqa: ANN401
 
 
 def _loads(content: bytes) -> Any:  # noqa: ANN401
-    return json.loads(content, parse_constant=_refuse_constant)
+    return json.loads(content, object_hook=_share, parse_constant=_refuse_constant)
+
+
+def _share(entry: dict[str, Any]) -> dict[str, Any]:
+    """Let equal strings be one: of thousands of rows, many have the same images."""
+    return {key: sys.intern(x) if isinstance(x, str) else x for key, x in entry.items()}
 
 
 def _refuse_constant(name: str) -> NoReturn:
