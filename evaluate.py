@@ -163,8 +163,8 @@ def grade_submissions(
             lines += written.lines
             if history:
                 lines.append(history.append(shown["results"], float(threshold)))
-            print(*lines, sep="\n")
-            print(f"Evaluation: {output}  (python report.py {output} renders it)\n")
+            pages = f"python report.py {output} renders it, with --feedback a page for each student"
+            print(*lines, f"Evaluation: {output}  ({pages})\n", sep="\n")
             print("".join(f"{line}\n" for line in written.lost_block()), end="")
     github.summarise(shown)
     print(terminal.verdict(evaluation, len(written.lost), written.gradebook))

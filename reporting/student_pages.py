@@ -106,7 +106,8 @@ def _write_pages(evaluation: Row, folder: Path) -> list[str]:
             pages.append(page)
     same = len(pages) - num_written
     also = f", {same} were up to date" if same else ""
-    print(f"Feedback: {num_written} page{'s' * (num_written != 1)} written in {folder}{also}")
+    written = f"{num_written} page{'s' * (num_written != 1)} written"
+    print(f"Feedback: {written}{also}; a student's is {folder / 'NAME' / _NAME}")
     if left := sorted({page.parent.name for page in folder.glob(f"*/{_NAME}")} - {*names}):
         print(named("Of nobody in this grading, left from an earlier one", left))
     return pages

@@ -184,4 +184,7 @@ def _with_interval(
 
 
 def _write_above(axes: Axes, text: str, x: float, y: float) -> None:
-    axes.annotate(text, (x, y), (0, 5), textcoords="offset points", ha="center", va="bottom")
+    # The threshold's line can pass behind the text, and would cross it.
+    mask = {"facecolor": svg.PAGE, "edgecolor": "none", "pad": 0.5}
+    style: svg.Style = {"textcoords": "offset points", "ha": "center", "va": "bottom", "bbox": mask}
+    axes.annotate(text, (x, y), (0, 5), **style)

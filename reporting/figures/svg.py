@@ -26,11 +26,11 @@ from matplotlib.ticker import MaxNLocator
 from common.support.text import terminal_safe
 
 # The colours of the light page. None is black, for which matplotlib writes no fill.
-INK, MUTED, GRID, ERROR = "#1b1f24", "#59636e", "#dfe3e8", "#c0362c"
+INK, MUTED, GRID, ERROR, PAGE = "#1b1f24", "#59636e", "#dfe3e8", "#c0362c", "#ffffff"
 SERIES = ("#0b62b8", "#b3530b", "#1a7f4b", "#8a3fb0", "#0b7285", "#b4236b")
 # The variable of templates/report.css for each.
 CSS_VARIABLES = {
-    **{INK: "--ink", MUTED: "--muted", GRID: "--grid", ERROR: "--error"},
+    **{INK: "--ink", MUTED: "--muted", GRID: "--grid", ERROR: "--error", PAGE: "--page"},
     **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
 }
 

@@ -57,7 +57,7 @@ def test_each_row_has_a_page_that_says_what_it_is_worth(graded_class):
     said, pages = feedback(graded_class)
     rows = read(graded_class / "runs/grading/evaluation.json")["results"]
     assert len(pages) == len(rows) == 9
-    assert "Feedback: 9 pages" in said
+    assert said.startswith("Feedback: 9 pages written; a student's is runs/grading/feedback/NAME/")
     for row, name in zip(rows, folder_names([row["name"] for row in rows]), strict=True):
         text = text_of(pages[name])
         assert row["name"] in text
