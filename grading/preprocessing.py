@@ -204,6 +204,11 @@ def parse_preprocessing(text: str, recipe: Normalization) -> tuple[str, Normaliz
     raise UserError(f"--preprocessing is {text!r}, but must be {CHOICES}")
 
 
+def _choose(num_images: int) -> np.ndarray:
+    size = min(STAGES[-1], num_images)
+    return np.random.default_rng(SAMPLE_SEED).choice(num_images, size, replace=False)
+
+
 def choose_preprocessing(
     text: str, spec: DatasetSpec, data_dir: Path, recipe: Normalization
 ) -> Preprocessing:
@@ -213,8 +218,5 @@ def choose_preprocessing(
     """
     names, sample = spec.files["train"], None
     if spec.known is None or find_files(spec, data_dir, names).keys() >= set(names):
-        images = load_split(spec, data_dir, "train")
-        generator = np.random.default_rng(SAMPLE_SEED)
-        size = min(STAGES[-1], len(images))
-        sample = images.select(generator.choice(len(images), size, replace=False))
+        sample = load_split(spec, data_dir, "train", _choose)
     return Preprocessing(recipe, sample, parse_preprocessing(text, recipe))

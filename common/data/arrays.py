@@ -1,7 +1,7 @@
 """The images and labels of a data set as numpy arrays; no torch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,13 +10,16 @@ import numpy as np
 
 from common.data.catalog import Dataset, DatasetSpec, Normalization, Sizes
 from common.data.download import download
-from common.data.idx import encode_idx, md5_of, read_verified
+from common.data.idx import encode_idx, md5_of, read_images, read_verified
 from common.data.own import read_own_split
 from common.data.search import find_files
 from common.support.errors import UserError
 from common.support.text import json_text
 
 MAX_CLASSES = 256
+
+# From how many images there are to the numbers of those that are wanted.
+Choose = Callable[[int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,15 @@ class LabelledImages:
         return replace(self, images=self.images[indices], targets=self.targets[indices])
 
 
-def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
+def load_split(
+    spec: DatasetSpec, data_dir: Path, split: str, choose: Choose | None = None
+) -> LabelledImages:
     """Read the training or the test images, and fetch the files first if they are missing.
 
     ``data_dir`` holds, or will hold, the data set's own folder; ``split`` is "train" or "test". The
     other split's files are not opened and need not exist, unless the data set is unknown: what its
-    classes are is read from its training images.
+    classes are is read from its training images. ``choose`` says which images to keep: of a known
+    data set the others are not held in memory.
 
     Raises UserError if a file is damaged, or is missing and cannot be fetched, or the images and
     labels do not fit each other or the data set.
@@ -52,14 +58,15 @@ def load_split(spec: DatasetSpec, data_dir: Path, split: str) -> LabelledImages:
         known: Dataset | None = load_split(spec, data_dir, "train").dataset
     else:
         known = spec.known
-    read = _read_files(spec, data_dir, split, known)
+    read = _read_files(spec, data_dir, split, known, choose if spec.known else None)
     dataset = known or _describe_unknown(spec, data_dir, read)
     name = f"{dataset.title} {'training' if split == 'train' else 'test'} images"
     require_sizes(dataset.sizes, read.images, read.targets, name)
     name = ", ".join([name, *read.notes])
-    return LabelledImages(
+    images = LabelledImages(
         name, read.images, read.targets, read.md5, dataset, is_public=bool(spec.known)
     )
+    return images if spec.known or choose is None else images.select(choose(len(images)))
 
 
 def pixel_moments(images: np.ndarray) -> tuple[float, float]:
@@ -77,7 +84,9 @@ class _Read(NamedTuple):
     classes: Sequence[str] | None = None  # names, if the files have any
 
 
-def _read_files(spec: DatasetSpec, data_dir: Path, split: str, known: Dataset | None) -> _Read:
+def _read_files(
+    spec: DatasetSpec, data_dir: Path, split: str, known: Dataset | None, choose: Choose | None
+) -> _Read:
     names = spec.files[split]
     found = find_files(spec, data_dir, names)
     if not found.keys() >= set(names):
@@ -86,8 +95,13 @@ def _read_files(spec: DatasetSpec, data_dir: Path, split: str, known: Dataset | 
         download(spec, data_dir)
         found = find_files(spec, data_dir, names)
     images_file, labels_file = (found[name] for name in names)
-    images, images_md5 = read_verified(spec, names[0], images_file)
     labels, labels_md5 = read_verified(spec, names[1], labels_file)
+    if choose is None:
+        images, images_md5 = read_verified(spec, names[0], images_file)
+    else:
+        rows = choose(len(labels))
+        images, images_md5 = read_images(spec, names[0], images_file, rows)
+        labels = labels[rows]
     if spec.is_transposed and images.ndim == 3:
         images = np.ascontiguousarray(images.transpose(0, 2, 1))
     if labels.ndim == 2:

@@ -7,6 +7,8 @@ then the values in C order.
 
 import gzip
 import hashlib
+import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -19,6 +21,9 @@ from common.support.errors import UserError
 
 # The type codes that the data sets use: images and most labels, and QMNIST's labels.
 _TYPES: dict[int, np.dtype] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
+
+_AT_A_TIME = 1000  # images
+_LARGEST_SIDE = 4096  # pixels
 
 
 def md5_of(content: bytes) -> str:
@@ -95,6 +100,50 @@ def read_verified(spec: DatasetSpec, name: str, file: DataFile) -> tuple[np.ndar
         return decode_idx(content), found
     except ValueError as error:
         raise UserError(f"{file}: {error}; {_advice(spec)}") from error
+
+
+def read_images(
+    spec: DatasetSpec, name: str, file: DataFile, rows: np.ndarray
+) -> tuple[np.ndarray, str]:
+    """Return the images of these numbers, in this order, and what ``read_verified`` does else.
+
+    The others, which may be many, are not held. Raises UserError as that does.
+    """
+    if file.path.suffix == ".gz" and name in spec.archive_md5:
+        _require_md5(spec, file, md5_of(file.path.read_bytes()), spec.archive_md5[name])
+    try:
+        images, found = _pick(file, rows)
+    except (OSError, EOFError, ValueError, KeyError, zlib.error, struct.error) as error:
+        raise UserError(f"{file} is damaged: {_advice(spec)}") from error
+    _require_md5(spec, file, found, spec.md5.get(name))
+    return images, found
+
+
+def _pick(file: DataFile, rows: np.ndarray) -> tuple[np.ndarray, str]:
+    with _opened(file) as stream:
+        head = stream.read(16)
+        digest, start = hashlib.md5(head, usedforsecurity=False), 0
+        count, *sides = struct.unpack(">4x3I", head)
+        if not head.startswith(b"\0\0\x08\x03") or max(sides) > _LARGEST_SIDE:
+            raise ValueError("not an IDX file of images")
+        images = np.empty((len(rows), *sides), np.uint8)
+        while piece := stream.read(_AT_A_TIME * math.prod(sides)):
+            digest.update(piece)
+            read = np.frombuffer(piece, np.uint8).reshape(-1, *sides)
+            are_here = (start <= rows) & (rows < start + len(read))
+            images[are_here] = read[rows[are_here] - start]
+            start += len(read)
+    if start != count or rows.max() >= count:
+        raise ValueError(f"the header declares {count} images, but {start} follow")
+    return images, digest.hexdigest()
+
+
+def _opened(file: DataFile) -> io.BufferedIOBase:
+    if file.member is not None:
+        return io.BytesIO(read_content(file))
+    with file.path.open("rb") as stream:
+        is_packed = stream.read(2) == b"\x1f\x8b"
+    return gzip.open(file.path) if is_packed else file.path.open("rb")
 
 
 def _require_md5(spec: DatasetSpec, file: DataFile, found: str, expected: str | None) -> None:

@@ -26,6 +26,7 @@ from common.data.catalog import (
     MNIST_SPEC,
     QMNIST_SPEC,
 )
+from common.data.idx import decode_idx, encode_idx
 from common.data.splits import load_training_data
 from common.support.errors import UserError
 from common.transforms import train_transform
@@ -50,6 +51,41 @@ def test_layout_is_the_one_that_torchvision_reads(tmp_path, spec):
     assert np.array_equal(ours.images, upright.numpy())
     assert np.array_equal(ours.images, images)
     assert np.array_equal(ours.targets, labels)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("spec", [*GENERATED, IDX_SPEC], ids=lambda spec: spec.key)
+def test_chosen_images_are_those_of_the_whole_set(tmp_path, spec, is_packed):
+    data_dir = tmp_path / "set"
+    write_set(spec, data_dir, train=2500)
+    for path in (data_dir / spec.folder).iterdir() if is_packed else ():
+        packed = gzip.compress(path.read_bytes())
+        path.unlink()
+        path.with_name(f"{path.name}.gz").write_bytes(packed)
+    spec = spec._replace(archive_md5={}, md5={})
+    rows = np.array([2499, 0, 1000, 999, 7])
+    chosen = load_split(spec, data_dir, "train", lambda count: rows % count)
+    whole = load_split(spec, data_dir, "train")
+    assert np.array_equal(chosen.images, whole.images[rows])
+    assert np.array_equal(chosen.targets, whole.targets[rows])
+    assert (chosen.md5, chosen.dataset) == (whole.md5, whole.dataset)
+
+
+@pytest.mark.parametrize("damage", ["cut", "longer", "of labels", "empty", "fewer"])
+def test_chosen_images_of_a_damaged_file_are_refused(tmp_path, damage):
+    write_set(QMNIST_SPEC, tmp_path)
+    path = tmp_path / QMNIST_SPEC.folder / QMNIST_SPEC.files["train"][0]
+    content = path.read_bytes()
+    damaged = {
+        "cut": content[:-1],
+        "longer": content + b"0" * 784,
+        "of labels": b"\0\0\x08\x01" + content[4:],
+        "empty": b"",
+        "fewer": encode_idx(decode_idx(content)[:-1]),
+    }
+    path.write_bytes(damaged[damage])
+    with pytest.raises(UserError, match="is damaged"):
+        load_split(QMNIST_SPEC, tmp_path, "train", lambda count: np.arange(count))
 
 
 def test_unknown_data_are_normalised_as_measured_on_the_training_images(tmp_path):
