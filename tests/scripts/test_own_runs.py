@@ -13,6 +13,7 @@ from common.checkpoints import load_checkpoint
 from common.support.errors import UserError
 from own_runs.folders import find_own_runs, is_own_run
 from tests.conftest import ONE_EPOCH, REPO, read, run
+from tests.processes import run_forked
 
 
 def copy_run(finished, folder, name, like="base", **recipe):
@@ -95,8 +96,8 @@ class OneHidden(nn.Sequential):
 """
     )
     train_with(workspace, "OneHidden", "OneHidden(units=64)")
-    words = [sys.executable, "train_mine.py", "--output-dir", "runs/mine", *ONE_EPOCH]
-    done = subprocess.run(words, cwd=workspace, capture_output=True, encoding="utf-8")
+    script = workspace / "train_mine.py"
+    done = run_forked(script, ["--output-dir", "runs/mine", *ONE_EPOCH], workspace)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("train_mine.py: error: my_network.py: evaluate.py could not build One")

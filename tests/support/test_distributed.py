@@ -139,6 +139,7 @@ def test_smallest_share_is_that_of_the_last_batch(train_images):
         assert Batches(few, batch_size, CPU, world_size=number).smallest == size
 
 
+@pytest.mark.long
 def test_batch_that_cannot_be_shared_out_is_refused_with_one_line(workspace):
     process = start("train_base.py", *FLAGS, "--batch-size", "65", cwd=workspace)
     _, errors = process.communicate(timeout=60)
@@ -178,6 +179,7 @@ def test_one_process_goes_on_where_two_stopped(interrupted, workspace):
     assert len(read(workspace / "runs/base/metrics.json")["history"]) == 3
 
 
+@pytest.mark.long
 def test_two_ranks_go_on_in_the_middle_of_an_epoch_of_one(workspace):
     smaller = ("--batch-size", "16", "--epochs", "2")
     alone = subprocess.Popen(

@@ -21,11 +21,11 @@ def start(jobs=2, reader="tests.grading.sandbox.abusive_reader"):
     images = np.zeros((NUM_IMAGES, 28, 28), np.uint8)
     test_set = LabelledImages("", images, np.zeros(NUM_IMAGES, int), {}, MNIST)
     rule = Preprocessing(MNIST.normalization)
-    return PortableSandbox(test_set, "none", MEMORY, 6, jobs, rule, reader=reader)
+    return PortableSandbox(test_set, "none", MEMORY, 4, jobs, rule, reader=reader)
 
 
 TRIED = {
-    "sleep": (["sleep"], r"took longer than the 6 s allowed \(--timeout\): hand in predictions"),
+    "sleep": (["sleep"], r"took longer than the 4 s allowed \(--timeout\): hand in predictions"),
     "spin": (["spin"], r"allowed \(--timeout\): hand in predictions"),
     "memory": (["fill_memory"], r"needs more than the 0.5 GiB of memory allowed \(--memory\)"),
     "output": (["fill_output"], "ended without an answer"),
@@ -79,7 +79,7 @@ def test_a_process_that_was_ended_between_two_submissions_costs_nobody(tmp_path)
 
 
 def test_no_process_and_no_descriptor_is_left_when_grading_is_interrupted(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
+    before, threads = len(os.listdir("/proc/self/fd")), {*threading.enumerate()}
     for name, command in (("a", '["nothing"]'), ("b", '["sleep"]')):
         (tmp_path / name).write_text(command)
     with start() as sandbox:
@@ -87,7 +87,7 @@ def test_no_process_and_no_descriptor_is_left_when_grading_is_interrupted(tmp_pa
         number, outcome = next(outcomes)
         assert (number, type(answers_of(outcome))) == (0, ClassAnswers)
         outcomes.close()
-    for thread in [t for t in threading.enumerate() if t is not threading.main_thread()]:
+    for thread in {*threading.enumerate()} - threads:
         thread.join(5)
     assert len(os.listdir("/proc/self/fd")) == before
 
