@@ -9,6 +9,9 @@ from nbclient import NotebookClient
 
 from tests.conftest import REPO, read
 
+# Starting a kernel takes longer than most tests.
+pytestmark = pytest.mark.long
+
 CELLS = re.findall(
     r"^```python\n(.*?)^```", (REPO / "docs/notebooks.md").read_text(encoding="utf-8"), re.M | re.S
 )
@@ -25,7 +28,6 @@ def place(tmp_path, data_dir):
     return tmp_path
 
 
-@pytest.mark.long
 def test_notebook_runs_from_a_fresh_kernel_to_the_report(place):
     assert len(CELLS) >= 5
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
