@@ -3,7 +3,6 @@
 import hashlib
 import math
 import sys
-from collections import Counter
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -148,19 +147,17 @@ def most_confident_errors(
 def of_each_confusion(answers: LogitAnswers, test_set: LabelledImages) -> list[dict[str, Any]]:
     """Return errors of each pair of classes, with the images.
 
-    First comes the most certain error of every pair, then the second of every pair that has one,
-    and so on: whatever is cut off, as many pairs as possible keep some.
+    First comes the most certain error of every pair, then what else of the pair confused most
+    often is shown, then of the next one, and so on: whatever is cut off, as many pairs as possible
+    keep one, and those that people look at first keep all.
     """
     wrong = np.flatnonzero(answers.classes != test_set.targets)
-    errors = pictured(wrong, answers, test_set, len(wrong))
-    times: Counter[tuple[int, int]] = Counter()
-    by_place: list[list[dict[str, Any]]] = [[] for _ in range(_IN_A_CELL)]
-    for error in errors:
-        pair = error["true"], error["predicted"]
-        if times[pair] < _IN_A_CELL:
-            by_place[times[pair]].append(error)
-        times[pair] += 1
-    return list(chain(*by_place))[:_CONFUSED_SIZE]
+    cells: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for error in pictured(wrong, answers, test_set, len(wrong)):
+        cells.setdefault((error["true"], error["predicted"]), []).append(error)
+    by_count = sorted(cells.values(), key=len, reverse=True)
+    firsts, others = ([c[:1] for c in by_count], [c[1:_IN_A_CELL] for c in by_count])
+    return list(chain(*firsts, *others))[:_CONFUSED_SIZE]
 
 
 def pictured(

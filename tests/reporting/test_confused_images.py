@@ -42,10 +42,17 @@ def test_cell_of_a_confusion_matrix_leads_to_images_of_its_errors(
         assert len(confused) == min(160, sum(min(c, 6) for r in matrix for c in r) - 60, wrong)
 
 
-def test_images_behind_cells_are_of_as_many_cells_as_possible(evaluation):
-    """First one of each cell, so that whatever is cut off leaves as few without as can be."""
-    for row in evaluation["results"]:
+def test_of_the_most_frequent_confusions_most_images_are_shown(page_text, evaluation):
+    """First one of each cell, then up to six of a cell, the largest number first."""
+    for number, row in enumerate(evaluation["results"], start=1):
+        matrix = row["confusion_matrix"]
         cells = [(error["true"], error["predicted"]) for error in row["confused"]]
-        places = [cells[:i].count(cell) for i, cell in enumerate(cells)]
-        assert places == sorted(places)
-        assert cells[0] != cells[1]
+        different = len(set(cells))
+        for part in (cells[:different], cells[different:]):
+            counts = [matrix[true][predicted] for true, predicted in part]
+            assert counts == sorted(counts, reverse=True)
+        assert len(set(cells[:different])) == different
+        (most, *_) = row["most_confused"]
+        assert cells.count((most["true"], most["predicted"])) == 6
+        panel = rf'id="e{number}-{most["true"]}-{most["predicted"]}">[^<]*, 6 of {most["count"]}:'
+        assert re.search(panel, page_text)
