@@ -133,8 +133,8 @@ class Preprocessing:
         if info.is_guess and accuracies and accuracies[taken] < _GUESS_HOLDS:
             raise SubmissionError(
                 "the layers fit, but with ReLU between them the network recognises only "
-                f"{accuracies[taken]:.0f} % of the training images: it must be another one: "
-                f"{AS_ONNX}"
+                f"{accuracies[taken]:.0f} % of the training images: it is another one, or not "
+                f"trained: {AS_ONNX}"
             )
         if info.chosen == NONE:
             return None

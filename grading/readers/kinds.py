@@ -10,6 +10,7 @@ from common.data.catalog import Sizes
 from common.measuring import ClassAnswers, FileInfo, LogitAnswers
 from common.models import count_parameters
 from common.support.errors import SubmissionError
+from common.support.files import is_undamaged_zip
 from grading.readers.archives import NamedFile
 from grading.readers.keras.model import is_keras, parse_keras
 from grading.readers.onnx.model import open_onnx
@@ -122,6 +123,8 @@ def read_file(
         return _network("safetensors", parse_safetensors(content, sizes), sizes.num_classes)
     if suffix in (".pt2", *_COMMANDS):  # some are archives as torch.save writes them
         raise SubmissionError(f"{INSTEAD[suffix]}: {_COMMANDS.get(suffix, ADVICE)}")
+    if suffix == ".zip" and content.startswith(b"PK") and not is_undamaged_zip(content):
+        raise SubmissionError("the zip file is damaged or cut short: upload it again")
     if is_checkpoint(content) or (suffix in _CHECKPOINTS and content.startswith(b"\x80")):
         if is_shard(name, files):
             return None

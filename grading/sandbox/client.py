@@ -16,7 +16,6 @@ from pathlib import Path
 
 from common.data.arrays import LabelledImages
 from common.support.errors import PassingError, UserError
-from common.support.text import terminal_safe
 from grading.sandbox import machine, wire
 from grading.sandbox.confinement import bubblewrap
 from grading.sandbox.machine import STEP, Clock
@@ -27,6 +26,7 @@ from grading.sandbox.portable.exchange import (
     Numbered,
     Outcome,
     came_from_outside,
+    not_started,
 )
 from grading.sandbox.portable.process import CODE, start_process
 from grading.sandbox.task import Task
@@ -202,9 +202,7 @@ class Sandbox(AnySandbox):
             if report[0] != READY:
                 self.stop()
                 complaints.seek(0)
-                lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
-                last = terminal_safe(lines[-1] if lines else "no word")
-                raise UserError(f"{self.isolation}: {last}")
+                raise not_started(complaints.read(), self.isolation)
         self.control.settimeout(self.timeout + _GRACE)
 
     def _send_images(self) -> None:

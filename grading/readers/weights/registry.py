@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from common.models import register
+
 _MODULE = "models_of_the_assignment"
 
 # Classes by name; each can be built without arguments.
@@ -16,10 +18,10 @@ ASSIGNED: dict[str, Callable[[], nn.Module]] = {}
 
 
 def register_file(path: Path) -> None:
-    """Import the file and register its classes that can be built without arguments.
+    """Import the file and register its classes; what needs arguments a checkpoint has to bring.
 
     It is trusted code, and is run before any submission is there. Raises RuntimeError with one line
-    if it fails or has no such class.
+    if it fails or has no class of a network.
     """
     spec = importlib.util.spec_from_file_location(_MODULE, path)
     if spec is None or spec.loader is None:
@@ -31,15 +33,18 @@ def register_file(path: Path) -> None:
     except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())
         raise RuntimeError(f"--models {path} fails: {type(error).__name__}: {said}") from error
-    for name, value in vars(module).items():
-        if inspect.isclass(value) and issubclass(value, nn.Module) and value.__module__ == _MODULE:
-            try:
-                with torch.device("meta"):
-                    value()
-            except Exception:  # it needs arguments, or cannot be built at all
-                continue
-            ASSIGNED[name] = value
-    if not ASSIGNED:
-        raise RuntimeError(
-            f"--models {path} has no nn.Module class that can be built without arguments"
-        )
+    networks = {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, nn.Module) and value.__module__ == _MODULE
+    }
+    if not networks:
+        raise RuntimeError(f"--models {path} has no nn.Module class")
+    for name, network in networks.items():
+        try:
+            with torch.device("meta"):
+                network()
+        except Exception:  # it needs arguments, or cannot be built at all
+            register(network)
+            continue
+        ASSIGNED[name] = network

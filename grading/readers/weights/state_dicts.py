@@ -178,7 +178,7 @@ def _build(architecture: str, weights: StateDict, model_args: object, sizes: Siz
     try:
         with torch.device("meta"):
             return build_model(architecture, args)
-    except TypeError as error:
+    except Exception as error:  # a class of the assignment can raise any
         raise SubmissionError(
             f"model_args do not fit {architecture}: save those that it was built with"
         ) from error

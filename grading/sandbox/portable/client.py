@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from common.data.arrays import LabelledImages
-from common.support.errors import MachineError, UserError
-from common.support.text import terminal_safe
+from common.support.errors import MachineError
 from grading.sandbox import machine, wire
 from grading.sandbox.machine import STEP, Clock
 from grading.sandbox.portable.base import AnySandbox
@@ -27,6 +26,7 @@ from grading.sandbox.portable.exchange import (
     Numbered,
     Outcome,
     came_from_outside,
+    not_started,
 )
 from grading.sandbox.portable.process import start_process
 from grading.sandbox.wire import OpenFile, Said, close_all
@@ -81,10 +81,11 @@ class _Worker:
         self.is_ready = self.answers.read(1) == Said.READY
         timer.cancel()
         if not self.is_ready:
-            lines = self.complaints.read().decode("utf-8", "replace").strip().splitlines()
-            last = terminal_safe(lines[-1] if lines else "no word")
+            error = not_started(
+                self.complaints.read(), "the process that reads submissions does not start"
+            )
             self.end()
-            raise UserError(f"the process that reads submissions does not start: {last}")
+            raise error
 
     def read(self, reading: _Reading, advisor: Advisor) -> tuple[int, int]:
         """Have a submission read; return how that ended, with an exit status or a signal."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from common.data.arrays import LabelledImages
 from common.data.catalog import Normalization
-from common.support.errors import MachineError, PassingError, SubmissionError
+from common.support.errors import MachineError, PassingError, SubmissionError, UserError
+from common.support.text import terminal_safe
 from grading.sandbox import machine, wire
 from grading.sandbox.wire import STAGES, Answers, OpenFile, Shape, Trials
 
@@ -96,6 +97,14 @@ class Exchange:
         size = 4 * min(num_images, self.shape.num_sampled) * self.shape.num_classes
         content = self.read(size, self.shape.sample_start(number))
         return wire.decode_sample(content, self.shape.num_classes)
+
+
+def not_started(complaints: bytes, who: str) -> UserError:
+    """Return the error for a process that did not start, by the last line that it printed."""
+    lines = complaints.decode("utf-8", "replace").strip().splitlines()
+    last = terminal_safe(lines[-1] if lines else "no word")
+    _, flag, said = last.partition("--models ")  # a file of whoever grades: that says enough
+    return UserError(f"{flag}{said}" if flag else f"{who}: {last}")
 
 
 def came_from_outside(ending: int, detail: int) -> bool:

@@ -73,6 +73,7 @@ def fill(folder):
         file.writestr("model.safetensors.index.json", json.dumps(index))
         file.writestr("model-00001-of-00001.safetensors", b"\xff" * 64)
     add("shards.zip", shards.getvalue(), "")
+    add("cut.zip", shards.getvalue()[: len(shards.getvalue()) // 2], "damaged or cut short")
     add("page.pth", b"<!doctype html><title>403</title>", "")
     add("text.pth", b"accuracy: 99 %\n", "")
     add("dictionary.pth", pickle.dumps({"a": 1}), "")
