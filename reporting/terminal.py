@@ -243,7 +243,8 @@ def left_out(litter: list[str], dropped: list[str]) -> str:
     if litter:
         lines.append(named("Left out, since nobody hands it in", litter))
     if dropped:
-        lines.append(named("Graded by an earlier command and no longer here", dropped))
+        said = "Replaced, and not among these submissions (--output keeps two classes apart)"
+        lines.append(named(said, dropped))
     return "".join(f"{line}\n" for line in lines)
 
 

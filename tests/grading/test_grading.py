@@ -184,6 +184,17 @@ def test_second_run_grades_only_what_is_new_or_changed(workspace, private_set):
     assert third["00.pth"] == first["00.pth"] | {"rank": third["00.pth"]["rank"]}
 
 
+def test_rows_of_another_class_are_named_when_they_are_replaced(workspace, private_set):
+    for name in ("monday", "tuesday"):
+        (workspace / name).mkdir()
+        np.save(workspace / name / f"{name}.npy", np.zeros(300, np.int64))
+    said = "Replaced, and not among these submissions (--output keeps two classes apart)"
+    first, _ = grade(workspace, "--test-set", private_set, "monday")
+    assert said not in first.stdout
+    second, _ = grade(workspace, "--test-set", private_set, "tuesday")
+    assert f"{said}: 'monday.npy'" in second.stdout
+
+
 def test_leaderboard_shares_ranks(workspace, private_set):
     folder = workspace / "submissions"
     networks(folder, 3)

@@ -113,7 +113,7 @@ def test_many_runs_are_all_shown(finished, workspace):
         copy_run(finished, workspace, name, like=name)
     measured = run("evaluate.py", "--threshold", "80", cwd=workspace)
     assert measured.returncode == 0, measured.stderr
-    assert "no longer here" not in measured.stdout
+    assert "Replaced, and not among" not in measured.stdout
     evaluation = read(workspace / "runs/evaluation.json")
     names = [row["name"] for row in evaluation["results"]]
     assert names[:2] == ["base", "improved"]
