@@ -109,6 +109,7 @@ def render_report(
         "published": PUBLISHED_RESULTS if measured and dataset["md5"] == _MNIST_MD5 else (),
         "min_drawn": curves.MIN_DRAWN,
         "max_named": MAX_NAMED,
+        "max_dashed": curves.MAX_DASHED,
         "marks": list(MARKS.values()),
         "classes": dataset["classes"],
         "noun": dataset["noun"],

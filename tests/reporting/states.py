@@ -15,6 +15,7 @@ import numpy as np
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
 from common.measuring import ClassAnswers, FileInfo, graded_row, ungraded_row
+from common.metrics import proportion
 from grading.intake.rows import assign_ranks, isolation_of, mark_duplicates
 
 HOSTILE_NAMES = (
@@ -81,6 +82,23 @@ def three_runs(evaluation, runs):
     counts["train"] = [sum(both) for both in zip(counts["train"], counts["val"], strict=True)]
     counts["val"] = [0] * len(counts["train"])
     data |= {"train_size": data["train_size"] + data["val_size"], "val_size": 0}
+    return evaluation, runs
+
+
+def five_runs(evaluation, runs):
+    """Three more runs of the base network, each a little worse than the one before."""
+    evaluation, runs = default(evaluation, runs)
+    for rate in (0.003, 0.0002, 0.00005):
+        name = f"base-{rate:g}"
+        row = copy.deepcopy(evaluation["results"][0]) | {"name": name, "source": f"runs/{name}"}
+        correct = evaluation["results"][-1]["validation"]["correct"] - 1
+        row["validation"] = proportion(correct, row["validation"]["total"])
+        evaluation["results"].append(row)
+        evaluation["comparisons"].append(
+            evaluation["comparisons"][0] | {"a": "improved", "b": name}
+        )
+        runs[name] = copy.deepcopy(runs["base"]) | {"name": name}
+        runs[name]["recipe"]["optimizer"]["lr"] = rate
     return evaluation, runs
 
 
@@ -152,6 +170,7 @@ STATES = {
         failing,
         one_run,
         three_runs,
+        five_runs,
         broken_run,
         all_broken,
         without_validation,

@@ -70,3 +70,26 @@ def test_images_are_those_of_the_runs_that_are_named(finished, state):
     other = "for base and improved ; 60,000 to train on and 0 to validate on for faster ,"
     assert (other in text) is (state == "three_runs")
     assert ("What follows is of base" in text) is (state == "three_runs")
+
+
+@pytest.mark.parametrize(
+    ("state", "held_out", "caption"),
+    [
+        ("default", True, "Loss: solid on validation images, dashed on training images. Training"),
+        ("without_validation", True, "Loss on training images. Training figures"),
+        ("five_runs", True, "Loss on validation images. Label smoothing"),
+        ("five_runs", False, "dashed on training images where none were held out. Training"),
+    ],
+)
+def test_caption_of_the_curves_describes_what_is_drawn(evaluation, runs, state, held_out, caption):
+    evaluation, runs = STATES[state](evaluation, runs)
+    if not held_out:
+        unknown = dict.fromkeys(("val_loss", "val_accuracy", "val_correct", "val_total"))
+        runs["base"]["history"] = [epoch | unknown for epoch in runs["base"]["history"]]
+    assert caption in " ".join(render_report(evaluation, runs, {}).split())
+
+
+@pytest.mark.parametrize(("state", "told"), [("default", False), ("five_runs", True)])
+def test_sentences_on_some_of_the_runs_say_of_which(evaluation, runs, state, told):
+    page = render_report(*STATES[state](evaluation, runs), {})
+    assert ("Of these 5 runs, the 4 with the highest validation accuracy" in page) == told
