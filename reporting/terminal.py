@@ -239,13 +239,11 @@ def remarks(row: Row) -> list[str]:
 
 def left_out(litter: list[str], dropped: list[str]) -> str:
     """Return lines that name what has no row: nobody's files, and rows of an earlier command."""
-    lines = []
-    if litter:
-        lines.append(named("Left out, since nobody hands it in", litter))
-    if dropped:
-        said = "Replaced, and not among these submissions (--output keeps two classes apart)"
-        lines.append(named(said, dropped))
-    return "".join(f"{line}\n" for line in lines)
+    said = {
+        "Left out, since nobody hands it in": litter,
+        "Replaced, and not among these submissions (--output keeps two classes apart)": dropped,
+    }
+    return "".join(f"{named(what, names)}\n" for what, names in said.items() if names)
 
 
 def named(what: str, names: list[str]) -> str:

@@ -178,6 +178,17 @@ def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
 
 def _decode(path: Path) -> Any:  # noqa: ANN401
     """Decode a document, its rows one by one if they stand as ``write_json`` writes them."""
+    with contextlib.suppress(ValueError):
+        document, rows = _decode_rows(path)
+        if not rows:
+            return document
+        if isinstance(document, dict) and document.get("results") == []:
+            return document | {"results": rows}
+    return _loads(path.read_bytes())
+
+
+def _decode_rows(path: Path) -> tuple[Any, list[Any]]:
+    """Return the document without its rows, and these. Raises ValueError if that does not work."""
     around: list[bytes] = []
     row: list[bytes] = []
     rows, is_inside = [], False
@@ -191,10 +202,7 @@ def _decode(path: Path) -> Any:  # noqa: ANN401
                 rows.append(_loads(b"".join(row).rstrip(b",\n")))
                 row = []
             is_inside = is_inside or line == _BEFORE_ROWS
-    document = _loads(b"".join(around))
-    if rows:
-        document["results"] = rows + document["results"]
-    return document
+    return _loads(b"".join(around)), rows
 
 
 def _loads(content: bytes) -> Any:  # noqa: ANN401

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,8 +118,7 @@ def _of_folder(folder: Path, platform: str) -> tuple[list[Submission], list[str]
         if form and form.platform not in known.ON_TOP:
             found, litter = one_a_student(form, places)
             return [s._replace(limit=folder) for s in found], litter
-    if form and form.depth:
-        around = next(path for path in places if not _LITTER.fullmatch(path[0]))[: form.depth]
+    if around := _around(form, places):
         folder = folder.joinpath(*around)
         names = sorted(os.listdir(folder))
     entries = {name: [("", places.get((name,)) or folder / name)] for name in names}
@@ -135,6 +135,13 @@ def _form(where: Path, places: dict[Parts, Path], platform: str) -> known.Form |
     return form
 
 
+def _around(form: known.Form | None, paths: Iterable[Parts]) -> Parts:
+    """Return the folders around all of a class."""
+    if not form or not form.depth:
+        return ()
+    return next(path for path in paths if not _LITTER.fullmatch(path[0]))[: form.depth]
+
+
 def _of_zip(path: Path, members: list[Member], platform: str) -> tuple[list[Submission], list[str]]:
     """Return the submissions in a class's zip file, as in the folder that it holds."""
     named = [(tuple(parts_of(name)), place) for name, place in members]
@@ -145,9 +152,12 @@ def _of_zip(path: Path, members: list[Member], platform: str) -> tuple[list[Subm
         found, litter = one_a_student(form, dict(sorted(whole.items())))
         return [s._replace(source=path, limit=limit) for s in found], litter
     entries: dict[str, list[tuple[str, Path]]] = {}
-    depth = form.depth if form else 0
+    around = _around(form, sorted(whole))
     # Of two members of one name the last counts, as in a folder that they are unpacked to.
-    places = {parts[depth:]: place for parts, place in named}
+    places = {
+        parts[len(around) :] if parts[: len(around)] == around else parts: place
+        for parts, place in named
+    }
     for parts, place in sorted(places.items()):
         if parts and not any(map(is_passed_over, parts[1:])):
             inner = "".join(f"/{part}" for part in parts[1:])

@@ -169,6 +169,7 @@ def test_outer_folder_is_none_beside_litter_and_the_last_of_two_members_counts(
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
         warnings.simplefilter("ignore")  # of two members with one name
         archive.writestr(".DS_Store", b"x")
+        archive.writestr("__MACOSX/x/m.pth", b"x")
         archive.writestr("x/submission_metadata.yml", METADATA)
         for content in (bad, good):
             archive.writestr("x/submission_11/m.pth", content)

@@ -69,6 +69,20 @@ def test_json_of_any_layout_is_read_alike(tmp_path):
             assert files.read_json(tmp_path / "document.json") == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"schema_version": 2,\n  "results": [\n    {\n    }\n  ],\n  "results": 5\n}',
+        '{"schema_version": 2, "inner": {\n  "results": [\n    {\n    }\n  ]\n}}',
+        '{"schema_version": 2,\n  "results": [\n    {\n    }, {\n    }\n  ]\n}',
+        '{"schema_version": 2,\n  "results": [\n    {\n    }\n  ], "a": 1\n}',
+    ],
+)
+def test_json_that_was_edited_is_read_as_json_reads_it(tmp_path, text):
+    (tmp_path / "document.json").write_text(text)
+    assert files.read_json(tmp_path / "document.json") == json.loads(text)
+
+
 def test_json_takes_no_more_memory_than_what_is_in_it(tmp_path):
     path = tmp_path / "document.json"
     row = {"name": "x" * 20_000, "figures": list(range(1000))}
