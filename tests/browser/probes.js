@@ -100,6 +100,14 @@ globalThis.probes = (() => {
     },
 
     // Regions with more to the right than they show, of those that a selector finds.
+    mostLines(selector) {
+      return Math.max(...[...document.querySelectorAll(selector)].map((element) => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        return new Set([...range.getClientRects()].map((box) => box.top)).size;
+      }));
+    },
+
     cutRegions(selector) {
       return [...document.querySelectorAll(selector)]
         .filter((region) => region.scrollWidth > region.clientWidth + 1).map(described);

@@ -1,6 +1,7 @@
 """The units of the playground's network: clicked, chosen with keys, and what is shown of each."""
 
 import base64
+import itertools
 
 import numpy as np
 import torch
@@ -69,3 +70,21 @@ def test_pixels_of_a_deep_unit_are_the_gradient_of_what_it_adds_up(page, playgro
     next_frame(page)
     assert page.is_visible("#pixels")
     assert any(page.locator("#pixels").evaluate(OPACITIES))
+
+
+def test_numbers_of_training_images_are_on_one_line_beside_each_other(page, playground):
+    images = playground.document["training_digits"]["images"]
+    strongest = units_of(playground, 0)[1]
+    unit = next(i for i, places in enumerate(strongest) if all_long(images, places))
+    page.fill("#unit", str(unit))
+    for width in (360, 800, 1100, 1280, 1600):
+        page.set_viewport_size({"width": width, "height": 900})
+        next_frame(page)
+        assert page.evaluate("probes.mostLines('#strongest small')") == 1
+        boxes = [small.bounding_box() for small in page.locator("#strongest small").all()]
+        for left, right in itertools.pairwise(boxes):
+            assert right["y"] > left["y"] or right["x"] >= left["x"] + left["width"]
+
+
+def all_long(images, places):
+    return len(places) == 6 and all(images[place]["index"] >= 10_000 for place in places)
