@@ -207,10 +207,32 @@ def test_commands_and_the_tables_of_figures_are_whole(open_default):
     assert page.evaluate("probes.cutRegions('figure .scroll, .scroll:has(.settings)')") == []
 
 
+def test_flags_of_commands_are_on_one_line_and_copied_as_they_are(open_default, finished):
+    page = open_default()
+    for width in (360, 390, 1000, 1280):
+        look(page, width)
+        assert page.evaluate("probes.mostLines('pre span')") == 1
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('pre'))")
+    copied = page.evaluate("getSelection().toString()").splitlines()
+    assert "python train_base.py --val-size 57000 --epochs 2" in copied
+    assert "python report.py runs/evaluation.json" in copied
+
+
 @pytest.mark.parametrize("width", [1280, 1600])
-def test_tables_of_three_runs_are_whole(browser, url_of, width):
-    with opened(browser, url_of("three_runs"), width=width) as (page, _):
+@pytest.mark.parametrize("state", ["three_runs", "five_runs"])
+def test_tables_of_several_runs_are_whole(browser, url_of, state, width):
+    with opened(browser, url_of(state), width=width) as (page, _):
         assert page.evaluate("probes.cutRegions('.scroll')") == []
+
+
+def test_figures_keep_clear_of_the_tables_above_them(open_default):
+    page = open_default()
+    parts = (page.locator(f"section:has(#confidence) > .{name}") for name in ("beside", "figures"))
+    tables, figures = parts
+    for width in (390, 1280):
+        look(page, width)
+        above = tables.bounding_box()
+        assert figures.bounding_box()["y"] >= above["y"] + above["height"] + 16
 
 
 def test_names_of_ungraded_submissions_are_on_a_narrow_screen(browser, url_of):
