@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 from common.data.catalog import DATASET_HELP, DATASETS, DatasetSpec
 from common.support import distributed
 from common.support.cli import ArgumentParser, run_script
-from common.support.disclosure import disclosed
 from common.support.errors import ALL_PASSED, SOME_FAILED
 from common.support.files import folder_lock, require_target, write_json
+from evaluations.disclosure import disclosed
 from grading import document
 from grading.flags import add_flags, refuse_contradictions
 from grading.grade_class import grade_class

@@ -9,21 +9,18 @@ To read first:
 - ``checkpoints``: one's own checkpoints, and the state from which a training resumes;
 - ``runs``: the folder of a training run.
 
-What comes after a training:
-
-- ``measuring``: from answers to the row of an evaluation, of a run or a submission; no torch;
-
-The rooms behind it:
+The rooms behind them:
 
 - ``data``: the catalog of data sets, their files, their images as arrays, photos; no torch;
-- ``support``: files, errors, text, command lines, schemas, environment, processor, torchrun.
+- ``support``: files, errors, text, command lines, environment, processor, torchrun.
 
 A module imports only what is below it in this picture; ``tests/test_layers.py`` holds the rule.
 
     scripts, bench
     own_runs          grading           reporting
+            evaluations (no torch)
     runs
-    checkpoints       measuring
+    checkpoints
     loops
     transforms
     data

@@ -32,7 +32,8 @@ _BEHIND_NO_ROW = (
     *("grading/flags.py", "common/checkpoints.py"),
     *("common/loops.py", "common/runs.py", "common/support/cli.py"),
     *("common/support/distributed.py", "common/support/environment.py"),
-    *("common/support/schemas.py", "common/support/validation.py"),
+    *("evaluations/schemas.py", "evaluations/validation.py", "evaluations/disclosure.py"),
+    *("evaluations/names.py", "evaluations/words.py"),
 )
 
 
@@ -74,7 +75,8 @@ def grading_versions(preprocessing: str, models: Path | None) -> dict[str, str]:
     nor do those of another ``--preprocessing`` or of other ``--models``.
     """
     code = hashlib.sha256()
-    for path in sorted([*_REPO.glob("common/**/*.py"), *_REPO.glob("grading/**/*.py")]):
+    rooms = ("common", "evaluations", "grading")
+    for path in sorted(path for room in rooms for path in _REPO.glob(f"{room}/**/*.py")):
         if not path.relative_to(_REPO).as_posix().startswith(_BEHIND_NO_ROW):
             code.update(path.read_bytes())
     found = {"python": platform.python_version(), "grader": code.hexdigest()[:12]}
@@ -96,7 +98,7 @@ def earlier_rows(path: Path, current: dict[str, Any], isolation: str) -> list[Ro
     "auto" is "none".
     """
     # Imported here, since it loads pydantic, which a first grading has no use for.
-    from common.support.validation import row_problem
+    from evaluations.validation import row_problem
 
     keys = (*CONDITIONS, "results")
     try:

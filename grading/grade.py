@@ -9,9 +9,9 @@ from fractions import Fraction
 
 from common import metrics
 from common.data.arrays import LabelledImages
-from common.measuring import Row, graded_row, ungraded_row
 from common.support.errors import MachineError, PassingError, SubmissionError
 from common.support.text import json_text
+from evaluations.rows import Row, graded_row, ungraded_row
 from grading.intake.opening import open_submission
 from grading.intake.submission import Submission
 from grading.preprocessing import Preprocessing

@@ -16,9 +16,9 @@ import numpy as np
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DatasetSpec, Normalization
 from common.data.search import find_files
-from common.measuring import FileInfo
 from common.metrics import accuracy_percent
 from common.support.errors import AS_ONNX, SubmissionError, UserError
+from evaluations.rows import FileInfo
 from grading.sandbox.wire import ADVISED, DECLARED, NONE, STAGES, Trials
 
 CHOICES = "auto, recipe, unit, half, raw or MEAN,STD"

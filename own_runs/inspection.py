@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from common.data.arrays import LabelledImages
 from common.data.pixels import encode_pixels
 from common.loops import Batches
-from common.measuring import LogitAnswers
+from evaluations.rows import LogitAnswers
 
 _UNITS, _POINTS, _SEED = 9, 250, 0
 

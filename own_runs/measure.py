@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from common import measuring, metrics
+from common import metrics
 from common.checkpoints import describe_model, load_checkpoint, save_checkpoint
 from common.data.arrays import LabelledImages
 from common.data.catalog import Dataset
@@ -25,7 +25,8 @@ from common.models import count_parameters
 from common.support.errors import SubmissionError, UserError
 from common.support.files import read_json
 from common.support.text import json_text, quoted
-from common.support.validation import check_metrics
+from evaluations import rows
+from evaluations.validation import check_metrics
 from own_runs.corruptions import CORRUPTIONS
 
 _COMPARED_SIZE, _ERRORS_SHOWN = 12, 5
@@ -38,22 +39,22 @@ _MAX_CHANGED = 4  # runs
 class Measured(NamedTuple):
     """A run that was measured: its row, and what later steps need."""
 
-    row: measuring.Row
-    answers: measuring.LogitAnswers
+    row: rows.Row
+    answers: rows.LogitAnswers
     model: nn.Module
 
 
 class Unmeasured(NamedTuple):
     """A run that could not be measured: its row has the reason."""
 
-    row: measuring.Row
+    row: rows.Row
 
 
 def measure_run(
     folder: Path, test_set: LabelledImages, batches: Batches, threshold: Fraction
 ) -> Measured | Unmeasured:
     """Measure a run on the test images: ``batches`` has them in order; threshold in percent."""
-    row = measuring.ungraded_row(json_text(folder.name), folder, "run", own=True)
+    row = rows.ungraded_row(json_text(folder.name), folder, "run", own=True)
     path = folder / "checkpoint.pth"
     try:
         if not path.exists():
@@ -66,27 +67,27 @@ def measure_run(
         _require_match(document, metrics_path, row["sha256"], test_set.dataset)
         model = load_checkpoint(path).model
         logits = predict_logits(model.to(batches.targets.device), batches).numpy()
-        measuring.check_logits(logits)
+        rows.check_logits(logits)
     except (SubmissionError, UserError) as error:
         return Unmeasured({**row, "reason": str(error)})
     except OSError as error:
         return Unmeasured({**row, "reason": f"cannot be read: {error.strerror}"})
     last_epoch = document["history"][-1]
-    info = measuring.FileInfo(
+    info = rows.FileInfo(
         architecture=type(model).__name__,
         parameters=count_parameters(model),
         epoch=last_epoch["epoch"],
     )
-    answers = measuring.LogitAnswers(logits, info)
-    row = measuring.graded_row(row, answers, test_set, threshold)
+    answers = rows.LogitAnswers(logits, info)
+    row = rows.graded_row(row, answers, test_set, threshold)
     val_correct, val_total = last_epoch["val_correct"], last_epoch["val_total"]
     # Null if the run held nothing out.
     row["validation"] = metrics.proportion(val_correct, val_total) if val_total else None
     row["confidence"] = metrics.describe_confidence(
         logits, test_set.targets, document["temperature"]
     )
-    row["misclassified"] = measuring.most_confident_errors(answers, test_set, _ERRORS_SHOWN)
-    row["confused"] = measuring.of_each_confusion(answers, test_set)
+    row["misclassified"] = rows.most_confident_errors(answers, test_set, _ERRORS_SHOWN)
+    row["confused"] = rows.of_each_confusion(answers, test_set)
     return Measured(row, answers, model)
 
 
@@ -142,8 +143,8 @@ def compare_runs(
                 **metrics.mcnemar_exact(correct_a, correct_b),
                 "indices_only_a": only_a.tolist(),
                 "indices_only_b": only_b.tolist(),
-                "missed_by_a": measuring.pictured(only_b, a.answers, test_set, _COMPARED_SIZE),
-                "missed_by_b": measuring.pictured(only_a, b.answers, test_set, _COMPARED_SIZE),
+                "missed_by_a": rows.pictured(only_b, a.answers, test_set, _COMPARED_SIZE),
+                "missed_by_b": rows.pictured(only_a, b.answers, test_set, _COMPARED_SIZE),
             }
         )
     return comparisons
@@ -164,11 +165,11 @@ def measure_robustness(
     ranked = sorted(measured, key=_validation_accuracy, reverse=True)[:_MAX_CHANGED]
     order = np.random.default_rng(0).permutation(len(test_set))
     sample = test_set.select(order[:size])
-    rows = []
+    corrupted = []
     for corruption in CORRUPTIONS:
         changed = replace(sample, images=corruption.apply(sample.images))
         batches = Batches(changed, batch_size=1000, device=device)
-        rows.append(
+        corrupted.append(
             {
                 "name": corruption.name,
                 "group": corruption.group,
@@ -178,7 +179,7 @@ def measure_robustness(
                 ],
             }
         )
-    return {"size": len(sample), "corruptions": rows}
+    return {"size": len(sample), "corruptions": corrupted}
 
 
 def _validation_accuracy(run: Measured) -> float:

@@ -12,13 +12,13 @@ from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import DatasetSpec
 from common.data.pixels import decode_pixels, encode_pixels
 from common.loops import Batches, predict_logits
-from common.measuring import LogitAnswers, most_confident_errors
 from common.metrics import confidence_and_correct, proportion
 from common.models import MNISTClassifier
 from common.support.cli import command_line
 from common.support.errors import UserError
 from common.support.files import write_json
 from common.transforms import normalize
+from evaluations.rows import LogitAnswers, most_confident_errors
 from own_runs.measure import Measured
 
 # Training images of each digit to look for neighbours among, at 1.1 MB of page for each 100. The

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.support.text import accuracy_words, interval_words, terminal_safe
+from common.support.text import terminal_safe
+from evaluations.words import accuracy_words, interval_words
 from reporting.terminal import remarks, verdict
 
 _MAX_SUMMARY = 2**20 - 1000  # bytes, with room for what another step's summary may add at the end

@@ -14,8 +14,8 @@ from pydantic import AfterValidator
 from common.data.catalog import MNIST
 from common.support.errors import UserError
 from common.support.files import read_json
-from common.support.schemas import Count, Picture, Pixels, Positive, Proportion, listed, shape
-from common.support.validation import check
+from evaluations.schemas import Count, Picture, Pixels, Positive, Proportion, listed, shape
+from evaluations.validation import check
 from reporting.rendering import TEMPLATES, Row, render
 
 # The form that the script gives to a drawing is that of MNIST's images.

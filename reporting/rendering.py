@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 import common
-from common.support.text import accuracy_words, p_text, terminal_safe
+from common.support.text import terminal_safe
+from evaluations.words import accuracy_words, p_text
 from reporting.figures.svg import CSS_VARIABLES, label_text
 from reporting.pictures import image_uri, overlay_uri, signed_uri
 from reporting.terminal import remarks

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from common.support.errors import UserError
 from common.support.files import read_json
 from common.support.text import json_text
-from common.support.validation import check_evaluation, check_metrics
+from evaluations.validation import check_evaluation, check_metrics
 
 Row = dict[str, Any]
 

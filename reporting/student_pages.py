@@ -19,11 +19,13 @@ from typing import Any
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from common.support.disclosure import disclosed, is_rounded
 from common.support.errors import UserError
 from common.support.files import atomic_write, read_json
-from common.support.text import KINDS, folder_names, quoted
-from common.support.validation import check_evaluation
+from common.support.text import quoted
+from evaluations.disclosure import disclosed, is_rounded
+from evaluations.names import folder_names
+from evaluations.validation import check_evaluation
+from evaluations.words import KINDS
 from reporting.figures import counts
 from reporting.figures.svg import MAX_NAMED
 from reporting.rendering import Row, render

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.support.files import read_json
-from common.support.schemas import Pair, Positive, listed, shape
-from common.support.validation import check
+from evaluations.schemas import Pair, Positive, listed, shape
+from evaluations.validation import check
 from reporting.figures import dot_plots
 from reporting.rendering import Row, Section, command_text, render
 

@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 
 from common.data.pixels import decode_pixels
-from common.support.disclosure import is_rounded
-from common.support.text import (
+from common.support.text import quoted, shorten, terminal_safe
+from evaluations.disclosure import is_rounded
+from evaluations.words import (
     accuracy_text,
     accuracy_words,
     interval_words,
     p_text,
     preprocessing_text,
-    quoted,
-    shorten,
-    terminal_safe,
 )
 
 Row = dict[str, Any]

@@ -7,8 +7,8 @@ from torch import nn
 
 from common.data.pixels import decode_pixels
 from common.loops import Batches, predict_logits
-from common.measuring import LogitAnswers, most_confident_errors
 from common.models import MNISTClassifier
+from evaluations.rows import LogitAnswers, most_confident_errors
 from own_runs.inspection import inspect_network
 from reporting.figures.plane import plane
 

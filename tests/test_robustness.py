@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from bench.checks.robustness import with_batch_statistics
 from common.data.pixels import decode_pixels
 from common.loops import Batches
-from common.measuring import LogitAnswers
 from common.models import ImprovedMNISTClassifier, MNISTClassifier
+from evaluations.rows import LogitAnswers
 from own_runs.corruptions import CORRUPTIONS
 from own_runs.measure import Measured, measure_robustness
 from tests.conftest import read, run

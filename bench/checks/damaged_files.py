@@ -23,7 +23,6 @@ from bench.checks.small_class import NETWORKS, TABLES, students
 from bench.runs import REPOSITORY
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
-from common.measuring import graded_row, ungraded_row
 from common.support.cli import ArgumentParser, run_script
 from common.support.errors import (
     ALL_PASSED,
@@ -33,7 +32,8 @@ from common.support.errors import (
     require_positive,
 )
 from common.support.files import read_json
-from common.support.validation import row_problem
+from evaluations.rows import graded_row, ungraded_row
+from evaluations.validation import row_problem
 from grading.sandbox import wire
 
 FORMS = (*TABLES, *NETWORKS)

@@ -18,7 +18,7 @@ from common.support.cli import ArgumentParser, run_script
 from common.support.errors import ALL_PASSED, SOME_FAILED, UserError
 from common.support.files import read_json
 from common.support.text import shorten, terminal_safe
-from common.support.validation import check_metrics
+from evaluations.validation import check_metrics
 
 # Variables that let a processor with AVX-512 compute as one that has AVX2 alone.
 _AS_AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}

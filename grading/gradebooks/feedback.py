@@ -7,9 +7,10 @@ https://github.com/gradescope/autograder_samples/tree/master/docs. No live platf
 import json
 from typing import Any
 
-from common.measuring import Row
 from common.support import text
-from common.support.disclosure import is_rounded
+from evaluations import words
+from evaluations.disclosure import is_rounded
+from evaluations.rows import Row
 from grading.gradebooks.points import points
 from grading.gradebooks.spreadsheets import spreadsheet_cell
 
@@ -25,7 +26,7 @@ def feedback_text(row: Row, threshold: float) -> str:
         return spreadsheet_cell(f"Could not be graded: {row['reason']}")
     passed = row["status"] == "pass"
     verdict = "Passed" if passed else f"Below the threshold of {threshold:.12g} %"
-    accuracy = text.accuracy_words(row, threshold)
+    accuracy = words.accuracy_words(row, threshold)
     if is_rounded(row):
         counted = f"{verdict}: {accuracy} of {row['total']} images recognised"
     else:
@@ -34,7 +35,7 @@ def feedback_text(row: Row, threshold: float) -> str:
             f"{verdict}: {row['correct']} of {row['total']} images recognised, "
             f"{accuracy} (95 % interval {low:.2f} to {high:.2f})"
         )
-    measured = text.preprocessing_text(row.get("preprocessing"))
+    measured = words.preprocessing_text(row.get("preprocessing"))
     parts = [counted, measured and f"measured with {measured}", row["notes"]]
     return text.terminal_safe("; ".join(filter(None, parts)))
 
@@ -79,11 +80,11 @@ def gradescope_results(row: Row, threshold: float) -> str:
 
 
 def _how_it_was_read(row: Row) -> str:
-    kind = text.KINDS.get(row["kind"], "a file")
+    kind = words.KINDS.get(row["kind"], "a file")
     size = f"{row['parameters']:,} parameters" if row["parameters"] is not None else ""
     lines = [f"Read as {', '.join(filter(None, [kind, row['architecture'], size]))}."]
     if row.get("preprocessing"):
-        inputs = text.preprocessing_text(row["preprocessing"]) or "as in the assignment's recipe"
+        inputs = words.preprocessing_text(row["preprocessing"]) or "as in the assignment's recipe"
         lines.append(f"How pixels became inputs: {inputs}.")
     lines += [f"Note: {row['notes']}."] if row["notes"] else []
     lines.append(f"SHA-256: {row['sha256']}")

@@ -11,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from common.measuring import Row
-from common.support.text import name_key, quoted
+from common.support.text import quoted
+from evaluations.names import name_key
+from evaluations.rows import Row
 from grading.gradebooks.feedback import feedback_text
 from grading.gradebooks.late import worksheet_times
 from grading.gradebooks.matching import Matching, match

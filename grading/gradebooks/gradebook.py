@@ -8,11 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.measuring import Row
 from common.support import text
 from common.support.errors import UserError
 from common.support.files import atomic_write
 from common.support.text import quoted
+from evaluations import words
+from evaluations.names import folder_names
+from evaluations.rows import Row
 from grading.gradebooks.feedback import gradescope_results
 from grading.gradebooks.filled import Form, fill_in, form_without_list, read_form, stamp
 from grading.gradebooks.late import mark_late
@@ -132,7 +134,7 @@ def _notes(form: Form, matching: Matching) -> list[str]:
 
 
 def _write_gradescope(results: list[Row], threshold: float, place: Path) -> str:
-    names = text.folder_names([row["name"] for row in results])
+    names = folder_names([row["name"] for row in results])
     for row, name in zip(results, names, strict=True):
         _write(place / name / "results.json", gradescope_results(row, threshold))
     return f"Wrote {len(results)} results.json in {place}"
@@ -163,14 +165,14 @@ def grades_csv(results: list[Row], threshold: float, lost: dict[str, str] | None
             "status": row["status"],
             "reason": spreadsheet_cell(row["reason"] or ""),
             "sha256": row.get("sha256", ""),
-            "preprocessing": spreadsheet_cell(text.preprocessing_text(row.get("preprocessing"))),
+            "preprocessing": spreadsheet_cell(words.preprocessing_text(row.get("preprocessing"))),
             "student": spreadsheet_cell(_student(row)),
             "late": {True: "yes", False: "no", None: ""}[row.get("late")],
             GRADEBOOK_COLUMN: spreadsheet_cell((lost or {}).get(row["name"], "")),
         }
         if row["status"] != "error":
-            cells["accuracy"] = text.accuracy_text(row["accuracy"], threshold)
-            cells["interval"] = text.interval_words(row)
+            cells["accuracy"] = words.accuracy_text(row["accuracy"], threshold)
+            cells["interval"] = words.interval_words(row)
             cells |= {"correct": row.get("correct", ""), "total": row["total"]}
         lines.append([cells.get(name, "") for name in columns])
     return csv_text([columns, *lines])
@@ -192,7 +194,7 @@ def _lost_line(row: Row, why: str, threshold: float) -> str:
     if row["status"] == "error":
         grade = f"error: {text.shorten(text.terminal_safe(row['reason']), _MAX_REASON)}"
     else:
-        grade = f"{text.accuracy_words(row, threshold)}, {row['status']}"
+        grade = f"{words.accuracy_words(row, threshold)}, {row['status']}"
     return f"{text.quoted(row['name'])} ({grade}): {why}"
 
 

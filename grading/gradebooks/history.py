@@ -10,10 +10,10 @@ from pathlib import Path
 
 import filelock
 
-from common.measuring import Row
 from common.support.errors import UserError
 from common.support.files import atomic_write, require_target
-from common.support.text import accuracy_text
+from evaluations.rows import Row
+from evaluations.words import accuracy_text
 from grading.gradebooks.gradebook import csv_text
 from grading.gradebooks.spreadsheets import spreadsheet_cell
 from grading.platforms.known import PLATFORMS

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from common.measuring import Row
 from common.support.errors import UserError
+from evaluations.rows import Row
 from grading.gradebooks.matching import listed
 from grading.gradebooks.rosters import Roster
 

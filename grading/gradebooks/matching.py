@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import NamedTuple
 
-from common.measuring import Row
-from common.support.text import name_key, quoted
+from common.support.text import quoted
+from evaluations.names import name_key
+from evaluations.rows import Row
 from grading.gradebooks.rosters import Student
 from grading.platforms.back import Back
 from grading.platforms.canvas import pairs_of as canvas_pairs

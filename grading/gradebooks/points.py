@@ -2,8 +2,8 @@
 
 import math
 
-from common.measuring import Row
-from common.support.text import accuracy_text
+from evaluations.rows import Row
+from evaluations.words import accuracy_text
 
 
 def points(row: Row, threshold: float, maximum: float = 100.0, decimals: int = 9) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from common.measuring import Row
 from common.support import distributed
 from common.support.errors import UserError
 from common.support.files import SCHEMA_VERSION, atomic_write, naming
+from evaluations.rows import Row
 
 # What an evaluation says of when its rows hold: the first line of the file.
 CONDITIONS = ("dataset", "versions", "limits", "threshold")

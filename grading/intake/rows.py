@@ -3,7 +3,7 @@
 import functools
 from collections import defaultdict
 
-from common.measuring import Row
+from evaluations.rows import Row
 
 # Two submissions should have neither the same bytes nor the same answer to every image.
 _FINGERPRINTS = ("sha256", "predictions_sha256")

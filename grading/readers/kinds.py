@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from common.data.catalog import Sizes
-from common.measuring import ClassAnswers, FileInfo, LogitAnswers
 from common.models import count_parameters
 from common.support.errors import SubmissionError
 from common.support.files import is_undamaged_zip
+from evaluations.rows import ClassAnswers, FileInfo, LogitAnswers
 from grading.readers.archives import NamedFile
 from grading.readers.keras.model import is_keras, parse_keras
 from grading.readers.onnx.model import open_onnx

@@ -7,8 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from common.data.catalog import Normalization
-from common.measuring import Answers, FileInfo
 from common.transforms import normalize
+from evaluations.rows import Answers, FileInfo
 
 
 class Table(NamedTuple):

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.measuring import Answers, ClassAnswers, FileInfo, LogitAnswers, check_logits
 from common.support.errors import SubmissionError
+from evaluations.rows import Answers, ClassAnswers, FileInfo, LogitAnswers, check_logits
 
 MAX_TEXT = 600  # characters
 _TEXT_BYTES = 4 * MAX_TEXT

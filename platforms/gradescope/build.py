@@ -32,7 +32,7 @@ MAX_LIMIT = 2400  # seconds: Gradescope allows 40 minutes at most
 MAX_MEMORY = 500  # GiB, as for evaluate.py
 
 # The folders whose code grades.
-CODE = ("common", "own_runs", "grading", "reporting")
+CODE = ("common", "evaluations", "own_runs", "grading", "reporting")
 
 # What setup.sh installs.
 LOCKS = ("platforms/requirements.lock", "requirements.lock", "requirements-grading.lock")

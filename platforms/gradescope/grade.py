@@ -12,9 +12,9 @@ from typing import Any
 from common.data.arrays import LabelledImages
 from common.data.catalog import DATASETS
 from common.support.cli import ArgumentParser, run_script
-from common.support.disclosure import disclosed_row
 from common.support.errors import ALL_PASSED, MachineError
 from common.support.files import atomic_write
+from evaluations.disclosure import disclosed_row
 from grading import document
 from grading.grade import grade_all
 from grading.gradebooks.feedback import gradescope_results

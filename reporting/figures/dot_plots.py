@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
-from common.support.text import accuracy_text
+from evaluations.words import accuracy_text
 from reporting.figures import svg
 from reporting.figures.published import PublishedResult
 from reporting.figures.svg import Row

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.measuring import ClassAnswers, FileInfo, graded_row, ungraded_row
+from evaluations.rows import ClassAnswers, FileInfo, graded_row, ungraded_row
 from grading.sandbox import wire
 
 

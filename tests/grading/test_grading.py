@@ -15,9 +15,9 @@ from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
 from common.data.idx import encode_idx
 from common.loops import Batches
-from common.measuring import ClassAnswers, graded_row, ungraded_row
 from common.models import MNISTClassifier
 from common.support.files import write_json
+from evaluations.rows import ClassAnswers, graded_row, ungraded_row
 from grading.document import earlier_rows
 from own_runs.measure import measure_run
 from tests.conftest import read, run

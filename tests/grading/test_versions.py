@@ -19,14 +19,15 @@ ROOTS = (
     *("grading.sandbox.server", "grading.sandbox.unzip", "grading.test_sets"),
     "grading.sandbox.portable.worker",
 )
-NEW = ("common/new.py", "grading/new.py", "grading/readers/tables/new.py")
+NEW = ("common/new.py", "evaluations/new.py", "grading/new.py", "grading/readers/tables/new.py")
 WITHOUT_EFFECT = (
     *("reporting/pages.py", "reporting/new.py", "templates/report.html", "evaluate.py"),
     *("own_runs/measure.py", "common/runs.py", "own_runs/playground.py", "common/loops.py"),
     *("common/checkpoints.py", "own_runs/corruptions.py", "common/data/splits.py"),
     "grading/flags.py",
     *("common/support/cli.py", "common/support/distributed.py", "common/support/environment.py"),
-    *("common/support/schemas.py", "common/support/validation.py"),
+    *("evaluations/schemas.py", "evaluations/validation.py", "evaluations/disclosure.py"),
+    *("evaluations/names.py", "evaluations/words.py"),
     *("grading/document.py", "grading/gradebooks/gradebook.py", "grading/gradebooks/new.py"),
 )
 
@@ -61,7 +62,7 @@ def modules_behind_a_row():
 def versions(tmp_path_factory):
     """The version of the grader after a change of each file, by the file; "" has none changed."""
     folder = tmp_path_factory.mktemp("copy")
-    for room in ("common", "grading"):
+    for room in ("common", "evaluations", "grading"):
         shutil.copytree(REPO / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
     completed = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -76,7 +77,7 @@ def versions(tmp_path_factory):
 
 def test_modules_behind_a_row_are_found():
     found = {*modules_behind_a_row()}
-    named = {"common/measuring.py", "common/models.py", "grading/readers/onnx/session.py"}
+    named = {"evaluations/rows.py", "common/models.py", "grading/readers/onnx/session.py"}
     assert named <= found
     assert not found & {*WITHOUT_EFFECT}
 

@@ -272,7 +272,7 @@ def test_zip_has_what_gradescope_asks_for_and_all_that_grading_imports(public):
     needed = (REPO / "platforms/requirements.txt").read_text()
     program = (
         "import sys, platforms.gradescope.grade, grading.sandbox.server\n"
-        "import common.support.validation  # of rows that an earlier grading left\n"
+        "import evaluations.validation  # of rows that an earlier grading left\n"
         "from grading.readers import reader\nfrom common.data.catalog import Sizes\n"
         "reader.warm_up(Sizes(28, 10), None)\n"
         "print(*{n for n, m in sys.modules.items() if '.' not in n and "

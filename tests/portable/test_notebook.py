@@ -20,7 +20,7 @@ CELLS = re.findall(
 @pytest.fixture
 def place(tmp_path, data_dir):
     """A folder with the scripts and the data, and without the runs."""
-    for name in ("common", "own_runs", "grading", "reporting", "templates", "bench"):
+    for name in ("common", "evaluations", "own_runs", "grading", "reporting", "templates", "bench"):
         shutil.copytree(REPO / name, tmp_path / name)
     for script in REPO.glob("*.py"):
         shutil.copy(script, tmp_path)

@@ -14,8 +14,8 @@ import numpy as np
 
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
-from common.measuring import ClassAnswers, FileInfo, graded_row, ungraded_row
 from common.metrics import proportion
+from evaluations.rows import ClassAnswers, FileInfo, graded_row, ungraded_row
 from grading.intake.rows import assign_ranks, isolation_of, mark_duplicates
 
 HOSTILE_NAMES = (

@@ -10,7 +10,7 @@ import pytest
 
 from common.data.idx import encode_idx
 from common.support.files import write_json
-from common.support.text import folder_names
+from evaluations.names import folder_names
 from reporting.pages import render_report
 from reporting.student_pages import render_feedback
 from tests.conftest import read, run

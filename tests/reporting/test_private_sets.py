@@ -10,8 +10,8 @@ import pytest
 
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
-from common.measuring import FileInfo, LogitAnswers, graded_row, ungraded_row
-from common.support.disclosure import disclosed
+from evaluations.disclosure import disclosed
+from evaluations.rows import FileInfo, LogitAnswers, graded_row, ungraded_row
 from grading.document import header
 from grading.gradebooks.feedback import gradescope_results
 from grading.gradebooks.gradebook import grades_csv

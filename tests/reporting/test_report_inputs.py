@@ -15,7 +15,7 @@ import pytest
 
 from common.support.errors import UserError
 from common.support.files import read_json
-from common.support.validation import check_evaluation, check_metrics
+from evaluations.validation import check_evaluation, check_metrics
 from grading.document import GrowingEvaluation
 from report import render
 from reporting.figures.curves import learning_rates

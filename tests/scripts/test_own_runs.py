@@ -44,7 +44,7 @@ def train_with(folder, network, call):
 
 def test_readme_on_changing_a_recipe(workspace):
     """A changed recipe and a network of one's own get their curves, as the README says."""
-    for name in ("common", "own_runs", "grading", "reporting", "templates"):
+    for name in ("common", "evaluations", "own_runs", "grading", "reporting", "templates"):
         shutil.copytree(REPO / name, workspace / name)
     for script in ("train_base.py", "evaluate.py", "report.py"):
         shutil.copy(REPO / script, workspace)
@@ -80,7 +80,7 @@ def test_readme_on_changing_a_recipe(workspace):
     ],
 )
 def test_network_without_its_arguments_is_refused_before_it_is_trained(workspace, call, kept, said):
-    for name in ("common", "reporting"):
+    for name in ("common", "evaluations", "reporting"):
         shutil.copytree(REPO / name, workspace / name)
     (workspace / "my_network.py").write_text(
         f"""from torch import nn

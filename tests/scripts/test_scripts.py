@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import train_improved
-from common.support.text import accuracy_text, p_text
+from evaluations.words import accuracy_text, p_text
 from tests.conftest import ONE_EPOCH, read, run
 
 AUGMENTED_DEFAULTS = {"epochs": 100, "batch_size": 256, "lr": 0.006}

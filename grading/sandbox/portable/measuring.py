@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from common.data.catalog import Normalization, Sizes
-from common.measuring import Answers, ClassAnswers, LogitAnswers
 from common.support.errors import SubmissionError
 from common.transforms import normalize
+from evaluations.rows import Answers, ClassAnswers, LogitAnswers
 from grading.sandbox import wire
 from grading.sandbox.reading import Network, Reading, Table, Way
 

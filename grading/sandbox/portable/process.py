@@ -14,7 +14,7 @@ from grading.sandbox.machine import is_linux
 
 REPOSITORY = Path(common.__path__[0]).resolve().parent
 # What a submission's process runs.
-CODE = (REPOSITORY / "common", REPOSITORY / "grading")
+CODE = tuple(REPOSITORY / room for room in ("common", "evaluations", "grading"))
 
 # All that a submission's process could read from the environment. One thread: a child forked from
 # a process whose thread pool has run would hang.

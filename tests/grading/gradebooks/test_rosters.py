@@ -7,7 +7,7 @@ import json
 import pytest
 
 from common.support.errors import UserError
-from common.support.text import preprocessing_text
+from evaluations.words import preprocessing_text
 from grading.gradebooks.gradebook import Gradebook, grades_csv
 from grading.gradebooks.rosters import read_roster
 from tests.grading.gradebooks.examples import WORKSHEET, document, fill_in, graded, written

@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from common.measuring import ClassAnswers, FileInfo
 from common.support.errors import SubmissionError
+from evaluations.rows import ClassAnswers, FileInfo
 from grading.sandbox import wire
 from grading.sandbox.reading import Network, Table
 

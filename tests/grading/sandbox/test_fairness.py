@@ -13,8 +13,8 @@ import pytest
 
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
-from common.measuring import ClassAnswers
 from common.support.errors import MachineError, PassingError
+from evaluations.rows import ClassAnswers
 from grading.preprocessing import Preprocessing
 from grading.sandbox import machine
 from grading.sandbox.machine import available_memory, fit_jobs

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from common.measuring import ClassAnswers
 from common.support.errors import SubmissionError, UserError
+from evaluations.rows import ClassAnswers
 from grading.sandbox.confinement.system_calls import can_be_filtered
 from grading.sandbox.task import Task
 from tests.grading.sandbox.readings import NUM_IMAGES, answers_of, measure, open_file, start

@@ -10,8 +10,8 @@ import pytest
 
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
-from common.measuring import ClassAnswers
 from common.support.errors import PassingError, SubmissionError, UserError
+from evaluations.rows import ClassAnswers
 from grading.preprocessing import Preprocessing
 from grading.sandbox.portable.client import PortableSandbox
 from tests.grading.sandbox.readings import MEMORY, NUM_IMAGES, answers_of, measure, open_file

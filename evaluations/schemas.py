@@ -1,6 +1,6 @@
 """What the JSON documents hold: their fields with types and ranges, as pydantic checks them.
 
-``common.support.validation`` checks a file against these. Fields that nothing reads are left out.
+``evaluations.validation`` checks a file against these. Fields that nothing reads are left out.
 """
 
 import base64

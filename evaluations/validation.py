@@ -1,7 +1,7 @@
 """Documents are checked before anything is rendered from them or taken over from them.
 
 So an exception later on is a bug of ours, and not the fault of a user's file. The types are those
-of ``common.support.schemas``; here is checked what the fields say of each other.
+of ``evaluations.schemas``; here is checked what the fields say of each other.
 """
 
 import functools
@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from common.support.errors import UserError
-from common.support.schemas import ErrorRow, Evaluation, GradedRow, Metrics, OwnRow
 from common.support.text import terminal_safe
+from evaluations.schemas import ErrorRow, Evaluation, GradedRow, Metrics, OwnRow
 
 
 def check(document: dict[str, Any], kind: type, path: Path, advice: str) -> None:
