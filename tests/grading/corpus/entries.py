@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 
-from tests.grading.corpus import saved
+from tests.grading.corpus import NUM_IMAGES, saved
 
 
 def entries(folder, good, outside):
@@ -50,7 +50,7 @@ def entries(folder, good, outside):
         "dangling.pth": ("error", "a link"),
         "loop.pth": ("error", "a link"),
         "long-link": ("error", "a link"),
-        "notes.txt": ("error", "of predictions, expected 10,000"),
+        "notes.txt": ("error", f"of predictions, expected {NUM_IMAGES:,}"),
     }
 
 

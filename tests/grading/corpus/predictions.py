@@ -34,11 +34,11 @@ def fill(folder, targets):
         "short.csv",
         rows[:-3],
         "error",
-        f"9,997 rows of predictions, expected 10,000; id {size - 2}",
+        f"{size - 3:,} rows of predictions, expected {size:,}; id {size - 2}",
     )
-    add("long.csv", [*rows, f"{size + 1},3"], "error", "10,001 rows")
+    add("long.csv", [*rows, f"{size + 1},3"], "error", f"{size + 1:,} rows")
     add("twice.csv", changed(5, "4,1"), "error", "line 6: id 4 was on line 5 already; id 5 is miss")
-    add("zero-id.csv", changed(1, "0,1"), "error", "line 2: id '0' is not 1 to 10000")
+    add("zero-id.csv", changed(1, "0,1"), "error", f"line 2: id '0' is not 1 to {size}")
     add("label10.csv", changed(2, "2,10"), "error", "line 3: label '10' is not 0 to 9")
     add("float.csv", [f"{row}.0" for row in rows], "pass")
     add(
@@ -53,9 +53,9 @@ def fill(folder, targets):
     add("semicolon.csv", [r.replace(",", ";") for r in rows], "pass", head="")
     add("formula.csv", changed(2, "2,=1+1"), "error", "label '=1+1' is not 0 to 9")
     add("swapped.csv", rows, "error", "the first line is 'Label,ImageId'", head="Label,ImageId")
-    add("many.csv", [f"{n},x" for n in range(1, size + 1)], "error", "; and 9,995 more")
+    add("many.csv", [f"{n},x" for n in range(1, size + 1)], "error", f"; and {size - 5:,} more")
     add("latin.csv", changed(2, "2,\udce9"), "error", "not a text file in UTF-8")
     add("quote.csv", changed(2, '2,"3'), "error", "is not CSV")
     add("cell.csv", changed(2, "2," + "9" * 200_000), "error", "is not CSV")
-    add("header.csv", [], "error", "0 rows of predictions, expected 10,000")
+    add("header.csv", [], "error", f"0 rows of predictions, expected {size:,}")
     return expected

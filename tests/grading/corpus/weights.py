@@ -6,7 +6,7 @@ import safetensors.torch
 import torch
 
 from common.models import MNISTClassifier
-from tests.grading.corpus import saved
+from tests.grading.corpus import NUM_IMAGES, saved
 
 
 def fill(folder, good):
@@ -58,7 +58,7 @@ def fill(folder, good):
     )
     add("mismatch.pth", {**good, "model_architecture": "ImprovedMNISTClassifier"}, "missing names")
     add("two.pth", {"state_dict": base, "model_state_dict": base}, "two sets of weights")
-    add("list.pth", [1, 2], "2 rows of predictions, expected 10,000")
+    add("list.pth", [1, 2], f"2 rows of predictions, expected {NUM_IMAGES:,}")
     add("tensor.pth", bias, "an array of the shape")
     add("none.pth", None, "is of type NoneType")
     add("empty-dict.pth", {}, "no weights")
