@@ -1,5 +1,6 @@
 """Builds the autograder's zip file, and runs it in a copy of Gradescope's layout."""
 
+import contextlib
 import io
 import json
 import os
@@ -10,11 +11,14 @@ import tempfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
 
+import platforms.gradescope.grade
 from tests.conftest import REPO, run
+from tests.in_process import lend
 
 OTHER_USER = 12345
 METADATA = {
@@ -48,12 +52,50 @@ def make_layout(archive):
     return root
 
 
-def grade(root, files, user="root"):
-    """Put files into the submission's folder, and run the autograder as a user."""
+def hand_in(root, files):
+    """Put files into the submission's folder; a path becomes a link to it."""
     shutil.rmtree(root / "submission")
     (root / "submission").mkdir()
     for name, content in files.items():
-        (root / "submission" / name).write_bytes(content)
+        if isinstance(content, Path):
+            (root / "submission" / name).symlink_to(content)
+        else:
+            (root / "submission" / name).write_bytes(content)
+
+
+def tools_without_bubblewrap(root):
+    """Return a folder of commands as in a container, which does not let bubblewrap work."""
+    tools = root / "tools"
+    tools.mkdir(exist_ok=True)
+    found = {"python3": Path(sys.executable).resolve(), "setpriv": shutil.which("setpriv")}
+    for tool, place in found.items():
+        (tools / tool).unlink(missing_ok=True)
+        (tools / tool).symlink_to(place)
+    return str(tools)
+
+
+def grade_here(root, files):
+    """Grade in the process of the tests, with a sandbox that outlives the call.
+
+    Starting both costs seconds. What is started is then the same as in the zip file, and so is all
+    that lies beside it: settings, models and data.
+    """
+    hand_in(root, files)
+    printed = io.StringIO()
+    with (
+        mock.patch.object(platforms.gradescope.grade, "SOURCE", root / "source"),
+        mock.patch.object(platforms.gradescope.grade, "Sandbox", lend),
+        mock.patch.object(sys, "argv", ["grade.py", str(root)]),
+        mock.patch.dict(os.environ, PATH=tools_without_bubblewrap(root)),
+        contextlib.redirect_stdout(printed),
+    ):
+        assert platforms.gradescope.grade.main() == 0
+    return SimpleNamespace(results=read_results(root), printed=printed.getvalue(), root=root)
+
+
+def grade(root, files, user="root"):
+    """Put files into the submission's folder, and run the autograder as a user."""
+    hand_in(root, files)
     command = [str(root / "source/run_autograder")]
     if user == "other" and os.geteuid() == 0:
         for path in (root, *root.rglob("*")):
@@ -62,17 +104,11 @@ def grade(root, files, user="root"):
         keep = [f"--{kind}-caps=+dac_read_search" for kind in ("inh", "ambient")]
         ids = [f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups"]
         command = ["setpriv", *ids, *keep, *command]
-    # As in a container, which does not let bubblewrap work.
-    tools = root / "tools"
-    tools.mkdir(exist_ok=True)
-    found = {"python3": Path(sys.executable).resolve(), "setpriv": shutil.which("setpriv")}
-    for tool, place in found.items():
-        (tools / tool).unlink(missing_ok=True)
-        (tools / tool).symlink_to(place)
+    tools = tools_without_bubblewrap(root)
     completed = subprocess.run(
         command,
         cwd=root,
-        env={**os.environ, "AUTOGRADER_ROOT": str(root), "PATH": str(tools)},
+        env={**os.environ, "AUTOGRADER_ROOT": str(root), "PATH": tools},
         capture_output=True,
         text=True,
         timeout=120,
