@@ -1,8 +1,10 @@
-"""Nobody pays for others, for who grades, or for what the machine lacks."""
+"""Time is limited, and nobody pays for others, for who grades, or for what the machine lacks."""
 
 import math
 import os
+import re
 import resource
+import shutil
 import signal
 import threading
 import time
@@ -13,7 +15,7 @@ import pytest
 
 from common.data.arrays import LabelledImages
 from common.data.catalog import MNIST
-from common.support.errors import MachineError, PassingError
+from common.support.errors import MachineError, PassingError, SubmissionError
 from evaluations.rows import ClassAnswers
 from grading.preprocessing import Preprocessing
 from grading.sandbox import machine
@@ -26,8 +28,9 @@ class SlowAdvisor(Preprocessing):
     """Somebody who grades and has much else to do."""
 
     def advise(self, logits, is_last):
-        time.sleep(1.3)
-        return {0, 1} if len(logits) > 2 else {0}
+        is_first = len(logits) > 2
+        time.sleep(1.3 if is_first else 0)
+        return {0, 1} if is_first else {0}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,33 @@ def hurried():
     preprocessing = SlowAdvisor(MNIST.normalization, sample)
     with start("process", timeout=1, preprocessing=preprocessing) as sandbox:
         yield sandbox
+
+
+OVERTIME = {
+    "spin": r"allowed \(--timeout\): hand in predictions",
+    "sleep": r"took longer than the 1 s allowed \(--timeout\): hand in predictions",
+    "outlive_the_clock": r"allowed \(--timeout\)|SIGKILL",
+}
+
+
+def require_limits_of_time(sandbox, folder):
+    server = sandbox.process.pid
+    outcomes = measure(sandbox, folder, [[name] for name in OVERTIME])
+    for outcome, reason in zip(outcomes, OVERTIME.values(), strict=True):
+        assert isinstance(outcome, SubmissionError)
+        assert re.search(reason, str(outcome)), str(outcome)
+    assert sandbox.process.pid == server
+
+
+def test_whose_time_is_over_is_ended(hurried, tmp_path):
+    require_limits_of_time(hurried, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
+def test_whose_time_is_over_is_ended_in_bubblewrap(tmp_path):
+    with start("bubblewrap", timeout=1) as sandbox:
+        require_limits_of_time(sandbox, tmp_path)
 
 
 def test_waiting_costs_no_time_and_claiming_to_wait_gains_none(hurried, tmp_path):
@@ -58,7 +88,7 @@ def test_time_in_which_all_are_stopped_does_not_count(hurried, tmp_path):
         for number in (signal.SIGSTOP, signal.SIGCONT):
             for pid in pids:
                 os.kill(pid, number)
-            time.sleep(2 * (number == signal.SIGSTOP))
+            time.sleep(1.3 * (number == signal.SIGSTOP))
 
     timer = threading.Timer(0.3, stop_all)
     timer.start()

@@ -13,21 +13,21 @@ import pytest
 
 from common.support.errors import SubmissionError, UserError
 from evaluations.rows import ClassAnswers
+from grading.sandbox.confinement.limits import _user_of
 from grading.sandbox.confinement.system_calls import can_be_filtered
 from grading.sandbox.task import Task
 from tests.grading.sandbox.readings import NUM_IMAGES, answers_of, measure, open_file, start
 
-ISOLATIONS = [
-    "process",
-    pytest.param(
-        "bubblewrap", marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
-    ),
-]
+NEEDS_BUBBLEWRAP = pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
+ISOLATIONS = ["process", pytest.param("bubblewrap", marks=NEEDS_BUBBLEWRAP)]
 
 
 @pytest.fixture(scope="module", params=ISOLATIONS)
 def abused(request, tmp_path_factory):
-    """Everything that can be tried, each between honest submissions, in one server."""
+    """Everything that can be tried, each between honest submissions, in one server.
+
+    But for what lasts until its time is over: see ``test_fairness``.
+    """
     place = tmp_path_factory.mktemp(request.param)
     sibling, written = place / "sibling.pth", place / "written"
     sibling.write_bytes(b"another's work")
@@ -38,9 +38,6 @@ def abused(request, tmp_path_factory):
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     tried = {
-        "spin": ["spin"],
-        "sleep": ["sleep"],
-        "outlive": ["outlive_the_clock"],
         "fork": ["fork"],
         "threads": ["start_threads"],
         "memory": ["fill_memory"],
@@ -87,9 +84,6 @@ def abused(request, tmp_path_factory):
 
 
 REASONS = {
-    "spin": r"allowed \(--timeout\): hand in predictions",
-    "sleep": r"took longer than the 3 s allowed \(--timeout\): hand in predictions",
-    "outlive": r"allowed \(--timeout\)|SIGKILL",
     "fork": r"tried to start a process or thread; none is allowed \(limit 0\)",
     "threads": r"cannot be read|start a process or thread",
     "memory": r"needs more than the 0.5 GiB of memory allowed \(--memory\): hand in predictions",
@@ -147,6 +141,12 @@ def test_root_is_given_up(abused):
     assert groups == "[]"
 
 
+def test_users_of_two_servers_and_of_their_slots_differ():
+    users = {_user_of(server, slot) for server in (1000, 1001) for slot in range(3)}
+    assert len(users) == 6
+
+
+@pytest.mark.long
 @pytest.mark.skipif(os.getuid() != 0, reason="only root changes to another user")
 def test_two_graders_at_once_share_no_user(tmp_path):
     """A submission could otherwise end the process of another one."""
@@ -203,7 +203,11 @@ def test_nobody_outlives_the_run(tmp_path):
     assert not Path(f"/proc/{child}").exists()
 
 
-def test_isolation_that_does_not_work_is_a_usage_error(monkeypatch, tmp_path):
+def test_isolation_that_does_not_work_is_a_usage_error_and_auto_takes_another(
+    monkeypatch, tmp_path
+):
+    """And no descriptor of all that was started is left open."""
+    before = len(os.listdir("/proc/self/fd"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="--isolation bubblewrap does not work here"):
         start("bubblewrap")
@@ -214,10 +218,5 @@ def test_isolation_that_does_not_work_is_a_usage_error(monkeypatch, tmp_path):
     with start("auto") as sandbox:
         assert sandbox.isolation == "process"
         assert "no permission" in sandbox.warning
-
-
-def test_no_descriptor_is_left_open(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
-    with start("process") as sandbox:
         measure(sandbox, tmp_path, [["nothing"], ["leave", 3], ["nothing"]])
     assert len(os.listdir("/proc/self/fd")) == before

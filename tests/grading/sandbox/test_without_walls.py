@@ -1,5 +1,6 @@
 """Submissions that have an accident where no process is confined cost their own row alone."""
 
+import functools
 import os
 import re
 import threading
@@ -37,52 +38,70 @@ TRIED = {
 }
 
 
+# Each of the others costs a process that starts anew, too, and ends as one of these does.
+QUICK = ("sleep", "memory")
+OTHERS = tuple(name for name in TRIED if name not in QUICK)
+HALVES = [QUICK, pytest.param(OTHERS, marks=pytest.mark.long)]
+
+
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):
-    """Each accident between submissions that are read as usual."""
-    os.environ["CANARY"] = "a secret of the parent"
-    commands = [part for command, _ in TRIED.values() for part in (command, ["nothing"])]
-    threads = threading.active_count()
-    try:
-        with start() as sandbox:
-            place = tmp_path_factory.mktemp("none")
-            outcomes = measure(sandbox, place, [*commands, ["tell_environment"]])
-    finally:
-        del os.environ["CANARY"]
-    return SimpleNamespace(
-        outcomes=dict(zip(TRIED, outcomes[:-1:2], strict=True)),
-        between=outcomes[1::2],
-        environment=outcomes[-1],
-        threads=threading.active_count() - threads,
-    )
+    """What became of accidents, each after a submission that is read as usual.
+
+    The first of those meets a process that was ended before.
+    """
+
+    def try_out(names):
+        os.environ["CANARY"] = "a secret of the parent"
+        commands = [part for name in names for part in (["nothing"], TRIED[name][0])]
+        threads = threading.active_count()
+        try:
+            with start() as sandbox:
+                sandbox._idle[0].process.kill()
+                place = tmp_path_factory.mktemp("none")
+                outcomes = measure(sandbox, place, [*commands, ["tell_environment"]])
+        finally:
+            del os.environ["CANARY"]
+        return SimpleNamespace(
+            outcomes=dict(zip(names, outcomes[1::2], strict=True)),
+            between=outcomes[:-1:2],
+            environment=outcomes[-1],
+            threads=threading.active_count() - threads,
+        )
+
+    return functools.cache(try_out)
 
 
-@pytest.mark.parametrize("name", TRIED)
-def test_an_accident_costs_its_own_row_and_says_which_limit(tried, name):
-    outcome = tried.outcomes[name]
+@pytest.mark.parametrize(
+    ("half", "name"),
+    [
+        *((QUICK, name) for name in QUICK),
+        *(pytest.param(OTHERS, name, marks=pytest.mark.long) for name in OTHERS),
+    ],
+)
+def test_an_accident_costs_its_own_row_and_says_which_limit(tried, half, name):
+    outcome = tried(half).outcomes[name]
     assert isinstance(outcome, SubmissionError)
     assert re.search(TRIED[name][1], str(outcome)), str(outcome)
     assert isinstance(outcome, PassingError) == (name in ("sleep", "spin", "self"))
 
 
-def test_the_others_get_their_answers(tried):
-    assert all(isinstance(outcome, ClassAnswers) for outcome in tried.between), tried.between
-    assert "secret" not in str(tried.environment)
-    assert tried.threads == 0
+@pytest.mark.parametrize("half", HALVES)
+def test_the_others_get_their_answers(tried, half):
+    assert all(isinstance(outcome, ClassAnswers) for outcome in tried(half).between)
+    assert "secret" not in str(tried(half).environment)
+    assert tried(half).threads == 0
 
 
-def test_a_process_that_was_ended_between_two_submissions_costs_nobody(tmp_path):
-    with start(jobs=1) as sandbox:
-        sandbox._idle[0].process.kill()
-        (outcome,) = measure(sandbox, tmp_path, [["nothing"]])
-    assert isinstance(outcome, ClassAnswers)
+def test_a_process_that_was_ended_between_two_submissions_costs_nobody(tried):
+    assert isinstance(tried(QUICK).between[0], ClassAnswers)
 
 
 def test_no_process_and_no_descriptor_is_left_when_grading_is_interrupted(tmp_path):
     before, threads = len(os.listdir("/proc/self/fd")), {*threading.enumerate()}
     for name, command in (("a", '["nothing"]'), ("b", '["sleep"]')):
         (tmp_path / name).write_text(command)
-    with start() as sandbox:
+    with start(jobs=1) as sandbox:
         outcomes = sandbox.measure(enumerate(open_file(tmp_path / name) for name in "ab"))
         number, outcome = next(outcomes)
         assert (number, type(answers_of(outcome))) == (0, ClassAnswers)
