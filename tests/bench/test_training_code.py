@@ -19,27 +19,39 @@ class Mine(nn.Module):
 """
 
 
-@pytest.fixture
-def code(tmp_path, monkeypatch):
-    """A copy of the code, to change something in."""
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A copy of the code, and its checksums."""
+    folder = tmp_path_factory.mktemp("code")
     for name in ("common", "evaluations", "own_runs", "grading", "reporting", "bench", "templates"):
-        shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in REPO.glob("*.py"):
-        shutil.copy(path, tmp_path)
-    shutil.copy(REPO / "Makefile", tmp_path)
-    monkeypatch.setattr(training_code, "REPOSITORY", tmp_path)
-    return tmp_path
+        shutil.copy(path, folder)
+    shutil.copy(REPO / "Makefile", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_code, "REPOSITORY", folder)
+        yield folder, checksums()
 
 
-def checksums(code):
+@pytest.fixture
+def change(copied):
+    """A function that changes a file of the copy until the test ends."""
+    folder, changed = copied[0], {}
+
+    def change(name, old, new):
+        path = folder / name
+        text = changed.setdefault(path, path.read_text(encoding="utf-8"))
+        assert old in text, f"{name} no longer has {old!r}: change another place"
+        path.write_text(text.replace(old, new, 1) if old else text + new, encoding="utf-8")
+
+    yield change
+    for path, text in changed.items():
+        path.write_text(text, encoding="utf-8")
+
+
+def checksums():
     training_code.read_module.cache_clear()
     return [training_code.checksum(script.removesuffix(".py")) for script in SCRIPTS]
-
-
-def replace(path, old, new):
-    text = path.read_text(encoding="utf-8")
-    assert old in text, f"{path.name} no longer has {old!r}: change another place"
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -61,14 +73,9 @@ def replace(path, old, new):
         ("train_base.py", "# Large steps first", "# At first large steps"),
     ],
 )
-def test_what_no_weight_depends_on_trains_nothing_again(code, name, old, new):
-    before = checksums(code)
-    path = code / name
-    if old:
-        replace(path, old, new)
-    else:
-        path.write_text(path.read_text(encoding="utf-8") + new, encoding="utf-8")
-    assert checksums(code) == before
+def test_what_no_weight_depends_on_trains_nothing_again(copied, change, name, old, new):
+    change(name, old, new)
+    assert checksums() == copied[1]
 
 
 @pytest.mark.parametrize(
@@ -109,13 +116,13 @@ def test_what_no_weight_depends_on_trains_nothing_again(code, name, old, new):
         ("common/support/environment.py", "torch.manual_seed(seed)", "pass", [True, True]),
     ],
 )
-def test_what_changes_weights_trains_again(code, name, old, new, changed):
-    before = checksums(code)
-    replace(code / name, old, new)
-    assert [a != b for a, b in zip(before, checksums(code), strict=True)] == changed
+def test_what_changes_weights_trains_again(copied, change, name, old, new, changed):
+    change(name, old, new)
+    assert [a != b for a, b in zip(copied[1], checksums(), strict=True)] == changed
 
 
-def test_make_trains_what_has_no_stamp_of_todays_code(code):
+def test_make_trains_what_has_no_stamp_of_todays_code(copied, change):
+    code, sums = copied
     for name in ("base", "improved"):
         (code / "runs" / name).mkdir(parents=True)
     (code / ".venv").mkdir()
@@ -131,9 +138,9 @@ def test_make_trains_what_has_no_stamp_of_todays_code(code):
         return [script for script in SCRIPTS if script in done.stdout]
 
     assert trained_by_make() == list(SCRIPTS)
-    for script, checksum in zip(SCRIPTS, checksums(code), strict=True):
+    for script, checksum in zip(SCRIPTS, sums, strict=True):
         name = script.removeprefix("train_").removesuffix(".py")
         (code / "runs" / name / f".trained-{checksum}").touch()
     assert trained_by_make() == []
-    replace(code / "train_base.py", "gamma=0.7", "gamma=0.8")
+    change("train_base.py", "gamma=0.7", "gamma=0.8")
     assert trained_by_make() == ["train_base.py"]
