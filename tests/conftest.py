@@ -12,6 +12,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -19,6 +20,7 @@ from filelock import FileLock
 from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
 from common.data.download import download
+from common.data.idx import encode_idx
 from tests.in_process import end_sandboxes, run_evaluate
 from tests.processes import CAN_FORK, run_forked
 
@@ -90,6 +92,17 @@ def train_images(data_dir) -> LabelledImages:
 @pytest.fixture(scope="session")
 def test_images(data_dir) -> LabelledImages:
     return load_split(MNIST_SPEC, data_dir, "test")
+
+
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory, train_images, test_images):
+    """Flags to train on few images of MNIST, as images of one's own: in a quarter of the time."""
+    folder = tmp_path_factory.mktemp("few")
+    for name, images, count in (("train", train_images, 3300), ("t10k", test_images, 500)):
+        for kind, array in (("images-idx3", images.images), ("labels-idx1", images.targets)):
+            content = encode_idx(array[:count].astype(np.uint8))
+            (folder / f"{name}-{kind}-ubyte").write_bytes(content)
+    return "--dataset", "idx", "--data-dir", str(folder), "--val-size", "300"
 
 
 @pytest.fixture

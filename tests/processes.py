@@ -30,9 +30,12 @@ if CAN_FORK:
     _context.set_forkserver_preload(list(_LIBRARIES))
 
 
-def run_forked(script, args, cwd):
-    """Run a script to its end, and return what ``subprocess.run`` would."""
-    (completed,) = _run_all(script, args, cwd, [{}])
+def run_forked(script, args, cwd, **environment):
+    """Run a script to its end, with more in its environment; return what ``subprocess.run`` would.
+
+    What counts before torch is imported has no effect.
+    """
+    (completed,) = _run_all(script, args, cwd, [environment])
     return completed
 
 
@@ -74,8 +77,9 @@ def _be_script(arguments, cwd, streams, environment):
     multiprocessing.set_start_method(_METHOD, force=True)
     for number, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
     sys.stdout, sys.stderr = (
-        io.TextIOWrapper(io.FileIO(number, "w", closefd=False), encoding="utf-8")
+        io.TextIOWrapper(io.FileIO(number, "w", closefd=False), encoding=encoding)
         for number in (1, 2)
     )
     os.chdir(cwd)

@@ -29,7 +29,6 @@ from common.support.processor import has_onednn
 from common.transforms import Distortions
 from tests.conftest import REPO, read, run
 
-FLAGS = ("--val-size", "57000", "--epochs", "3")
 CPU = torch.device("cpu")
 
 
@@ -55,20 +54,24 @@ def interrupt(process, number, after):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, data_dir):
+def flags(few_digits):
+    """Those of a training whose epochs are long enough for a signal to come within one."""
+    return (*few_digits, "--epochs", "3", "--batch-size", "16")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, flags):
     """A folder in which a run came to its end."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "data").symlink_to(data_dir)
-    assert run("train_base.py", *FLAGS, cwd=folder).returncode == 0
+    assert run("train_base.py", *flags, cwd=folder).returncode == 0
     return folder
 
 
 @pytest.fixture(scope="module")
-def interrupted(undisturbed, tmp_path_factory):
+def interrupted(flags, tmp_path_factory):
     """A run that SIGTERM ended after its first epoch; tests work on copies of it."""
     folder = tmp_path_factory.mktemp("interrupted")
-    (folder / "data").symlink_to(undisturbed / "data")
-    process = start("train_base.py", *FLAGS, cwd=folder)
+    process = start("train_base.py", *flags, cwd=folder)
     last_words = interrupt(process, signal.SIGTERM, after="epoch 1/3")
     return SimpleNamespace(folder=folder, last_words=last_words, status=process.returncode)
 
@@ -76,8 +79,10 @@ def interrupted(undisturbed, tmp_path_factory):
 @pytest.fixture
 def unfinished(interrupted, workspace):
     """A copy of the interrupted run's folder."""
-    (workspace / "runs").mkdir()
-    subprocess.run(["cp", "-a", interrupted.folder / "runs/base", workspace / "runs"], check=True)
+    (workspace / "runs/idx").mkdir(parents=True)
+    subprocess.run(
+        ["cp", "-a", interrupted.folder / "runs/idx/base", workspace / "runs/idx"], check=True
+    )
     return workspace
 
 
@@ -89,49 +94,49 @@ def test_sigterm_ends_in_a_line_that_gives_the_command_that_goes_on(interrupted,
     words = shlex.split(command)
     assert words[0] == "python"
     assert words[-1] == "--resume"
-    files = sorted(path.name for path in (interrupted.folder / "runs/base").glob("[!.]*"))
+    files = sorted(path.name for path in (interrupted.folder / "runs/idx/base").glob("[!.]*"))
     assert files == ["checkpoint.pth", "metrics.json", "training_state.pth"]
 
 
-def test_run_stopped_by_signals_ends_as_if_nothing_had_happened(undisturbed, unfinished):
-    process = start("train_base.py", *FLAGS, "--resume", cwd=unfinished)
+def test_run_stopped_by_signals_ends_as_if_nothing_had_happened(flags, undisturbed, unfinished):
+    process = start("train_base.py", *flags, "--resume", cwd=unfinished)
     last_words = interrupt(process, signal.SIGINT, after="epoch 2/3")
     assert process.returncode == 130
     assert last_words[-1].startswith("train_base.py: interrupted; the state is saved")
-    completed = run("train_base.py", *FLAGS, "--resume", cwd=unfinished)
+    completed = run("train_base.py", *flags, "--resume", cwd=unfinished)
     assert completed.returncode == 0
     assert completed.stderr.startswith("Resumed after epoch 2, step ")
-    assert outcome(unfinished / "runs/base") == outcome(undisturbed / "runs/base")
+    assert outcome(unfinished / "runs/idx/base") == outcome(undisturbed / "runs/idx/base")
 
 
-def test_finished_run_is_left_alone(undisturbed):
-    before = {p: p.stat().st_mtime_ns for p in (undisturbed / "runs/base").iterdir()}
-    completed = run("train_base.py", *FLAGS, "--resume", cwd=undisturbed)
+def test_finished_run_is_left_alone(flags, undisturbed):
+    before = {p: p.stat().st_mtime_ns for p in (undisturbed / "runs/idx/base").iterdir()}
+    completed = run("train_base.py", *flags, "--resume", cwd=undisturbed)
     assert completed.returncode == 0
-    assert "The run in runs/base is finished: nothing to resume" in completed.stdout
-    assert {p: p.stat().st_mtime_ns for p in (undisturbed / "runs/base").iterdir()} == before
+    assert "The run in runs/idx/base is finished: nothing to resume" in completed.stdout
+    assert {p: p.stat().st_mtime_ns for p in (undisturbed / "runs/idx/base").iterdir()} == before
 
 
-def test_other_run_in_the_folder_is_refused_with_the_difference(unfinished):
-    before = outcome(unfinished / "runs/base")
-    flags = ("--seed", "7", "--lr", "0.003", "--val-size", "56000")
-    completed = run("train_base.py", *FLAGS, *flags, "--resume", cwd=unfinished)
+def test_other_run_in_the_folder_is_refused_with_the_difference(flags, unfinished):
+    before = outcome(unfinished / "runs/idx/base")
+    other = ("--seed", "7", "--lr", "0.003", "--val-size", "200")
+    completed = run("train_base.py", *flags, *other, "--resume", cwd=unfinished)
     assert completed.returncode == 2
     assert len(completed.stderr.splitlines()) == 1
     assert re.search(
-        r"the run in runs/base is another one: recipe.optimizer.lr is 0.003, and was 0.001 "
+        r"the run in runs/idx/base is another one: recipe.optimizer.lr is 0.003, and was 0.001 "
         r"\(and \d+ more\); give what it began with, leave out --resume",
         completed.stderr,
     )
-    assert outcome(unfinished / "runs/base") == before
+    assert outcome(unfinished / "runs/idx/base") == before
 
 
-def test_other_conditions_are_named(unfinished):
-    path = unfinished / "runs/base/training_state.pth"
+def test_other_conditions_are_named(flags, unfinished):
+    path = unfinished / "runs/idx/base/training_state.pth"
     saved = torch.load(path, weights_only=True)
     saved["conditions"]["arithmetic"] = "an abacus"
     torch.save(saved, path)
-    completed = run("train_base.py", *FLAGS, "--resume", cwd=unfinished)
+    completed = run("train_base.py", *flags, "--resume", cwd=unfinished)
     assert completed.returncode == 0
     assert re.search(
         r"\nThe result may differ in its last bits: arithmetic is .+, and was 'an abacus'\n",
@@ -140,12 +145,14 @@ def test_other_conditions_are_named(unfinished):
 
 
 @pytest.mark.long
-def test_rest_of_a_run_on_other_threads_ends_in_the_same_bits_or_says_so(unfinished, undisturbed):
-    completed = run("train_base.py", *FLAGS, "--resume", "--threads", "2", cwd=unfinished)
+def test_rest_of_a_run_on_other_threads_ends_in_the_same_bits_or_says_so(
+    flags, unfinished, undisturbed
+):
+    completed = run("train_base.py", *flags, "--resume", "--threads", "2", cwd=unfinished)
     assert completed.returncode == 0
     if has_onednn():
         assert "may differ" not in completed.stderr
-        assert outcome(unfinished / "runs/base") == outcome(undisturbed / "runs/base")
+        assert outcome(unfinished / "runs/idx/base") == outcome(undisturbed / "runs/idx/base")
     else:
         assert "may differ in its last bits: threads is 2, and was 1" in completed.stderr
 
@@ -159,22 +166,22 @@ def test_threads_are_a_condition_of_a_network_that_depends_on_them(train_images,
     assert dependent.conditions["threads"] == torch.get_num_threads()
 
 
-def test_new_start_says_what_it_replaces(unfinished):
-    completed = run("train_base.py", *FLAGS, "--epochs", "1", cwd=unfinished)
+def test_new_start_says_what_it_replaces(flags, unfinished):
+    completed = run("train_base.py", *flags, "--epochs", "1", cwd=unfinished)
     assert completed.returncode == 0
     assert completed.stderr == (
-        "The unfinished run in runs/base is replaced; --resume would continue it\n"
+        "The unfinished run in runs/idx/base is replaced; --resume would continue it\n"
     )
-    assert read(unfinished / "runs/base/metrics.json")["complete"]
-    completed = run("train_base.py", *FLAGS, "--epochs", "1", cwd=unfinished)
-    line = "The first epoch replaces the run in runs/base; --output-dir keeps it\n"
+    assert read(unfinished / "runs/idx/base/metrics.json")["complete"]
+    completed = run("train_base.py", *flags, "--epochs", "1", cwd=unfinished)
+    line = "The first epoch replaces the run in runs/idx/base; --output-dir keeps it\n"
     assert completed.stderr == line
 
 
-def test_damaged_state_is_one_line(unfinished):
-    path = unfinished / "runs/base/training_state.pth"
+def test_damaged_state_is_one_line(flags, unfinished):
+    path = unfinished / "runs/idx/base/training_state.pth"
     path.write_bytes(path.read_bytes()[:300_000])
-    completed = run("train_base.py", *FLAGS, "--resume", cwd=unfinished)
+    completed = run("train_base.py", *flags, "--resume", cwd=unfinished)
     assert completed.returncode == 2
     (line,) = completed.stderr.splitlines()
     assert line.endswith("training_state.pth is damaged: leave out --resume to start anew")
@@ -182,33 +189,36 @@ def test_damaged_state_is_one_line(unfinished):
 
 
 def test_no_state_of_other_bytes_or_other_content_is_taken_up(interrupted, tmp_path):
-    content = (interrupted.folder / "runs/base/training_state.pth").read_bytes()
+    content = (interrupted.folder / "runs/idx/base/training_state.pth").read_bytes()
     (tmp_path / "flipped").write_bytes(content[:300_000] + b"?" + content[300_001:])
     with pytest.raises(UserError, match="flipped is damaged"):
         load_saved_state(tmp_path / "flipped", required=())
     with pytest.raises(UserError, match="is no state of a training"):
-        load_saved_state(interrupted.folder / "runs/base/checkpoint.pth", required=["progress"])
+        load_saved_state(interrupted.folder / "runs/idx/base/checkpoint.pth", required=["progress"])
 
 
-def test_metrics_cut_in_half_are_one_line_and_left_alone(workspace):
-    path = workspace / "runs/base/metrics.json"
+def test_metrics_cut_in_half_are_one_line_and_left_alone(flags, workspace):
+    path = workspace / "runs/idx/base/metrics.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(b'{"complete": tr')
-    completed = run("train_base.py", *FLAGS, "--resume", cwd=workspace)
+    completed = run("train_base.py", *flags, "--resume", cwd=workspace)
     assert completed.returncode == 2
     assert len(completed.stderr.splitlines()) == 1
     assert "metrics.json is not valid JSON" in completed.stderr
     assert path.read_bytes() == b'{"complete": tr'
 
 
-def test_second_process_in_a_folder_stops_with_a_line(undisturbed):
-    for folder, script, *flags in [
-        ("runs/base", "train_base.py", *FLAGS),
-        ("runs", "evaluate.py"),
-        ("runs/grading", "evaluate.py", "runs/base/checkpoint.pth"),
+def test_second_process_in_a_folder_stops_with_a_line(flags, undisturbed):
+    for folder, script, *args in [
+        ("runs/idx/base", "train_base.py", *flags),
+        ("runs/idx", "evaluate.py", "--threshold", "80", *flags[:4]),
+        (
+            *("runs/idx/grading", "evaluate.py", "runs/idx/base/checkpoint.pth"),
+            *("--threshold", "80", *flags[:4]),
+        ),
     ]:
         with folder_lock(undisturbed / folder, "wait"):
-            completed = run(script, *flags, cwd=undisturbed)
+            completed = run(script, *args, cwd=undisturbed)
         assert completed.returncode == 2
         assert len(completed.stderr.splitlines()) == 1
         assert f"{folder} is in use by another process" in completed.stderr

@@ -13,7 +13,7 @@ from common.models import ExponentialMovingAverage, ImprovedMNISTClassifier
 from common.transforms import Distortions, normalize
 from report import render
 from reporting.sources import read_sources
-from tests.conftest import ONE_EPOCH, read, run
+from tests.conftest import read, run
 
 NOTHING = Distortions(rotation=0, shift=0, scale=0, shear=0, elasticity=0)
 
@@ -144,18 +144,18 @@ def test_average_follows_the_weights_by_its_decay():
     assert torch.allclose(average.module.bn1.running_mean, torch.ones(4))
 
 
-def test_augmented_run_is_measured_and_shown(workspace):
-    completed = run("train_improved.py", "--augment", *ONE_EPOCH, cwd=workspace)
+def test_augmented_run_is_measured_and_shown(few_digits, workspace):
+    completed = run("train_improved.py", "--augment", *few_digits, "--epochs", "1", cwd=workspace)
     assert completed.returncode == 0, completed.stderr
-    metrics = read(workspace / "runs/augmented/metrics.json")
+    metrics = read(workspace / "runs/idx/augmented/metrics.json")
     assert metrics["recipe"]["batch_size"] == 256
     assert metrics["recipe"]["model"]["dropout_rate"] == 0.05
     assert metrics["recipe"]["distortions"]["name"] == "Distortions"
     assert metrics["recipe"]["average"] == {"name": "ExponentialMovingAverage", "decay": 0.998}
     assert metrics["parameters"] == 1_497_994
-    assert run("evaluate.py", "--threshold", "1", cwd=workspace).returncode == 0
-    (row,) = read(workspace / "runs/evaluation.json")["results"]
+    assert run("evaluate.py", "--threshold", "1", *few_digits[:4], cwd=workspace).returncode == 0
+    (row,) = read(workspace / "runs/idx/evaluation.json")["results"]
     assert row["name"] == "augmented"
-    page = render({"runs": read_sources(workspace / "runs/evaluation.json")})
+    page = render({"runs": read_sources(workspace / "runs/idx/evaluation.json")})
     assert "What augmented was trained on" in page
     assert page.count(', distorted"') == 40

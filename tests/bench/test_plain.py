@@ -20,15 +20,15 @@ from common.data.splits import load_training_data
 from common.models import ImprovedMNISTClassifier, count_parameters
 from common.support.errors import UserError
 from common.transforms import Distortions
-from tests.conftest import ONE_EPOCH, REPO, read, run
+from tests.conftest import REPO, read, run
 
 RESULTS = REPO / "bench/results"
 
 
-def test_recipe_is_that_of_train_improved_with_augment(workspace):
-    completed = run("train_improved.py", "--augment", *ONE_EPOCH, cwd=workspace)
+def test_recipe_is_that_of_train_improved_with_augment(few_digits, workspace):
+    completed = run("train_improved.py", "--augment", *few_digits, "--epochs", "1", cwd=workspace)
     assert completed.returncode == 0, completed.stderr
-    recipe = read(workspace / "runs/augmented/metrics.json")["recipe"]
+    recipe = read(workspace / "runs/idx/augmented/metrics.json")["recipe"]
     assert list(RECIPE.hidden_sizes) == recipe["model"]["hidden_sizes"]
     assert RECIPE.dropout_rate == recipe["model"]["dropout_rate"]
     assert RECIPE.batch_size == recipe["batch_size"]

@@ -8,19 +8,21 @@ import sys
 import pytest
 
 from tests.conftest import ONE_EPOCH, REPO, read, run
+from tests.processes import run_forked
 
 SCRIPTS = ("train_base.py", "train_improved.py", "evaluate.py", "report.py")
 
 
-def test_diverging_loss_names_epoch_and_step_and_keeps_the_last_good_epoch(workspace):
-    assert run("train_base.py", *ONE_EPOCH, cwd=workspace).returncode == 0
-    before = (workspace / "runs/base/checkpoint.pth").read_bytes()
-    completed = run("train_base.py", *ONE_EPOCH, "--lr", "1e20", cwd=workspace)
+def test_diverging_loss_names_epoch_and_step_and_keeps_the_last_good_epoch(few_digits, workspace):
+    one_epoch = (*few_digits, "--epochs", "1")
+    assert run("train_base.py", *one_epoch, cwd=workspace).returncode == 0
+    before = (workspace / "runs/idx/base/checkpoint.pth").read_bytes()
+    completed = run("train_base.py", *one_epoch, "--lr", "1e20", cwd=workspace)
     assert completed.returncode == 2
     assert re.search(r"the loss is (nan|inf) at epoch 1, step \d+ of 47", completed.stderr)
-    said = ["The first epoch replaces the run in runs/base; --output-dir keeps it"]
+    said = ["The first epoch replaces the run in runs/idx/base; --output-dir keeps it"]
     assert completed.stderr.splitlines()[:-1] == said
-    assert (workspace / "runs/base/checkpoint.pth").read_bytes() == before
+    assert (workspace / "runs/idx/base/checkpoint.pth").read_bytes() == before
 
 
 MISTAKES = [
@@ -65,8 +67,9 @@ def test_what_a_user_can_get_wrong_is_one_line_and_status_2(mistakes, mistake):
     assert [path.name for path in folder.iterdir()] == ["data"], "nothing was written"
 
 
-def test_folder_name_that_is_no_utf8_is_escaped(workspace):
-    completed = run("train_base.py", *ONE_EPOCH, "--output-dir", b"runs/\xff", cwd=workspace)
+def test_folder_name_that_is_no_utf8_is_escaped(few_digits, workspace):
+    flags = (*few_digits, "--epochs", "1", "--output-dir", b"runs/\xff")
+    completed = run("train_base.py", *flags, cwd=workspace)
     assert completed.returncode == 0, completed.stderr
     assert read(os.path.join(workspace, "runs/\udcff/metrics.json"))["name"] == "\\xff"
 
@@ -101,7 +104,7 @@ WITHOUT_DEFAULT = (
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_shows_each_flag_with_its_default(tmp_path, script):
-    completed = run(script, "--help", cwd=tmp_path, env={"COLUMNS": "200", "PATH": ""})
+    completed = run_forked(REPO / script, ["--help"], tmp_path, COLUMNS="200")
     assert completed.returncode == 0
     options = re.split(r"\n  (?=-)", completed.stdout)[1:]
     for option in options:

@@ -1,6 +1,5 @@
 """The four scripts as a user runs them, one after the other, on real images."""
 
-import os
 import re
 import shutil
 
@@ -9,7 +8,8 @@ import torch
 
 import train_improved
 from evaluations.words import accuracy_text, p_text
-from tests.conftest import ONE_EPOCH, read, run
+from tests.conftest import REPO, read, run
+from tests.processes import run_forked
 
 AUGMENTED_DEFAULTS = {"epochs": 100, "batch_size": 256, "lr": 0.006}
 PLAIN_DEFAULTS = {"epochs": 15, "batch_size": 64, "lr": 0.01}
@@ -136,9 +136,9 @@ def test_exploration_is_printed(finished):
     assert "mean 0.1307, standard deviation 0.3081" in printed
 
 
-def test_console_without_braille_has_no_digit_pictures(workspace):
-    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
-    completed = run("train_base.py", *ONE_EPOCH, cwd=workspace, env=environment)
+def test_console_without_braille_has_no_digit_pictures(few_digits, workspace):
+    flags = (*few_digits, "--epochs", "1")
+    completed = run_forked(REPO / "train_base.py", flags, workspace, PYTHONIOENCODING="cp1252")
     assert completed.returncode == 0, completed.stderr
     assert "validate" in completed.stdout
     assert "\\u28" not in completed.stdout
@@ -214,11 +214,13 @@ def test_failing_verdict_is_status_1_and_still_written(finished, tmp_path):
     assert run("evaluate.py", *forgiven, cwd=finished.folder).returncode == 0
 
 
-def test_another_seed_gives_other_weights(finished, workspace):
-    run("train_base.py", *ONE_EPOCH, "--seed", "43", cwd=workspace)
+def test_another_seed_gives_other_weights(few_digits, workspace):
+    for seed in ("42", "43"):
+        flags = (*few_digits, "--epochs", "1", "--seed", seed, "--output-dir", f"runs/{seed}")
+        assert run("train_base.py", *flags, cwd=workspace).returncode == 0
     first, second = (
-        torch.load(folder / "runs/base/checkpoint.pth", weights_only=True)["model_state_dict"]
-        for folder in (finished.folder, workspace)
+        torch.load(workspace / f"runs/{seed}/checkpoint.pth", weights_only=True)["model_state_dict"]
+        for seed in (42, 43)
     )
     assert not torch.equal(first["fc1.weight"], second["fc1.weight"])
 

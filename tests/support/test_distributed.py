@@ -20,7 +20,6 @@ from tests.conftest import REPO, read, run
 from tests.processes import run_ranks
 from tests.support.gradient_worker import trained
 
-FLAGS = ("--val-size", "57000", "--epochs", "3")
 CPU = torch.device("cpu")
 
 
@@ -66,19 +65,22 @@ def wait_for_line(process, beginning):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, data_dir):
-    """A folder in which two ranks trained to the end, and what they printed."""
-    folder = tmp_path_factory.mktemp("two")
-    (folder / "data").symlink_to(data_dir)
-    return folder, *together("train_base.py", *FLAGS, cwd=folder)
+def flags(few_digits):
+    return (*few_digits, "--epochs", "3")
 
 
 @pytest.fixture(scope="module")
-def interrupted(undisturbed, tmp_path_factory):
+def undisturbed(flags, tmp_path_factory):
+    """A folder in which two ranks trained to the end, and what they printed."""
+    folder = tmp_path_factory.mktemp("two")
+    return folder, *together("train_base.py", *flags, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def interrupted(flags, tmp_path_factory):
     """A folder in which SIGTERM ended torchrun after the first epoch, and the last words."""
     folder = tmp_path_factory.mktemp("interrupted")
-    (folder / "data").symlink_to(undisturbed[0] / "data")
-    process = start("train_base.py", *FLAGS, cwd=folder)
+    process = start("train_base.py", *flags, cwd=folder)
     wait_for_line(process, "epoch 1/3")
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
@@ -86,16 +88,22 @@ def interrupted(undisturbed, tmp_path_factory):
     return folder, said_by("train_base.py", errors)
 
 
-def test_two_ranks_leave_one_set_of_files_and_one_text(undisturbed):
+def test_two_ranks_leave_one_set_of_files_and_one_text(few_digits, undisturbed):
     folder, printed, _ = undisturbed
-    files = sorted(path.name for path in (folder / "runs/base").glob("[!.]*"))
+    files = sorted(path.name for path in (folder / "runs/idx/base").glob("[!.]*"))
     assert files == ["checkpoint.pth", "metrics.json"]
-    for beginning in ("MNIST training", "epoch 1/3", "epoch 2/3", "epoch 3/3", "Wrote runs/base"):
+    for beginning in (
+        "few0 training",
+        "epoch 1/3",
+        "epoch 2/3",
+        "epoch 3/3",
+        "Wrote runs/idx/base",
+    ):
         assert sum(line.startswith(beginning) for line in printed.splitlines()) == 1
-    metrics = read(folder / "runs/base/metrics.json")
+    metrics = read(folder / "runs/idx/base/metrics.json")
     assert metrics["environment"]["world_size"] == 2
     assert metrics["history"][-1]["val_accuracy"] > 85
-    assert run("evaluate.py", "--threshold", "85", cwd=folder).returncode == 0
+    assert run("evaluate.py", "--threshold", "80", *few_digits[:4], cwd=folder).returncode == 0
 
 
 def test_two_ranks_take_the_steps_of_one(train_images, data_dir, tmp_path):
@@ -140,8 +148,8 @@ def test_smallest_share_is_that_of_the_last_batch(train_images):
 
 
 @pytest.mark.long
-def test_batch_that_cannot_be_shared_out_is_refused_with_one_line(workspace):
-    process = start("train_base.py", *FLAGS, "--batch-size", "65", cwd=workspace)
+def test_batch_that_cannot_be_shared_out_is_refused_with_one_line(flags, workspace):
+    process = start("train_base.py", *flags, "--batch-size", "65", cwd=workspace)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     (line,) = said_by("train_base.py", errors)
@@ -150,40 +158,42 @@ def test_batch_that_cannot_be_shared_out_is_refused_with_one_line(workspace):
 
 
 @pytest.mark.long
-def test_killed_rank_is_started_again_and_nothing_differs(undisturbed, workspace):
-    process = start("train_base.py", *FLAGS, cwd=workspace, restarts=1)
+def test_killed_rank_is_started_again_and_nothing_differs(flags, undisturbed, workspace):
+    process = start("train_base.py", *flags, cwd=workspace, restarts=1)
     wait_for_line(process, "epoch 1/3")
     kill(process, rank=0)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "Resumed after epoch " in errors
-    assert outcome(workspace / "runs/base") == outcome(undisturbed[0] / "runs/base")
+    assert outcome(workspace / "runs/idx/base") == outcome(undisturbed[0] / "runs/idx/base")
 
 
-def test_signal_leaves_the_state_after_an_epoch_which_goes_on(interrupted, undisturbed, workspace):
+def test_signal_leaves_the_state_after_an_epoch_which_goes_on(
+    flags, interrupted, undisturbed, workspace
+):
     folder, (line,) = interrupted
     assert line == (
         "train_base.py: terminated; the state after epoch 1 is saved, and the same torchrun "
         "command with --resume at its end goes on from there"
     )
     subprocess.run(["cp", "-a", folder / "runs", workspace], check=True)
-    together("train_base.py", *FLAGS, "--resume", cwd=workspace)
-    assert outcome(workspace / "runs/base") == outcome(undisturbed[0] / "runs/base")
+    together("train_base.py", *flags, "--resume", cwd=workspace)
+    assert outcome(workspace / "runs/idx/base") == outcome(undisturbed[0] / "runs/idx/base")
 
 
-def test_one_process_goes_on_where_two_stopped(interrupted, workspace):
+def test_one_process_goes_on_where_two_stopped(flags, interrupted, workspace):
     subprocess.run(["cp", "-a", interrupted[0] / "runs", workspace], check=True)
-    completed = run("train_base.py", *FLAGS, "--resume", cwd=workspace)
+    completed = run("train_base.py", *flags, "--resume", cwd=workspace)
     assert completed.returncode == 0
     assert "world_size is 1, and was 2" in completed.stderr
-    assert len(read(workspace / "runs/base/metrics.json")["history"]) == 3
+    assert len(read(workspace / "runs/idx/base/metrics.json")["history"]) == 3
 
 
 @pytest.mark.long
-def test_two_ranks_go_on_in_the_middle_of_an_epoch_of_one(workspace):
+def test_two_ranks_go_on_in_the_middle_of_an_epoch_of_one(flags, workspace):
     smaller = ("--batch-size", "16", "--epochs", "2")
     alone = subprocess.Popen(
-        [sys.executable, REPO / "train_base.py", *FLAGS, *smaller],
+        [sys.executable, REPO / "train_base.py", *flags, *smaller],
         cwd=workspace,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -193,11 +203,11 @@ def test_two_ranks_go_on_in_the_middle_of_an_epoch_of_one(workspace):
     time.sleep(0.1)
     alone.send_signal(signal.SIGTERM)
     alone.communicate(timeout=60)
-    saved = torch.load(workspace / "runs/base/training_state.pth", weights_only=True)
+    saved = torch.load(workspace / "runs/idx/base/training_state.pth", weights_only=True)
     assert 0 < len(saved["progress"]["losses"]) < 188, "the signal came within an epoch"
-    _, errors = together("train_base.py", *FLAGS, *smaller, "--resume", cwd=workspace)
+    _, errors = together("train_base.py", *flags, *smaller, "--resume", cwd=workspace)
     assert "world_size is 2, and was 1" in errors
-    history = read(workspace / "runs/base/metrics.json")["history"]
+    history = read(workspace / "runs/idx/base/metrics.json")["history"]
     losses = [row["train_loss"] for row in history]
     assert losses == sorted(losses, reverse=True), "the epoch of both counts each image once"
 
