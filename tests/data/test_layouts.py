@@ -133,17 +133,24 @@ def private(tmp_path, test_images):
     return tmp_path
 
 
-@pytest.mark.parametrize("form", ["private.npz", "pictures", "compressed"])
-def test_private_test_set_in_each_form_counts_the_same(private, good_checkpoint, form):
+def test_private_test_set_of_pictures_is_graded_on(private, good_checkpoint):
     import torch
 
     torch.save(good_checkpoint, private / "good.pth")
-    run("evaluate.py", "good.pth", "--test-set", form, "--exit-zero", cwd=private)
+    run("evaluate.py", "good.pth", "--test-set", "pictures", "--exit-zero", cwd=private)
     evaluation = read(private / "runs/grading/evaluation.json")
     (row,) = evaluation["results"]
     assert row["total"] == 50
     assert row["accuracy"] >= 80
-    assert form in evaluation["dataset"]["name"]
+    assert "pictures" in evaluation["dataset"]["name"]
+
+
+@pytest.mark.parametrize("form", ["private.npz", "compressed"])
+def test_private_test_set_in_each_form_is_read(private, test_images, form):
+    found = load_private_test_set(MNIST_SPEC, REPO / "data", private / form)
+    np.testing.assert_array_equal(found.images, test_images.images[:50])
+    np.testing.assert_array_equal(found.targets, test_images.targets[:50])
+    assert form in found.name
 
 
 def test_test_set_of_other_tools_is_what_it_means(private, test_images):

@@ -12,6 +12,7 @@ import pytest
 
 from common.support import files
 from tests.conftest import ONE_EPOCH, REPO, run
+from tests.processes import run_forked
 
 # Each step of the one function that writes files: who does it, and which of its calls it is.
 STEPS = {
@@ -206,13 +207,13 @@ def test_data_that_vanished_and_cannot_be_fetched_is_one_line(tmp_path):
     """No network: every host is asked for through a proxy that is not there."""
     nowhere = "http://127.0.0.1:9"
     environment = {
-        **os.environ,
         **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), nowhere),
         "PIP_INDEX_URL": f"{nowhere}/simple",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_RETRIES": "0",
     }
-    completed = run("train_base.py", *ONE_EPOCH, "--resume", cwd=tmp_path, env=environment)
+    train = REPO / "train_base.py"
+    completed = run_forked(train, [*ONE_EPOCH, "--resume"], tmp_path, **environment)
     assert completed.returncode == 2
     line = completed.stderr.splitlines()[-1]
     assert line.startswith("train_base.py: error: MNIST could not be fetched (torchvision's")
