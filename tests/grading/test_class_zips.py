@@ -15,8 +15,12 @@ from tests.conftest import read, run
 from tests.grading.corpus import saved
 from tests.grading.folders import METADATA, canvas, encrypted, moodle, students, write, zipped
 
-ISOLATIONS = ["process", *(["bubblewrap"] if shutil.which("bwrap") else [])]
-OUTER_FOLDERS = list(zip(ISOLATIONS, ["", "hw1 submissions/"], strict=False))
+pytestmark = pytest.mark.usefixtures("on_few_images")
+
+IN_BUBBLEWRAP = [
+    pytest.mark.long,
+    pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap"),
+]
 
 
 @pytest.fixture
@@ -29,12 +33,10 @@ def bad():
     return saved(MNISTClassifier(hidden_sizes=(8,)).state_dict())
 
 
-def grade(folder, path, *flags):
+def grade(folder, path, *flags, isolation="process"):
     output = folder / f"o-{path}" / "evaluation.json"
-    completed = run(
-        *("evaluate.py", path, *flags, "--output", output, "--threshold", "80", "--exit-zero"),
-        cwd=folder,
-    )
+    flags += ("--isolation", isolation, "--output", output, "--threshold", "80", "--exit-zero")
+    completed = run("evaluate.py", path, *flags, cwd=folder)
     assert completed.returncode == 0, completed.stderr
     return read(output)["results"]
 
@@ -43,15 +45,22 @@ def names_and_grades(rows):
     return {row["name"]: (row["status"], row.get("correct")) for row in rows}
 
 
-@pytest.mark.parametrize(("isolation", "outer"), OUTER_FOLDERS)
+@pytest.mark.parametrize(
+    ("isolation", "outer"),
+    [
+        ("process", "hw1 submissions/"),
+        pytest.param("process", "", marks=pytest.mark.long),
+        pytest.param("bubblewrap", "hw1 submissions/", marks=IN_BUBBLEWRAP),
+    ],
+)
 def test_zip_of_canvas_is_graded_as_its_folder(workspace, good, bad, isolation, outer):
     files = canvas(good, bad)
     write(workspace / "class", files)
     packed = zipped({f"{outer}{name}": content for name, content in files.items()})
     write(workspace, {"class.zip": packed})
-    isolated = ("--isolation", isolation)
-    rows = grade(workspace, "class.zip", *isolated)
-    assert names_and_grades(rows) == names_and_grades(grade(workspace, "class", *isolated))
+    rows = grade(workspace, "class.zip", isolation=isolation)
+    of_folder = grade(workspace, "class", isolation=isolation)
+    assert names_and_grades(rows) == names_and_grades(of_folder)
     (bob,) = (row for row in rows if row["name"] == "bobbuilder_102")
     assert bob["status"] == "error"
     assert "model-2.pth" in bob["reason"]
@@ -93,7 +102,7 @@ def test_zips_of_moodle_and_gradescope(workspace, good, bad):
     assert "Ada Lovelace" in ada["student"]
 
 
-@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("isolation", ["process", pytest.param("bubblewrap", marks=IN_BUBBLEWRAP)])
 def test_hostile_members_cost_their_own_student_alone(workspace, good, isolation):
     """No path of a member is one, and what is too large or damaged is an error of its own."""
     class_zip = zipped(
@@ -112,7 +121,7 @@ def test_hostile_members_cost_their_own_student_alone(workspace, good, isolation
     broken = class_zip[:at] + bytes(4) + class_zip[at + 4 :]
     before = sorted(workspace.parent.rglob("*"))
     write(workspace, {"class.zip": broken})
-    rows = grade(workspace, "class.zip", "--isolation", isolation)
+    rows = grade(workspace, "class.zip", isolation=isolation)
     statuses = {row["name"]: row["status"] for row in rows}
     assert statuses.pop("bob_2_12_model.pth") == "error"
     assert statuses.pop("fay_6_16_model.pth") == "error"

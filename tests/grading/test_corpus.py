@@ -7,17 +7,10 @@ import os
 import re
 import shutil
 import socket
-from dataclasses import replace
-from fractions import Fraction
 from types import SimpleNamespace
-from unittest import mock
 
 import pytest
-import torch
 
-import evaluate
-from common.loops import Batches
-from own_runs.measure import measure_run
 from tests.conftest import read, run
 from tests.grading.corpus import (
     NUM_IMAGES,
@@ -49,12 +42,6 @@ ISOLATIONS = [
         ],
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def few_images(test_images):
-    images, targets = test_images.images[:NUM_IMAGES], test_images.targets[:NUM_IMAGES]
-    return replace(test_images, images=images, targets=targets)
 
 
 @pytest.fixture(scope="module")
@@ -106,18 +93,16 @@ def checksums(folder):
 
 
 @pytest.fixture(scope="module")
-def graded(submissions, few_images):
+def graded(submissions, on_few_images):
     """What evaluate.py says of the folder under each isolation, once it is asked for."""
 
     def grade(isolation):
         output = submissions.place / isolation / "evaluation.json"
-        # Handed in as --test-set they would be private, and rows say less of those.
-        with mock.patch.object(evaluate, "load_test_set", lambda *_: few_images):
-            completed = run(
-                *("evaluate.py", "submissions", "--isolation", isolation, "--output", output),
-                *("--threshold", "80", "--memory", "1", "--timeout", "3", "--jobs", "1"),
-                cwd=submissions.place,
-            )
+        completed = run(
+            *("evaluate.py", "submissions", "--isolation", isolation, "--output", output),
+            *("--threshold", "80", "--memory", "1", "--timeout", "3", "--jobs", "1"),
+            cwd=submissions.place,
+        )
         return SimpleNamespace(completed=completed, folder=output.parent, document=read(output))
 
     return functools.cache(grade)
@@ -167,18 +152,16 @@ def test_nothing_ran_leaked_or_changed(submissions, graded, isolation):
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_one_network_has_the_same_answers_in_every_form(graded, finished, few_images, isolation):
-    batches = Batches(few_images, 1000, torch.device("cpu"))
-    own = measure_run(finished.folder / "runs/base", few_images, batches, Fraction(80)).row
+def test_one_network_has_the_same_answers_in_every_form(graded, own_row, isolation):
     rows = {row["name"]: row for row in graded(isolation).document["results"]}
     for name in ("design.pth", "compiled.pth", "legacy.pth", "double.pth", "plain.safetensors"):
         for key in ("correct", "confusion_matrix", "per_class", "architecture", "parameters"):
-            assert rows[name][key] == own[key], (name, key)
-        assert rows[name]["loss"] == pytest.approx(own["loss"], rel=1e-6)
+            assert rows[name][key] == own_row[key], (name, key)
+        assert rows[name]["loss"] == pytest.approx(own_row["loss"], rel=1e-6)
     names = ("image.onnx", "flat.onnx", "single.onnx", "batch.onnx", "half.safetensors")
     for name in (*names, "base.keras", "base.h5", "hdf5"):
-        assert rows[name]["correct"] == pytest.approx(own["correct"], abs=2), name
-    assert rows["run"]["sha256"] == own["sha256"]
+        assert rows[name]["correct"] == pytest.approx(own_row["correct"], abs=2), name
+    assert rows["run"]["sha256"] == own_row["sha256"]
     assert rows["run"]["kind"] == "run"
     assert rows["perfect.csv"]["correct"] == rows["shuffled.csv"]["correct"] == NUM_IMAGES
     assert rows["at.csv"]["correct"] == NUM_IMAGES * 8 // 10

@@ -11,7 +11,7 @@ import torch
 
 SEED = 7
 
-# Those that the corpus is graded on: enough for several batches, and few, since rows are many.
+# Test images, of those that there are: enough for several batches, and few, since rows are many.
 NUM_IMAGES = 2_000
 
 
