@@ -61,11 +61,11 @@ def test_augment_changes_the_defaults_of_the_call_that_has_it(
 
 
 def test_main_called_from_python_trains_by_the_augmented_recipe(
-    data_dir, tmp_path, monkeypatch, capsys
+    few_digits, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("sys.argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
-    places = ["--data-dir", str(data_dir), "--output-dir", str(tmp_path / "run")]
-    train_improved.main([*places, "--val-size", "59000", "--epochs", "1", "--augment"])
+    place = ("--output-dir", str(tmp_path / "run"))
+    train_improved.main([*few_digits, *place, "--epochs", "1", "--augment"])
     recipe = read(tmp_path / "run/metrics.json")["recipe"]
     assert recipe["batch_size"] == 256
     assert recipe["schedule"]["max_lr"] == 0.006
@@ -204,14 +204,15 @@ def test_evaluation_ends_in_the_success_line(finished):
     assert last == f"✓ SUCCESS: Model achieved {best['accuracy']:.2f}% accuracy (threshold 80 %)"
 
 
-def test_failing_verdict_is_status_1_and_still_written(finished, tmp_path):
-    output = tmp_path / "evaluation.json"
-    completed = run("evaluate.py", "--threshold", "99.9", "--output", output, cwd=finished.folder)
+def test_failing_verdict_is_status_1_and_still_written(finished, workspace):
+    shutil.copytree(finished.folder / "runs/base", workspace / "runs/base")
+    output = workspace / "evaluation.json"
+    completed = run("evaluate.py", "--threshold", "99.9", "--output", output, cwd=workspace)
     assert completed.returncode == 1
     assert completed.stdout.rstrip().splitlines()[-1].startswith("✗ FAILURE: Model achieved ")
     assert {row["status"] for row in read(output)["results"]} == {"fail"}
     forgiven = ("--threshold", "99.9", "--output", output, "--exit-zero")
-    assert run("evaluate.py", *forgiven, cwd=finished.folder).returncode == 0
+    assert run("evaluate.py", *forgiven, cwd=workspace).returncode == 0
 
 
 def test_another_seed_gives_other_weights(few_digits, workspace):
@@ -225,21 +226,21 @@ def test_another_seed_gives_other_weights(few_digits, workspace):
     assert not torch.equal(first["fc1.weight"], second["fc1.weight"])
 
 
-def test_training_on_all_images_has_no_validation(workspace):
-    flags = ("--val-size", "0", "--epochs", "1", "--batch-size", "1000", "--lr", "0.003")
-    completed = run("train_base.py", *flags, cwd=workspace)
+def test_training_on_all_images_has_no_validation(few_digits, workspace):
+    completed = run("train_base.py", *few_digits, "--val-size", "0", "--epochs", "2", cwd=workspace)
     assert completed.returncode == 0, completed.stderr
-    metrics = read(workspace / "runs/base/metrics.json")
-    assert metrics["data"]["train_size"] == 60_000
+    runs = workspace / "runs/idx"
+    metrics = read(runs / "base/metrics.json")
+    assert metrics["data"]["train_size"] == 3300
     assert metrics["history"][0]["val_accuracy"] is None
     assert metrics["temperature"] is None
     # Nothing to choose by: the run is measured, and no better model is claimed or left over.
-    (workspace / "runs/mnist_classifier_best.pth").write_bytes(b"of an earlier evaluation")
-    completed = run("evaluate.py", cwd=workspace)
-    assert completed.returncode == 0
-    assert read(workspace / "runs/evaluation.json")["best"] is None
-    assert not (workspace / "runs/mnist_classifier_best.pth").exists()
-    assert run("report.py", cwd=workspace).returncode == 0
+    (runs / "idx_classifier_best.pth").write_bytes(b"of an earlier evaluation")
+    completed = run("evaluate.py", *few_digits[:4], "--threshold", "50", cwd=workspace)
+    assert completed.returncode == 0, completed.stdout
+    assert read(runs / "evaluation.json")["best"] is None
+    assert not (runs / "idx_classifier_best.pth").exists()
+    assert run("report.py", runs / "evaluation.json", cwd=workspace).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -277,12 +278,8 @@ def test_p_value_has_two_digits_and_keeps_its_side_of_the_usual_level(p, text):
 
 def test_failure_by_less_than_rounding_shows_wherever_it_stands(finished, workspace):
     """Terminal, report, grades: a threshold that lies a hair above the accuracy."""
-    shutil.copytree(finished.folder / "runs", workspace / "runs")
-    (row,) = [
-        row
-        for row in read(workspace / "runs/evaluation.json")["results"]
-        if row["name"] == "improved"
-    ]
+    shutil.copytree(finished.folder / "runs/base", workspace / "runs/base")
+    row, _ = read(finished.folder / "runs/evaluation.json")["results"]
     threshold = f"{row['accuracy'] + 0.000001:.6f}"
     completed = run("evaluate.py", "--threshold", threshold, cwd=workspace)
     assert completed.returncode == 1
@@ -293,5 +290,5 @@ def test_failure_by_less_than_rounding_shows_wherever_it_stands(finished, worksp
     page = (workspace / "runs/report.html").read_text(encoding="utf-8")
     assert f"Fail: {expected}" in page
     assert "0.00 points below" not in re.sub(r"\s", " ", page)
-    run("evaluate.py", "runs/improved/checkpoint.pth", "--threshold", threshold, cwd=workspace)
+    run("evaluate.py", "runs/base/checkpoint.pth", "--threshold", threshold, cwd=workspace)
     assert f'"{expected}"' in (workspace / "runs/grading/grades.csv").read_text(encoding="utf-8")
