@@ -165,9 +165,9 @@ BOMBS = {
     "deep to the side": "[" + "[]," * 1000 + "[[]," * 50_000 + "1" + "]" * 50_001,
     "deep dictionaries": '{"a":' * 100_000 + "1" + "}" * 100_000,
     "a long number": json.dumps(LABELS.tolist())[:-1] + ", " + "9" * 4_000_000 + "]",
-    "many lists": "[" + "[]," * 10**6 + "[]]",
+    "many lists": "[" + "[]," * 10**5 + "[]]",
     "one name, then none": f"[{json.dumps(dict.fromkeys(CLASS_NAMES, 1))}{',{}' * 10**6}]",
-    "a wide dictionary": json.dumps({str(n): [1] for n in range(10**5)}),
+    "a wide dictionary": json.dumps({str(n): [1] for n in range(20_000)}),
     "columns of nothing": json.dumps({"a": [], "b": []}),
     "text": '"' + "a" * 10**6 + '"',
     "NaN": json.dumps([float("nan")] * 10_000),
@@ -180,9 +180,9 @@ BOMBS = {
     "half": json.dumps(LABELS.tolist())[:-20],
     "surrogates": '["\\ud800"]',
     "printed, open": "[np.int64(" * 10**5,
-    "frames": "+--+\n" * 10**6,
+    "frames": "+--+\n" * 10**5,
     "comments": "# a\n" * 10**6,
-    "blanks and quotes": '"a ' * 10**6,
+    "blanks and quotes": '"a ' * 10**5,
 }
 
 
