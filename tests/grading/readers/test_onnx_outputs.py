@@ -163,7 +163,7 @@ def test_a_normalization_that_is_only_tried_refuses_no_file(tmp_path, data_dir):
     assert "contradict each other for 30 of 30 images" in refusal(content, inputs=IMAGES + 200)
     (tmp_path / "data").symlink_to(data_dir)
     (tmp_path / "model.onnx").write_bytes(content)
-    run("evaluate.py", "model.onnx", "--jobs", "1", cwd=tmp_path)
+    run("evaluate.py", "model.onnx", cwd=tmp_path)
     (row,) = read(tmp_path / "runs/grading/evaluation.json")["results"]
     assert row["status"] == "fail", row["reason"]
     assert row["correct"] > 0

@@ -157,7 +157,7 @@ def test_a_class_hands_in_folders_of_other_tools(tmp_path, data_dir):
     write(students / "orbax", {"manifest.ocdbt": b"x", "d/0a": b"x", "_METADATA": b"{}"})
     write(students, {"flax.msgpack": b"x", "paddle.pdparams": pickle.dumps({}, protocol=4)})
     dcp_to_torch_save(students / "dcp", students / "joined.pth")
-    completed = run("evaluate.py", students, "--threshold", "1", "--jobs", "1", cwd=tmp_path)
+    completed = run("evaluate.py", students, "--threshold", "1", cwd=tmp_path)
     assert completed.returncode == 1, completed.stderr
     rows = {r["name"]: r for r in read(tmp_path / "runs/grading/evaluation.json")["results"]}
     for name in ("shards", "nosuffix", "joined.pth"):
