@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from common.support.processor import has_onednn
+from common.support.processor import has_onednn, is_rounded, multiply
 
 # Within these sizes one number of threads and another were seen to have the same bits. oneDNN may
 # divide longer sums among threads.
@@ -58,12 +58,6 @@ class _Product(torch.autograd.Function):
         )
 
 
-def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x [N, K] @ weight [M, K].T + bias [M] by oneDNN: float32 [N, M]."""
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return product
-
-
 class Dropout(nn.Dropout):
     """``nn.Dropout`` with a cheaper mask on the CPU.
 
@@ -108,12 +102,14 @@ class BatchNorm1d(nn.BatchNorm1d):
 def is_independent_of_threads(model: nn.Module, batch_size: int) -> bool:
     """Tell whether what the network learns is the same to the bit, on any number of threads.
 
-    That is known of the layers of this file, up to a size, and of batches up to a size.
+    That is known of the layers of this file, up to a size, of batches up to a size, and of products
+    that are those of float32.
     """
     with_weights = [one for one in model.modules() if list(one.parameters(recurse=False))]
     sizes = [max(one.weight.shape) for one in with_weights if isinstance(one, Linear)]
     return (
         has_onednn()
+        and not is_rounded()
         and batch_size <= _MOST_IMAGES
         and max(sizes, default=0) <= _MOST_FEATURES
         and all(isinstance(one, Linear | BatchNorm1d) for one in with_weights)

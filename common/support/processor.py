@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 
 import torch
+from torch import Tensor
 
 # Two numbers of threads are compared in turns, by steps that follow on some that settle in.
 _TURNS, _SETTLING, _TIMED = 3, 2, 6
@@ -17,11 +18,31 @@ _KEPT = 1000
 _SLOWER = 1.5
 
 
+# float32 holds it, and bfloat16 and TF32 round it to 1.
+_FINE = 1 + 2**-12
+
+
 @functools.cache
 def has_onednn() -> bool:
     """Tell whether oneDNN multiplies matrices of float32 here: in torch for x86-64 processors."""
     is_x86 = platform.machine() in ("x86_64", "AMD64")
     return is_x86 and torch.backends.mkldnn.is_available()
+
+
+def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x [N, K] @ weight [M, K].T + bias [M] by oneDNN: float32 [N, M]."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return product
+
+
+def is_rounded() -> bool:
+    """Tell whether a product of float32 on the CPU is rounded to fewer digits on its way.
+
+    ``torch.set_float32_matmul_precision("medium")`` does that on Intel processors with AMX, though
+    its documentation names CUDA alone (torch 2.14.1), and so do variables of oneDNN.
+    """
+    fine, identity = torch.full((64, 512), _FINE), torch.eye(512)
+    return not torch.equal(multiply(fine, identity) if has_onednn() else fine @ identity, fine)
 
 
 def arithmetic() -> str:
@@ -31,7 +52,7 @@ def arithmetic() -> str:
     by the environment (ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY). Who made the processor makes no
     difference that was seen (docs/results.md, "Bits").
     """
-    vectors = torch.backends.cpu.get_cpu_capability()
+    vectors = torch.backends.cpu.get_cpu_capability() + ", products rounded" * is_rounded()
     if not has_onednn():
         return f"{platform.machine()}, torch with {vectors}"
     # The older name of the variable still counts.

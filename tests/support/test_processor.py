@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from common.layers import is_independent_of_threads
+from common.models import MNISTClassifier
 from common.support import processor
-from common.support.processor import Threads
+from common.support.processor import Threads, has_onednn
 
 
 class Machine:
@@ -93,6 +95,30 @@ def test_arithmetic_is_named_by_the_instructions(monkeypatch, variable, value, i
     monkeypatch.setenv(variable, value)
     vectors = torch.backends.cpu.get_cpu_capability()
     assert processor.arithmetic() == f"oneDNN with {instructions}, torch with {vectors}"
+
+
+def test_rounded_products_are_told_whatever_rounds_them():
+    """On processors with AMX the setting rounds, and on others it does nothing."""
+    assert not processor.is_rounded()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        fine = torch.full((64, 512), processor._FINE)
+        rounds = not torch.equal(fine @ torch.eye(512), fine)
+        assert processor.arithmetic().endswith(", products rounded") == rounds
+        assert is_independent_of_threads(MNISTClassifier(), 64) == (has_onednn() and not rounds)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("by_onednn", [True, False])
+def test_products_of_bfloat16_count_as_rounded(monkeypatch, by_onednn):
+    def rounded(x, weight):
+        return (x.bfloat16() @ weight.bfloat16().t()).float()
+
+    monkeypatch.setattr(processor, "has_onednn", lambda: by_onednn)
+    monkeypatch.setattr(processor, "multiply", rounded)
+    assert processor.is_rounded() == by_onednn
+    assert processor.arithmetic().endswith(", products rounded") == by_onednn
 
 
 def test_other_processors_multiply_as_torch_does(monkeypatch):
