@@ -1,14 +1,12 @@
 """What lies in runs/ can be told to hang together, and a run to be reproduced."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from bench.checks.reproduce import compare, of_same_arithmetic
 from tests.conftest import REPO, read
+from tests.processes import run_forked
 
 
 @pytest.fixture
@@ -19,13 +17,7 @@ def copied(finished, tmp_path):
 
 
 def verify(folder):
-    completed = subprocess.run(
-        [sys.executable, "-m", "bench.checks.verify"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
-        capture_output=True,
-        text=True,
-    )
+    completed = run_forked(REPO / "bench/checks/verify.py", [], folder)
     assert completed.stderr == ""
     wrong = [line for line in completed.stdout.splitlines() if line.startswith("WRONG")]
     return completed.returncode, "\n".join(wrong)

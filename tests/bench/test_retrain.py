@@ -1,19 +1,18 @@
 """A run that was handed in is trained anew, by the project's own scripts alone."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from common.support.files import write_json
 from tests.conftest import REPO, read
+from tests.processes import run_forked
 
 
 def retrain(folder, data_dir):
-    command = [sys.executable, "-m", "bench.checks.retrain", folder, "--data-dir", data_dir]
-    completed = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    flags = [folder, "--data-dir", data_dir]
+    completed = run_forked(REPO / "bench/checks/retrain.py", flags, REPO)
     assert "Traceback" not in completed.stderr
     return completed
 

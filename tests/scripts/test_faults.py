@@ -114,11 +114,12 @@ def test_file_that_is_being_written_is_no_leftover(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file.bin", "other.bin"]
 
 
-def test_full_disk_is_one_line_and_what_was_written_is_whole(workspace):
+def test_full_disk_is_one_line_and_what_was_written_is_whole(few_digits, workspace):
     """A file system of 4 MB of its own: the checkpoint has room, the state has none."""
     place = workspace / "small"
     place.mkdir()
-    train = [sys.executable, str(REPO / "train_base.py"), *ONE_EPOCH, "--output-dir", "small/base"]
+    flags = [*few_digits, "--epochs", "1", "--output-dir", "small/base"]
+    train = [sys.executable, str(REPO / "train_base.py"), *flags]
     commands = 'mount -t tmpfs -o size=4m none small && "$@" > /dev/null; echo $?; ls -A small/base'
     as_root = [] if os.getuid() == 0 else ["--map-root-user"]
     completed = subprocess.run(
@@ -135,10 +136,10 @@ def test_full_disk_is_one_line_and_what_was_written_is_whole(workspace):
 
 
 @pytest.mark.long
-def test_full_disk_in_a_later_epoch_names_the_way_to_go_on(workspace):
+def test_full_disk_in_a_later_epoch_names_the_way_to_go_on(few_digits, workspace):
     """12 MB hold one epoch's files, and not the second state beside the first."""
     (workspace / "small").mkdir()
-    flags = [*ONE_EPOCH, "--epochs", "2", "--output-dir", "small/base"]
+    flags = [*few_digits, "--epochs", "2", "--output-dir", "small/base"]
     train = [sys.executable, str(REPO / "train_base.py"), *flags]
     commands = (
         'mount -t tmpfs -o size=12m none small && "$@" || mount -o remount,size=40m small && '
