@@ -1,8 +1,37 @@
 """What the finished runs of the tests wrote, fresh for each test."""
 
+import functools
+import inspect
+import pickle
+
 import pytest
 
+from reporting.figures import counts, curves, dot_plots
 from tests.conftest import read
+
+
+def drawn_once(draw):
+    """Return ``draw`` with a memory: pages share most figures, and drawing is most of a page."""
+    drawn = {}
+
+    @functools.wraps(draw)
+    def remember(*args, **kwargs):
+        key = pickle.dumps((args, kwargs))
+        if key not in drawn:
+            drawn[key] = draw(*args, **kwargs)
+        return drawn[key]
+
+    return remember
+
+
+@pytest.fixture(scope="session", autouse=True)
+def figures_are_drawn_once():
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (counts, curves, dot_plots):
+            for name, function in inspect.getmembers(module, inspect.isfunction):
+                if function.__module__ == module.__name__ and not name.startswith("_"):
+                    patch.setattr(module, name, drawn_once(function))
+        yield
 
 
 @pytest.fixture
