@@ -108,7 +108,7 @@ def test_hostile_members_cost_their_own_student_alone(workspace, good, isolation
     class_zip = zipped(
         {
             "ada_1_11_model.pth": good,
-            "bob_2_12_model.pth": bytes(300 * 2**20),
+            "bob_2_12_model.pth": bytes(257 * 2**20),
             "../../cyd_3_13_model.pth": good,
             "/dee_4_14_evil.pth": good,
             "eve_5_15_work.zip": zipped({"hw/model.pth": good}),

@@ -90,6 +90,7 @@ def grade_here(root, files):
         contextlib.redirect_stdout(printed),
     ):
         assert platforms.gradescope.grade.main() == 0
+    assert "bubblewrap" not in printed.getvalue()
     return SimpleNamespace(results=read_results(root), printed=printed.getvalue(), root=root)
 
 
