@@ -28,18 +28,9 @@ REPO = Path(__file__).resolve().parent.parent
 
 # The files that take longest come first, so that two workers end at about the same time.
 LONGEST = (
-    *("gradescope", "distributed", "kills", "scripts", "grading", "resume", "several_machines"),
-    *(
-        "without_posix",
-        "github",
-        "datasets",
-        "corpus",
-        "checkpoints",
-        "folders",
-        "class_zips",
-        "notebook",
-        "honesty",
-    ),
+    *("gradescope", "distributed", "corpus", "scripts", "without_posix", "sandbox", "resume"),
+    *("own_runs", "kills", "datasets", "mistakes", "faults", "without_walls", "fairness"),
+    *("playground", "grading", "report", "layouts", "class_zips"),
 )
 
 SMALL = ("--val-size", "57000", "--epochs", "2")
