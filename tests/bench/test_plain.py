@@ -1,7 +1,5 @@
 """The study of the plain network: its recipe, its distortions, and what it has committed."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +19,7 @@ from common.models import ImprovedMNISTClassifier, count_parameters
 from common.support.errors import UserError
 from common.transforms import Distortions
 from tests.conftest import REPO, read, run
+from tests.processes import run_forked
 
 RESULTS = REPO / "bench/results"
 
@@ -163,8 +162,9 @@ def test_missing_networks_are_an_error_with_a_way_out(tmp_path):
 
 def test_page_of_figures_is_drawn_from_what_is_stored(tmp_path, data_dir):
     output = tmp_path / "page.png"
-    command = [sys.executable, "-m", "bench.study.plain.figures", "--output", output]
-    subprocess.run([*command, "--data-dir", data_dir], cwd=REPO, check=True)
+    flags = ["--output", output, "--data-dir", data_dir]
+    drawn = run_forked(REPO / "bench/study/plain/figures.py", flags, REPO)
+    assert drawn.returncode == 0, drawn.stderr
     assert imread(output).shape == imread(REPO / "docs/plain_network.png").shape
 
 

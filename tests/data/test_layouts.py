@@ -12,7 +12,7 @@ from common.data.arrays import load_split
 from common.data.catalog import FASHION_MNIST_SPEC, MNIST_SPEC
 from common.support.errors import UserError
 from grading.test_sets import load_private_test_set
-from tests.conftest import REPO, SMALL, read, run
+from tests.conftest import ONE_EPOCH, REPO, read, run
 
 FILES = MNIST_SPEC.all_files
 
@@ -89,7 +89,7 @@ def test_data_that_are_there_are_used_without_a_copy(tmp_path, data_dir, test_im
 
 def test_scripts_run_on_keras_file_offline(tmp_path, data_dir):
     put(tmp_path, "Keras", data_dir)
-    for script, *flags in (("train_base.py", *SMALL), ("evaluate.py", "--threshold", "80")):
+    for script, *flags in (("train_base.py", *ONE_EPOCH), ("evaluate.py", "--threshold", "80")):
         completed = run(script, *flags, cwd=tmp_path)
         assert completed.returncode == 0, completed.stderr
         assert "Fetching" not in completed.stderr

@@ -168,6 +168,7 @@ def test_killed_rank_is_started_again_and_nothing_differs(flags, undisturbed, wo
     assert outcome(workspace / "runs/idx/base") == outcome(undisturbed[0] / "runs/idx/base")
 
 
+@pytest.mark.long
 def test_signal_leaves_the_state_after_an_epoch_which_goes_on(
     flags, interrupted, undisturbed, workspace
 ):
@@ -181,6 +182,7 @@ def test_signal_leaves_the_state_after_an_epoch_which_goes_on(
     assert outcome(workspace / "runs/idx/base") == outcome(undisturbed[0] / "runs/idx/base")
 
 
+@pytest.mark.long
 def test_one_process_goes_on_where_two_stopped(flags, interrupted, workspace):
     subprocess.run(["cp", "-a", interrupted[0] / "runs", workspace], check=True)
     completed = run("train_base.py", *flags, "--resume", cwd=workspace)
