@@ -33,7 +33,7 @@ test: .venv/.installed-dev $(DATA) bubblewrap fashion-mnist
 	@command -v bwrap >/dev/null || \
 		echo "Skipped: the tests in bubblewrap. Install it, and run make test again."
 
-# What is exhaustive: trainings, graders and ranks of torchrun that are killed.
+# What is exhaustive: kills in numbers, and what the tests above try in one isolation alone.
 test-long: .venv/.installed-dev $(DATA) bubblewrap
 	$(call pytest,long)
 

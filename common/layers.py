@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from common.support.processor import has_onednn, is_rounded, multiply
+from common.support.processor import has_onednn, multiply, rounds_products
 
 # Within these sizes one number of threads and another were seen to have the same bits. oneDNN may
 # divide longer sums among threads.
@@ -29,9 +29,9 @@ class Linear(nn.Linear):
         """Return x [N, in_features] times the weights, plus the bias: [N, out_features]."""
         is_float32 = x.dtype == self.weight.dtype == torch.float32
         is_plain = x.device.type == "cpu" and is_float32 and x.ndim == 2
-        is_rounded = torch.is_autocast_enabled("cpu")
+        rounds_products = torch.is_autocast_enabled("cpu")
         is_exported = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if not is_plain or is_rounded or is_exported or not has_onednn():
+        if not is_plain or rounds_products or is_exported or not has_onednn():
             return super().forward(x)
         product: Tensor = _Product.apply(x, self.weight, self.bias)
         return product
@@ -109,7 +109,7 @@ def is_independent_of_threads(model: nn.Module, batch_size: int) -> bool:
     sizes = [max(one.weight.shape) for one in with_weights if isinstance(one, Linear)]
     return (
         has_onednn()
-        and not is_rounded()
+        and not rounds_products()
         and batch_size <= _MOST_IMAGES
         and max(sizes, default=0) <= _MOST_FEATURES
         and all(isinstance(one, Linear | BatchNorm1d) for one in with_weights)

@@ -35,8 +35,8 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product
 
 
-def is_rounded() -> bool:
-    """Tell whether a product of float32 on the CPU is rounded to fewer digits on its way.
+def rounds_products() -> bool:
+    """Tell whether products of float32 on the CPU are rounded to fewer digits on their way.
 
     ``torch.set_float32_matmul_precision("medium")`` does that on Intel processors with AMX, though
     its documentation names CUDA alone (torch 2.14.1), and so do variables of oneDNN.
@@ -52,7 +52,7 @@ def arithmetic() -> str:
     by the environment (ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY). Who made the processor makes no
     difference that was seen (docs/results.md, "Bits").
     """
-    vectors = torch.backends.cpu.get_cpu_capability() + ", products rounded" * is_rounded()
+    vectors = torch.backends.cpu.get_cpu_capability() + ", products rounded" * rounds_products()
     if not has_onednn():
         return f"{platform.machine()}, torch with {vectors}"
     # The older name of the variable still counts.

@@ -99,7 +99,7 @@ def test_arithmetic_is_named_by_the_instructions(monkeypatch, variable, value, i
 
 def test_rounded_products_are_told_whatever_rounds_them():
     """On processors with AMX the setting rounds, and on others it does nothing."""
-    assert not processor.is_rounded()
+    assert not processor.rounds_products()
     torch.set_float32_matmul_precision("medium")
     try:
         fine = torch.full((64, 512), processor._FINE)
@@ -117,7 +117,7 @@ def test_products_of_bfloat16_count_as_rounded(monkeypatch, by_onednn):
 
     monkeypatch.setattr(processor, "has_onednn", lambda: by_onednn)
     monkeypatch.setattr(processor, "multiply", rounded)
-    assert processor.is_rounded() == by_onednn
+    assert processor.rounds_products() == by_onednn
     assert processor.arithmetic().endswith(", products rounded") == by_onednn
 
 
