@@ -3,8 +3,10 @@
 Small means flags that every user has: ``--val-size 57000`` trains on 3,000 real images.
 """
 
+import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -32,6 +34,8 @@ LONGEST = (
     *("own_runs", "kills", "datasets", "mistakes", "faults", "without_walls", "fairness"),
     *("playground", "grading", "report", "layouts", "class_zips"),
 )
+
+NEEDS_BUBBLEWRAP = pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
 
 SMALL = ("--val-size", "57000", "--epochs", "2")
 ONE_EPOCH = (*SMALL, "--epochs", "1")
@@ -127,6 +131,29 @@ def finished(tmp_path_factory, data_dir):
             printed.write_text(json.dumps(said), encoding="utf-8")
     said = {name: CompletedProcess(name, *call) for name, call in read(printed).items()}
     return SimpleNamespace(folder=folder, **said)
+
+
+@pytest.fixture(scope="session")
+def shown(finished, tmp_path_factory):
+    """The better of the small runs as a playground, and what the scripts said of it."""
+    place = tmp_path_factory.mktemp("shown")
+    shutil.copytree(finished.folder / "runs", place / "runs")
+    (place / "data").symlink_to(finished.folder / "data")
+    flags = ("--playground", "--threshold", "80", "--output", "shown/evaluation.json")
+    evaluated = run("evaluate.py", *flags, cwd=place)
+    rendered = run("report.py", "--playground", "shown/playground.json", cwd=place)
+    return SimpleNamespace(
+        folder=place / "shown",
+        evaluated=evaluated,
+        rendered=rendered,
+        document=read(place / "shown/playground.json"),
+        page=(place / "shown/playground.html").read_text(encoding="utf-8"),
+    )
+
+
+@pytest.fixture
+def document(shown):
+    return copy.deepcopy(shown.document)
 
 
 @pytest.fixture(scope="session")

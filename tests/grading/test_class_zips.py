@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 import tempfile
 import warnings
 import zipfile
@@ -11,7 +10,7 @@ import pytest
 
 from common.models import MNISTClassifier
 from grading.intake import class_zip
-from tests.conftest import read, run
+from tests.conftest import NEEDS_BUBBLEWRAP, read, run
 from tests.grading.corpus import saved
 from tests.grading.folders import METADATA, canvas, encrypted, moodle, students, write, zipped
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("on_few_images")
 
 IN_BUBBLEWRAP = [
     pytest.mark.long,
-    pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap"),
+    NEEDS_BUBBLEWRAP,
 ]
 
 

@@ -1,20 +1,18 @@
 """Folders and zip files as courses and their platforms hold them: one student, one grade."""
 
 import functools
-import shutil
 from types import SimpleNamespace
 
 import pytest
 
 from common.models import MNISTClassifier
-from tests.conftest import read, run
+from tests.conftest import NEEDS_BUBBLEWRAP, read, run
 from tests.grading.corpus import saved
 from tests.grading.folders import METADATA, ZIPS, canvas, moodle, students, write, zips
 
-NO_BUBBLEWRAP = pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
 ISOLATIONS = [
     "process",
-    pytest.param("bubblewrap", marks=[pytest.mark.long, NO_BUBBLEWRAP]),
+    pytest.param("bubblewrap", marks=[pytest.mark.long, NEEDS_BUBBLEWRAP]),
 ]
 
 
@@ -143,7 +141,7 @@ def test_litter_has_no_row_and_is_named_once(graded, isolation):
 
 
 @pytest.mark.long
-@NO_BUBBLEWRAP
+@NEEDS_BUBBLEWRAP
 def test_isolations_agree(graded):
     def comparable(rows):
         return {n: {k: v for k, v in r.items() if k != "isolation"} for n, r in rows.items()}

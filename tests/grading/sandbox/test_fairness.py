@@ -4,7 +4,6 @@ import math
 import os
 import re
 import resource
-import shutil
 import signal
 import threading
 import time
@@ -21,6 +20,7 @@ from grading.preprocessing import Preprocessing
 from grading.sandbox import machine
 from grading.sandbox.machine import available_memory, fit_jobs
 from grading.sandbox.wire import MAX_FILES
+from tests.conftest import NEEDS_BUBBLEWRAP
 from tests.grading.sandbox.readings import answers_of, measure, open_file, start
 
 
@@ -64,7 +64,7 @@ def test_whose_time_is_over_is_ended(hurried, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
+@NEEDS_BUBBLEWRAP
 def test_whose_time_is_over_is_ended_in_bubblewrap(tmp_path):
     with start("bubblewrap", timeout=1) as sandbox:
         require_limits_of_time(sandbox, tmp_path)

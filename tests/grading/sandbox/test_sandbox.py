@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import time
 from pathlib import Path
@@ -16,9 +15,9 @@ from evaluations.rows import ClassAnswers
 from grading.sandbox.confinement.limits import _user_of
 from grading.sandbox.confinement.system_calls import can_be_filtered
 from grading.sandbox.task import Task
+from tests.conftest import NEEDS_BUBBLEWRAP
 from tests.grading.sandbox.readings import NUM_IMAGES, answers_of, measure, open_file, start
 
-NEEDS_BUBBLEWRAP = pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
 ISOLATIONS = ["process", pytest.param("bubblewrap", marks=NEEDS_BUBBLEWRAP)]
 
 
