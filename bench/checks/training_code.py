@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -59,10 +58,14 @@ class WithoutWords(ast.NodeTransformer):
 def read_module(name: str) -> Module | None:
     """Return what a module of this repository consists of; None for any other."""
     path = REPOSITORY / f"{name.replace('.', '/')}.py"
-    if name in WITHOUT_EFFECT or not path.is_file():
-        return None
+    is_ours = name not in WITHOUT_EFFECT and path.is_file()
+    return _parsed(path, path.read_bytes()) if is_ours else None
+
+
+@cache
+def _parsed(path: Path, content: bytes) -> Module:
     module = Module({}, {}, [])
-    tree = WithoutWords().visit(ast.parse(path.read_bytes()))
+    tree = WithoutWords().visit(ast.parse(content))
     for node in ast.walk(tree):  # those in functions, too
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -117,19 +120,29 @@ def reached_from(script: str) -> dict[tuple[str, str], list[ast.stmt]]:
             waiting += [(_split(dotted)[0], "") for dotted in module.imports.values()]
             waiting += [(dotted, "") for dotted in module.imports.values()]
         for node in reached[place]:
-            waiting += _names_in(node, module_name, module)
+            waiting += _names_in(node, module_name)
     return {place: nodes for place, nodes in reached.items() if nodes}
 
 
-def _names_in(node: ast.stmt, module_name: str, module: Module) -> Iterator[tuple[str, str]]:
-    """Yield what a statement names: what stands in this file, or in a module that it imports."""
+@cache
+def _names_in(node: ast.stmt, module_name: str) -> list[tuple[str, str]]:
+    """Return what a statement names: what stands in this file, or in a module that it imports."""
+    module = read_module(module_name)
+    assert module is not None
+    found = []
     for part in ast.walk(node):
-        if isinstance(part, ast.Name) and part.id in {*module.definitions, *module.imports}:
-            yield module_name, part.id
+        if isinstance(part, ast.Name) and (
+            part.id in module.definitions or part.id in module.imports
+        ):
+            found.append((module_name, part.id))
         if isinstance(part, ast.Attribute):
             head, _, rest = ast.unparse(part).partition(".")
             if head in module.imports:
-                yield _split(f"{module.imports[head]}.{rest}")
+                found.append(_split(f"{module.imports[head]}.{rest}"))
+    return found
+
+
+_dump = cache(ast.dump)
 
 
 def _split(dotted: str) -> tuple[str, str]:
@@ -140,7 +153,7 @@ def _split(dotted: str) -> tuple[str, str]:
 def checksum(script: str) -> str:
     """Return the checksum of what ``script`` (a name without .py) reaches."""
     reached = reached_from(script)
-    code = [(place, [ast.dump(node) for node in nodes]) for place, nodes in sorted(reached.items())]
+    code = [(place, [_dump(node) for node in nodes]) for place, nodes in sorted(reached.items())]
     return hashlib.sha256(repr(code).encode()).hexdigest()[:16]
 
 
