@@ -23,7 +23,7 @@ from common.data.arrays import LabelledImages, load_split
 from common.data.catalog import MNIST_SPEC
 from common.data.download import download
 from common.data.idx import encode_idx
-from tests.in_process import end_sandboxes, run_evaluate
+from tests.in_process import end_sandboxes, fork_servers, run_evaluate
 from tests.processes import CAN_FORK, run_forked
 
 REPO = Path(__file__).resolve().parent.parent
@@ -70,6 +70,12 @@ def read(path):
 
 def pytest_sessionfinish():
     end_sandboxes()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_are_forked():
+    with fork_servers():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,13 @@ from unittest import mock
 import evaluate
 from common.support.cli import SIGNALS, ArgumentParser, run_script
 from common.support.distributed import distributed_main
+from grading.sandbox import client
 from grading.sandbox.client import Sandbox
+from grading.sandbox.portable import process
+from tests.processes import CAN_FORK, Forked
 
-_MOST = 3  # servers at a time; each holds torch and the images
+_MOST = 6  # servers at a time; each holds the images, and those in bubblewrap a torch of its own
+_WHOLE = 10_000  # images of the public test set
 _sandboxes = OrderedDict()
 
 
@@ -41,7 +45,13 @@ class Lent:
 
 
 def lend(test_set, isolation, memory, timeout, jobs, preprocessing, models=None):
-    """Return a sandbox as ``Sandbox`` makes it of these, new or used."""
+    """Return a sandbox as ``Sandbox`` makes it of these, new or used.
+
+    The walls around a submission are the same whatever the images: bubblewrap, unless a test asks
+    for it, is there for the whole test set alone.
+    """
+    if isolation == "auto" and len(test_set) < _WHOLE:
+        isolation = "process"
     images = hashlib.sha256(test_set.images.tobytes()).hexdigest()
     code = models.read_bytes() if models else None
     key = (images, test_set.dataset, isolation, memory, timeout, jobs, code)
@@ -56,6 +66,24 @@ def lend(test_set, isolation, memory, timeout, jobs, preprocessing, models=None)
     _sandboxes.move_to_end(key)
     _sandboxes[key].preprocessing = preprocessing
     return Lent(key, _sandboxes[key])
+
+
+def _start_server(module, arguments, isolation, folders, stdin, stdout, stderr):
+    if isolation == "bubblewrap" or not CAN_FORK:
+        streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+        return process.start_process(module, arguments, isolation, folders, **streams)
+    streams = {0: stdin, 2: stderr.fileno()}
+    words, environment = (module, *arguments), process._ENVIRONMENT
+    return Forked("run_module", words, process.REPOSITORY, environment, streams)
+
+
+def fork_servers():
+    """Let the servers of this process be forked with torch imported, where no wall is around them.
+
+    What starts as users start it, among others the ``finished`` evaluation, has servers that import
+    it themselves.
+    """
+    return mock.patch.object(client, "start_process", _start_server)
 
 
 def end_sandboxes():

@@ -28,19 +28,9 @@ from common.support.files import folder_lock
 from common.support.processor import has_onednn
 from common.transforms import Distortions
 from tests.conftest import REPO, read, run
+from tests.processes import start_forked
 
 CPU = torch.device("cpu")
-
-
-def start(script, *flags, cwd, **options):
-    return subprocess.Popen(
-        [sys.executable, REPO / script, *flags],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
 
 
 def interrupt(process, number, after):
@@ -49,7 +39,9 @@ def interrupt(process, number, after):
         if line.startswith(after):
             process.send_signal(number)
             break
-    _, errors = process.communicate(timeout=60)
+    with process.stdout, process.stderr:
+        errors = process.stderr.read()
+    process.wait(60)
     return errors.strip().splitlines()
 
 
@@ -71,7 +63,7 @@ def undisturbed(tmp_path_factory, flags):
 def interrupted(flags, tmp_path_factory):
     """A run that SIGTERM ended after its first epoch; tests work on copies of it."""
     folder = tmp_path_factory.mktemp("interrupted")
-    process = start("train_base.py", *flags, cwd=folder)
+    process = start_forked(REPO / "train_base.py", flags, folder)
     last_words = interrupt(process, signal.SIGTERM, after="epoch 1/3")
     return SimpleNamespace(folder=folder, last_words=last_words, status=process.returncode)
 
@@ -99,7 +91,7 @@ def test_sigterm_ends_in_a_line_that_gives_the_command_that_goes_on(interrupted,
 
 
 def test_run_stopped_by_signals_ends_as_if_nothing_had_happened(flags, undisturbed, unfinished):
-    process = start("train_base.py", *flags, "--resume", cwd=unfinished)
+    process = start_forked(REPO / "train_base.py", (*flags, "--resume"), unfinished)
     last_words = interrupt(process, signal.SIGINT, after="epoch 2/3")
     assert process.returncode == 130
     assert last_words[-1].startswith("train_base.py: interrupted; the state is saved")
