@@ -160,36 +160,36 @@ def test_full_disk_in_a_later_epoch_names_the_way_to_go_on(few_digits, workspace
     assert "Resumed after epoch 1, step 0 of the next\nepoch 2/2" in completed.stdout
 
 
-def test_limit_on_the_size_of_files_is_one_line_and_the_old_page_stays(finished):
-    page = finished.folder / "runs/report.html"
-    before = page.read_bytes()
-    limit = len(before) // 2
+def test_limit_on_the_size_of_files_is_one_line_and_the_old_page_stays(no_figures):
+    page = no_figures / "report.html"
+    page.write_bytes(b"old")
     completed = run(
         "report.py",
-        cwd=finished.folder,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        "e.json",
+        cwd=no_figures,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )
     assert completed.returncode == 2
     assert completed.stderr == (
-        "report.py: error: runs/report.html: File too large: raise the limit (ulimit -f), and run "
+        "report.py: error: report.html: File too large: raise the limit (ulimit -f), and run "
         "the same command again\n"
     )
-    assert page.read_bytes() == before
+    assert page.read_bytes() == b"old"
     assert not list(page.parent.glob(".writing-*"))
 
 
-def test_folder_without_permission_is_one_line(finished, tmp_path):
-    (tmp_path / "closed").mkdir(mode=0o555)
-    command = [sys.executable, REPO / "report.py", "--output", tmp_path / "closed/report.html"]
+def test_folder_without_permission_is_one_line(no_figures):
+    (no_figures / "closed").mkdir(mode=0o555)
+    command = [sys.executable, REPO / "report.py", "e.json", "--output", "closed/report.html"]
     if os.getuid() == 0:  # who may write anywhere, unless this right is taken
         assert shutil.which("setpriv")
         command = ["setpriv", "--bounding-set=-dac_override", *command]
-    completed = subprocess.run(command, cwd=finished.folder, capture_output=True, text=True)
+    completed = subprocess.run(command, cwd=no_figures, capture_output=True, text=True)
     assert completed.returncode == 2
     (line,) = completed.stderr.splitlines()
     assert line.endswith("report.html: Permission denied: ask for the right to it, or name another "
                          "place")  # fmt: skip
-    assert not list((tmp_path / "closed").iterdir())
+    assert not list((no_figures / "closed").iterdir())
 
 
 def test_metrics_of_a_newer_schema_are_one_line(finished, tmp_path):

@@ -1,5 +1,9 @@
-"""A training script never reads the test set, and a report needs neither torch nor the data."""
+"""A training script never reads the test set, and a report needs neither torch nor the data.
 
+A report is the same bytes for the same files, too: one page in a process of its own shows both.
+"""
+
+import shutil
 import subprocess
 import sys
 
@@ -63,13 +67,20 @@ def test_training_needs_no_test_file(tmp_path, data_dir):
     assert len(list(raw.iterdir())) == 2, "and fetches none"
 
 
-def test_report_needs_neither_torch_nor_data(finished, tmp_path):
-    page = tmp_path / "report.html"
-    evaluation = finished.folder / "runs/evaluation.json"
-    command = [sys.executable, "-c", BLOCKED, str(REPO / "report.py"), evaluation, "--output", page]
-    completed = subprocess.run(command, cwd=finished.folder, capture_output=True, text=True)
+def test_report_needs_neither_torch_nor_data_and_same_files_give_the_same_bytes(finished, tmp_path):
+    shutil.copytree(finished.folder / "runs", tmp_path / "runs")
+    (tmp_path / "runs/report.html").unlink()
+    surroundings = {"TZ": "Asia/Kathmandu", "LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "12345"}
+    completed = subprocess.run(
+        [sys.executable, "-c", BLOCKED, str(REPO / "report.py")],
+        cwd=tmp_path,
+        env={**surroundings, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
     assert completed.returncode == 0, completed.stderr
-    assert page.read_bytes() == (finished.folder / "runs/report.html").read_bytes()
+    written = (tmp_path / "runs/report.html").read_bytes()
+    assert written == (finished.folder / "runs/report.html").read_bytes()
 
 
 def test_the_block_above_can_fail(finished):

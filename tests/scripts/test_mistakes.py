@@ -75,10 +75,11 @@ def test_folder_name_that_is_no_utf8_is_escaped(few_digits, workspace):
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
-def test_closed_output_does_not_stop_a_script(finished, closed):
-    command = f"exec {sys.executable} {REPO / 'report.py'} {closed}"
-    completed = subprocess.run(command, shell=True, cwd=finished.folder, capture_output=True)
+def test_closed_output_does_not_stop_a_script(no_figures, closed):
+    command = f"exec {sys.executable} {REPO / 'report.py'} e.json {closed}"
+    completed = subprocess.run(command, shell=True, cwd=no_figures, capture_output=True)
     assert completed.returncode == 0, completed.stderr
+    assert (no_figures / "report.html").exists()
 
 
 def test_output_folder_that_cannot_be_made_is_one_line(workspace):
