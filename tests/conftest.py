@@ -16,7 +16,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from filelock import FileLock
 
 from common.data.arrays import LabelledImages, load_split
@@ -114,47 +113,66 @@ def workspace(tmp_path, data_dir):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, data_dir):
-    """A folder in which the four scripts have run in turn, and what each of them printed.
+def made_once(tmp_path_factory):
+    """Return a function that lets one of the workers fill a folder, which nobody changes then.
 
-    The workers of the tests share it: the first that needs it makes it, and nobody changes it.
+    What fills it gets the folder and returns what scripts ended with; all have these by their names
+    as attributes, beside the ``folder``.
     """
     place = tmp_path_factory.getbasetemp()
     place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
-    folder, printed = place / "finished", place / "finished.json"
-    with FileLock(place / "finished.lock"):
-        if not printed.exists():
-            folder.mkdir()
-            (folder / "data").symlink_to(data_dir)
-            calls = {
-                "base": run("train_base.py", *SMALL, cwd=folder),
-                "improved": run("train_improved.py", *SMALL, cwd=folder),
-                "evaluation": run("evaluate.py", "--threshold", "80", cwd=folder, env=os.environ),
-                "report": run("report.py", cwd=folder),
-            }
-            keys = ("returncode", "stdout", "stderr")
-            said = {name: [getattr(call, key) for key in keys] for name, call in calls.items()}
-            printed.write_text(json.dumps(said), encoding="utf-8")
-    said = {name: CompletedProcess(name, *call) for name, call in read(printed).items()}
-    return SimpleNamespace(folder=folder, **said)
+
+    def make(name, fill):
+        folder, ended = place / name, place / f"{name}.json"
+        with FileLock(place / f"{name}.lock"):
+            if not ended.exists():
+                folder.mkdir()
+                keys = ("args", "returncode", "stdout", "stderr")
+                calls = {
+                    script: [getattr(call, key) for key in keys]
+                    for script, call in fill(folder).items()
+                }
+                ended.write_text(json.dumps(calls, default=str), encoding="utf-8")
+        calls = {script: CompletedProcess(*call) for script, call in read(ended).items()}
+        return SimpleNamespace(folder=folder, **calls)
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def shown(finished, tmp_path_factory):
+def finished(made_once, data_dir):
+    """A folder in which the four scripts have run in turn, and what each of them printed."""
+
+    def run_all(folder):
+        (folder / "data").symlink_to(data_dir)
+        return {
+            "base": run("train_base.py", *SMALL, cwd=folder),
+            "improved": run("train_improved.py", *SMALL, cwd=folder),
+            "evaluation": run("evaluate.py", "--threshold", "80", cwd=folder, env=os.environ),
+            "report": run("report.py", cwd=folder),
+        }
+
+    return made_once("finished", run_all)
+
+
+@pytest.fixture(scope="session")
+def shown(made_once, finished):
     """The better of the small runs as a playground, and what the scripts said of it."""
-    place = tmp_path_factory.mktemp("shown")
-    shutil.copytree(finished.folder / "runs", place / "runs")
-    (place / "data").symlink_to(finished.folder / "data")
-    flags = ("--playground", "--threshold", "80", "--output", "shown/evaluation.json")
-    evaluated = run("evaluate.py", *flags, cwd=place)
-    rendered = run("report.py", "--playground", "shown/playground.json", cwd=place)
-    return SimpleNamespace(
-        folder=place / "shown",
-        evaluated=evaluated,
-        rendered=rendered,
-        document=read(place / "shown/playground.json"),
-        page=(place / "shown/playground.html").read_text(encoding="utf-8"),
-    )
+
+    def show(folder):
+        shutil.copytree(finished.folder / "runs", folder / "runs")
+        (folder / "data").symlink_to(finished.folder / "data")
+        flags = ("--playground", "--threshold", "80", "--output", "shown/evaluation.json")
+        return {
+            "evaluated": run("evaluate.py", *flags, cwd=folder),
+            "rendered": run("report.py", "--playground", "shown/playground.json", cwd=folder),
+        }
+
+    made = made_once("shown", show)
+    made.folder /= "shown"
+    made.document = read(made.folder / "playground.json")
+    made.page = (made.folder / "playground.html").read_text(encoding="utf-8")
+    return made
 
 
 @pytest.fixture
@@ -164,4 +182,6 @@ def document(shown):
 
 @pytest.fixture(scope="session")
 def good_checkpoint(finished):
+    import torch  # here: the process that hands out the tests needs none
+
     return torch.load(finished.folder / "runs/base/checkpoint.pth", weights_only=True)
