@@ -5,8 +5,9 @@ import inspect
 import pickle
 
 import pytest
+from markupsafe import Markup
 
-from reporting.figures import counts, curves, dot_plots
+from reporting.figures import counts, curves, dot_plots, svg
 from tests.conftest import read
 
 
@@ -16,12 +17,16 @@ def drawn_once(draw):
 
     @functools.wraps(draw)
     def remember(*args, **kwargs):
-        key = pickle.dumps((args, kwargs))
+        key = svg.render, pickle.dumps((args, kwargs))
         if key not in drawn:
             drawn[key] = draw(*args, **kwargs)
         return drawn[key]
 
     return remember
+
+
+def in_words(axes, description):
+    return Markup("<svg></svg>") + description
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,6 +37,12 @@ def figures_are_drawn_once():
                 if function.__module__ == module.__name__ and not name.startswith("_"):
                     patch.setattr(module, name, drawn_once(function))
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages whose figures are what they say in words, for tests of the text around them."""
+    monkeypatch.setattr(svg, "render", in_words)
 
 
 @pytest.fixture

@@ -1,21 +1,41 @@
 """A page for each student: what it says, what it does not tell, how platforms take it back."""
 
+import contextlib
 import io
+import os
 import re
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import report
 from common.data.idx import encode_idx
+from common.support.errors import UserError
 from common.support.files import write_json
 from evaluations.names import folder_names
+from reporting import student_pages
 from reporting.pages import render_report
 from reporting.student_pages import render_feedback
 from tests.conftest import read, run
 from tests.reporting.states import HOSTILE_NAMES, STATES
 from tests.reporting.test_packed_names import moodle_takes
+
+
+@contextlib.contextmanager
+def no_pool(initializer):
+    """In place of a pool of processes: so a figure is drawn once for all tests."""
+    yield SimpleNamespace(
+        map=lambda draw, bars: [*map(draw, bars)],
+        imap=lambda render, rows, chunksize: map(render, rows),
+    )
+
+
+@pytest.fixture(autouse=True)
+def pages_are_made_in_this_process(monkeypatch):
+    monkeypatch.setattr(student_pages.multiprocessing, "Pool", no_pool)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +63,10 @@ def pages_of(folder):
 
 
 def feedback(folder, *args, where="runs/grading"):
-    completed = run("report.py", f"{where}/evaluation.json", "--feedback", *args, cwd=folder)
-    assert completed.returncode == 0, completed.stderr
-    return completed.stdout, pages_of(folder / where)
+    said = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said):
+        assert report.main([f"{where}/evaluation.json", "--feedback", *args]) == 0
+    return said.getvalue(), pages_of(folder / where)
 
 
 def text_of(page):
@@ -136,11 +157,11 @@ def test_small_class_is_not_shown_as_a_distribution(finished, tmp_path):
         assert any("could be graded" in page for page in pages.values()) is shown
 
 
-def test_class_of_300_has_small_pages_under_hostile_names(finished, tmp_path):
-    evaluation, _ = STATES["submissions"](read(finished.folder / "runs/evaluation.json"), {})
+def test_class_of_40_has_small_pages_under_hostile_names(finished, tmp_path):
+    evaluation, _ = STATES["submissions"](read(finished.folder / "runs/evaluation.json"), {}, 40)
     write_json(tmp_path / "runs/grading/evaluation.json", evaluation)
     _, pages = feedback(tmp_path)
-    assert len(pages) == 300
+    assert len(pages) == 40
     for page in pages.values():
         assert len(page.encode()) < 60_000
         assert "<script" not in page
@@ -200,9 +221,8 @@ def test_page_of_who_left_stays_and_is_named(graded_class, tmp_path):
 def test_archive_of_another_platform_is_not_replaced_by_an_empty_one(graded_class):
     earlier = graded_class / "runs/grading/feedback-canvas.zip"
     earlier.write_bytes(b"of an earlier grading")
-    completed = run("report.py", "--feedback", "canvas", cwd=graded_class)
-    assert completed.returncode == 2
-    assert "no submission has a name of Canvas's" in completed.stderr
+    with pytest.raises(UserError, match="no submission has a name of Canvas's"):
+        feedback(graded_class, "canvas")
     assert earlier.read_bytes() == b"of an earlier grading"
 
 
@@ -218,8 +238,15 @@ def test_wrong_use_is_one_line(finished, graded_class):
         assert completed.returncode == 2
         (line,) = completed.stderr.splitlines()
         assert complaint in line
-    completed = run("report.py", "--feedback", "runs/grading/evaluation.json", cwd=graded_class)
-    assert completed.returncode == 0, "what stands behind the flag is the evaluation"
+
+
+def test_processes_write_the_same_pages_of_the_evaluation_behind_the_flag(graded_class):
+    _, pages = feedback(graded_class)
+    shutil.rmtree(graded_class / "runs/grading/feedback")
+    flags = ("--feedback", "runs/grading/evaluation.json")
+    completed = run("report.py", *flags, cwd=graded_class, env=os.environ)
+    assert completed.returncode == 0, completed.stderr
+    assert pages_of(graded_class / "runs/grading") == pages
 
 
 def test_ungraded_page_sets_the_command_apart_and_calls_a_checksum_no_reading(evaluation):

@@ -110,11 +110,14 @@ def test_other_files_are_refused(shown, tmp_path):
 LINK = 'href="playground.html"'
 
 
-def test_report_renders_the_playground_and_links_to_it(shown, finished, tmp_path):
+def test_report_renders_the_playground_and_links_to_it(
+    shown, finished, tmp_path, monkeypatch, capsys
+):
     for path in ("evaluation.json", "playground.json"):
         shutil.copy(shown.folder / path, tmp_path)
-    completed = run("report.py", tmp_path / "evaluation.json", cwd=finished.folder)
-    lines = completed.stdout.splitlines()
+    monkeypatch.chdir(finished.folder)
+    report.main([str(tmp_path / "evaluation.json")])
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"Playground: {tmp_path}/playground.html"
     assert lines[-1] == f"Report: {tmp_path}/report.html"
     assert (tmp_path / "playground.html").read_text(encoding="utf-8") == shown.page

@@ -1,7 +1,6 @@
 """What the report says of several recipes: what was chosen, and on which images."""
 
 import copy
-import functools
 import re
 
 import pytest
@@ -24,18 +23,10 @@ def recipes(finished):
     return found
 
 
-@pytest.fixture(scope="module")
-def page_of(finished):
-    """The page of a state, rendered once."""
-
-    @functools.cache
-    def page_of(state):
-        evaluation, runs = read(finished.folder / "runs/evaluation.json"), {}
-        for name in ("base", "improved"):
-            runs[name] = read(finished.folder / f"runs/{name}/metrics.json")
-        return render_report(*STATES[state](evaluation, runs), {})
-
-    return page_of
+@pytest.fixture
+def page_of(evaluation, runs, undrawn):
+    """A function that renders the page of a state."""
+    return lambda state: render_report(*STATES[state](evaluation, runs), {})
 
 
 def flat(recipes):
@@ -94,7 +85,7 @@ def test_caption_of_the_curves_describes_what_is_drawn(page_of, state, caption):
     assert caption in " ".join(page_of(state).split())
 
 
-def test_caption_of_the_curves_tells_of_the_run_without_validation(evaluation, runs):
+def test_caption_of_the_curves_tells_of_the_run_without_validation(evaluation, runs, undrawn):
     evaluation, runs = STATES["five_runs"](evaluation, runs)
     unknown = dict.fromkeys(("val_loss", "val_accuracy", "val_correct", "val_total"))
     runs["base"]["history"] = [epoch | unknown for epoch in runs["base"]["history"]]

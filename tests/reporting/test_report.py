@@ -124,7 +124,7 @@ def test_figures_have_colours_without_css_variables_and_follow_the_page_with_the
             assert f'svg [{name}="{colour}"] {{ {name}: var({variable}); }}' in page_text
 
 
-def test_failure_is_said_in_words(evaluation, runs):
+def test_failure_is_said_in_words(evaluation, runs, undrawn):
     evaluation["threshold"] = 99.9
     for row in evaluation["results"]:
         row["status"] = "fail"
@@ -211,7 +211,7 @@ def test_markup_in_any_string_stays_text(evaluation, runs):
     assert HOSTILE in "".join(page.text)
 
 
-def test_grading_is_rendered_with_its_reasons(evaluation):
+def test_grading_is_rendered_with_its_reasons(evaluation, undrawn):
     graded = dict(evaluation, best=None, comparisons=[])
     row = {
         **evaluation["results"][0],
@@ -254,14 +254,14 @@ def test_grading_that_was_cut_short_is_called_incomplete(evaluation, tmp_path):
     assert "Incomplete:" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_threshold_within_the_interval_is_said(evaluation, runs):
+def test_threshold_within_the_interval_is_said(evaluation, runs, undrawn):
     evaluation["threshold"] = evaluation["results"][1]["accuracy"]
     text = " ".join(render_report(evaluation, runs, {}).split())
     assert "just the threshold" in text
     assert "the model could fail" in text
 
 
-def test_other_images_are_not_set_beside_published_results(evaluation, runs):
+def test_other_images_are_not_set_beside_published_results(evaluation, runs, undrawn):
     evaluation["dataset"] |= {"name": "private", "size": 10_000, "md5": {"x": "0"}}
     page = render_report(evaluation, runs, {})
     assert "LeCun" not in page
