@@ -146,12 +146,12 @@ def test_without_a_best_run_there_is_no_playground(finished, workspace):
 
 
 def test_network_that_the_page_cannot_run_is_said_and_no_reason_to_stop(
-    finished, data_dir, tmp_path, monkeypatch, capsys
+    finished, workspace, monkeypatch, capsys
 ):
+    shutil.copytree(finished.folder / "runs/improved", workspace / "runs/improved")
     monkeypatch.setattr("own_runs.playground.MNISTClassifier", torch.nn.Bilinear)
-    flags = [f"--output={tmp_path}/evaluation.json", f"--data-dir={data_dir}", "--threshold=80"]
-    monkeypatch.chdir(finished.folder)
-    assert evaluate.main(["--playground", *flags]) == 0
+    monkeypatch.chdir(workspace)
+    assert evaluate.main(["--playground", "--threshold=80"]) == 0
     said = "No playground: improved is a ImprovedMNISTClassifier, and the page runs MNISTClassifier"
     assert said in capsys.readouterr().out
-    assert not (tmp_path / "playground.json").exists()
+    assert not (workspace / "runs/playground.json").exists()

@@ -24,6 +24,8 @@ from grading.readers.texts.csv_text import first_rows, read_table
 
 # Fewer rows of numbers without a header can be anything.
 _LEAST_ROWS, _MOST_CLASSES = 100, 256
+# Under a header: an image's label can stand behind its pixels.
+_MOST_COLUMNS = 4096
 
 
 class Predictions(NamedTuple):
@@ -82,6 +84,7 @@ def looks_like_predictions(content: bytes) -> bool:
     rows = first_rows(content, _LEAST_ROWS)
     if not rows or is_headless(rows):
         return _are_answers(rows)
+    rows = [row[:_MOST_COLUMNS] for row in rows]
     width, are_many = len(rows[0]), len(rows) >= _LEAST_ROWS
     has_row_names = are_many and len(trimmed(rows[1])) == width + 1
     kinds = kinds_of([""] * has_row_names + rows[0])
