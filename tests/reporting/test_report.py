@@ -171,15 +171,17 @@ def test_evaluation_named_twice_is_refused(finished):
     assert "named twice" in completed.stderr
 
 
-def test_open_calls_the_browser(finished, tmp_path):
+def test_open_calls_the_browser(evaluation, tmp_path):
+    nothing = {"results": [], "comparisons": [], "best": None}
+    (tmp_path / "e.json").write_text(json.dumps(evaluation | nothing), encoding="utf-8")
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
     browser.chmod(0o755)
-    called = REPO / "report.py", ["--open"], finished.folder
+    called = REPO / "report.py", ["e.json", "--open"], tmp_path
     completed = run_forked(*called, BROWSER=f"{browser} %s")
     assert completed.returncode == 0, completed.stderr
     opened = (tmp_path / "opened").read_text().strip()
-    assert opened == (finished.folder / "runs/report.html").resolve().as_uri()
+    assert opened == (tmp_path / "report.html").resolve().as_uri()
 
 
 def strings_replaced(value):

@@ -13,11 +13,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import report
 from common.support.errors import UserError
 from common.support.files import read_json
 from evaluations.validation import check_evaluation, check_metrics
 from grading.document import GrowingEvaluation
-from report import render
 from reporting.figures.curves import learning_rates
 from reporting.figures.dot_plots import accuracies
 from reporting.sources import read_sources
@@ -80,9 +80,9 @@ def test_what_is_not_refused_can_be_rendered(finished, evaluation):
     chance = random.Random(0)
     for document in (evaluation, graded):
         for variant in chance.sample(accepted(document, check_evaluation), 6):
-            render({"": source._replace(evaluation=variant, paths={})})
+            report.render({"": source._replace(evaluation=variant, paths={})})
     for variant in chance.sample(accepted(runs["improved"], check_metrics), 6):
-        render({"": source._replace(runs={**runs, "improved": variant}, paths={})})
+        report.render({"": source._replace(runs={**runs, "improved": variant}, paths={})})
 
 
 @pytest.mark.parametrize(
@@ -227,12 +227,12 @@ def test_no_number_is_no_json(tmp_path):
         read_json(tmp_path / "e.json")
 
 
-def test_page_never_replaces_what_it_is_made_from(finished, tmp_path):
+def test_page_never_replaces_what_it_is_made_from(finished, tmp_path, monkeypatch):
     shutil.copytree(finished.folder / "runs", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
     before = (tmp_path / "runs/base/metrics.json").read_bytes()
-    completed = run("report.py", "--output", "runs/base/metrics.json", cwd=tmp_path)
-    assert completed.returncode == 2
-    assert "what the page is made from" in completed.stderr
+    with pytest.raises(UserError, match="what the page is made from"):
+        report.main(["--output=runs/base/metrics.json"])
     assert (tmp_path / "runs/base/metrics.json").read_bytes() == before
 
 
