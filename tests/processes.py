@@ -43,7 +43,7 @@ class Forked:
         arguments = [os.fsdecode(word) for word in arguments]
         given = {number: Connection(os.dup(stream)) for number, stream in streams.items()}
         call = (runner, arguments, os.fsdecode(cwd), dict(environment), given)
-        self._process = _context.Process(target=_be_script, args=call, daemon=True)
+        self._process = _context.Process(target=_be_script, args=call)
         self._process.start()
         self.args, self.pid, self.returncode = arguments, self._process.pid, None
 

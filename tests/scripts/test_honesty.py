@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from tests.conftest import ONE_EPOCH, REPO, run
+from tests.conftest import ONE_EPOCH, REPO
 from tests.processes import run_forked
 
 # Runs a script, and ends it at once if it opens a file whose name has "t10k" in it.
@@ -45,26 +45,21 @@ def watched(script, *args, cwd, place):
     return run_forked(watch, [REPO / script, *args], cwd)
 
 
-def test_training_never_opens_a_test_file(workspace, few_digits):
+def test_training_never_opens_a_test_file_and_needs_none(tmp_path, data_dir, few_digits):
+    raw = tmp_path / "data/MNIST/raw"
+    raw.mkdir(parents=True)
+    for path in data_dir.glob("MNIST/raw/train-*"):
+        (raw / path.name).symlink_to(path)
     for script, *flags in (("train_base.py", *ONE_EPOCH), ("train_improved.py", *few_digits)):
-        completed = watched(script, *flags, "--epochs", "1", cwd=workspace, place=workspace)
+        completed = watched(script, *flags, "--epochs", "1", cwd=tmp_path, place=tmp_path)
         assert completed.returncode == 0, completed.stderr
+    assert len(list(raw.iterdir())) == 2, "and fetches none"
 
 
 def test_the_watch_above_can_fail(finished, tmp_path):
     completed = watched("evaluate.py", cwd=finished.folder, place=tmp_path)
     assert completed.returncode == 99
     assert "opened data/MNIST/raw/t10k-" in completed.stderr
-
-
-def test_training_needs_no_test_file(tmp_path, data_dir):
-    raw = tmp_path / "data/MNIST/raw"
-    raw.mkdir(parents=True)
-    for path in data_dir.glob("MNIST/raw/train-*"):
-        (raw / path.name).symlink_to(path)
-    completed = run("train_base.py", *ONE_EPOCH, cwd=tmp_path)
-    assert completed.returncode == 0, completed.stderr
-    assert len(list(raw.iterdir())) == 2, "and fetches none"
 
 
 def test_report_needs_neither_torch_nor_data_and_same_files_give_the_same_bytes(finished, tmp_path):
