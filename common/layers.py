@@ -20,9 +20,9 @@ _MOST_FEATURES, _MOST_IMAGES = 1024, 4096
 class Linear(nn.Linear):
     """``nn.Linear``, multiplied by oneDNN on every x86-64 processor.
 
-    For float32 torch takes MKL. oneDNN, which is in torch as well, is as fast or, on some
-    processors of AMD, twice as fast, and its sums have one order whatever the number of threads
-    and the maker of the processor (docs/results.md, "Speed").
+    For float32 torch takes MKL. The sums of oneDNN, which is in torch as well, have one order
+    whatever the number of threads and the maker of the processor; which of the two is the faster
+    depends on the processor (docs/results.md, "Speed").
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -80,8 +80,8 @@ def _start_server(module, arguments, isolation, folders, stdin, stdout, stderr):
 def fork_servers():
     """Let the servers of this process be forked with torch imported, where no wall is around them.
 
-    What starts as users start it, among others the ``finished`` evaluation, has servers that import
-    it themselves.
+    What is started as users start it, such as the autograder and GitHub's action, has servers that
+    import it themselves.
     """
     return mock.patch.object(client, "start_process", _start_server)
 
