@@ -29,9 +29,10 @@ REPO = Path(__file__).resolve().parent.parent
 
 # The files that take longest come first, so that two workers end at about the same time.
 LONGEST = (
-    *("gradescope", "distributed", "corpus", "scripts", "without_posix", "sandbox", "resume"),
-    *("own_runs", "kills", "datasets", "mistakes", "faults", "without_walls", "fairness"),
-    *("playground", "grading", "report", "layouts", "class_zips"),
+    *("several_machines", "kills", "notebook", "gradescope", "distributed", "corpus", "scripts"),
+    *("without_posix", "sandbox", "resume", "own_runs", "retrain", "datasets", "mistakes"),
+    *("faults", "without_walls", "fairness", "playground", "grading", "report", "layouts"),
+    "class_zips",
 )
 
 NEEDS_BUBBLEWRAP = pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap")
