@@ -24,8 +24,8 @@ from grading.readers.texts.csv_text import first_rows, read_table
 
 # Fewer rows of numbers without a header can be anything.
 _LEAST_ROWS, _MOST_CLASSES = 100, 256
-# Under a header: an image's label can stand behind its pixels.
-_MOST_COLUMNS = 4096
+# Under a header: an image's label can stand behind its pixels, here up to 256 x 256 of them.
+_MOST_COLUMNS = 2**16 + 2
 
 
 class Predictions(NamedTuple):
