@@ -23,8 +23,7 @@ def test_peers_are_listed_by_their_fastest_round_beside_this_project():
     assert scikit_learn.endswith("2.25  no dropout, no batch normalisation")
 
 
-def test_peer_that_cannot_start_is_named(monkeypatch):
-    monkeypatch.setattr(peers.sys, "executable", "false")  # ends with 1, and imports nothing
+def test_peer_that_cannot_start_is_named(tmp_path):
     with (
         pytest.raises(UserError, match="the process of abacus has ended with 1"),
         peers.started(["abacus"], "base", Path("data")),

@@ -156,11 +156,11 @@ def test_small_class_is_not_shown_as_a_distribution(finished, tmp_path):
         assert any("could be graded" in page for page in pages.values()) is shown
 
 
-def test_class_of_40_has_small_pages_under_hostile_names(finished, tmp_path):
-    evaluation, _ = STATES["submissions"](read(finished.folder / "runs/evaluation.json"), {}, 40)
+def test_class_of_300_has_small_pages_under_hostile_names(finished, tmp_path):
+    evaluation, _ = STATES["submissions"](read(finished.folder / "runs/evaluation.json"), {})
     write_json(tmp_path / "runs/grading/evaluation.json", evaluation)
     _, pages = feedback(tmp_path)
-    assert len(pages) == 40
+    assert len(pages) == 300
     for page in pages.values():
         assert len(page.encode()) < 60_000
         assert "<script" not in page

@@ -120,7 +120,6 @@ def test_run_that_was_not_measured_is_told_without_its_metrics(finished, tmp_pat
     metrics = read(path)
     metrics["data"] = {"name": "Fashion-MNIST"}
     path.write_text(json.dumps(metrics), encoding="utf-8")
-    shutil.rmtree(tmp_path / "runs/improved")
     assert run("evaluate.py", "--threshold", "80", cwd=tmp_path).returncode == 1
     completed = run("report.py", cwd=tmp_path)
     assert completed.returncode == 0, completed.stderr

@@ -107,7 +107,7 @@ class OneHidden(nn.Sequential):
 
 
 def test_many_runs_are_all_shown(finished, workspace):
-    for number in range(5):
+    for number in range(10):
         copy_run(finished, workspace, f"try-{number}", epochs=number + 5)
     for name in ("base", "improved"):
         copy_run(finished, workspace, name, like=name)
@@ -117,7 +117,7 @@ def test_many_runs_are_all_shown(finished, workspace):
     evaluation = read(workspace / "runs/evaluation.json")
     names = [row["name"] for row in evaluation["results"]]
     assert names[:2] == ["base", "improved"]
-    assert len(names) == 7
+    assert len(names) == 12
     best = evaluation["best"]
     assert [{pair["a"], pair["b"]} - {best} for pair in evaluation["comparisons"]] == [
         {name} for name in names if name != best
