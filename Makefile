@@ -37,10 +37,10 @@ test: .venv/.installed-dev $(DATA) bubblewrap fashion-mnist
 test-long: .venv/.installed-dev $(DATA) bubblewrap
 	$(call pytest,long)
 
-# The report as a person meets it. One process: it holds the one browser that all pages share.
+# The report as a person meets it. Each of the processes holds one browser for all of its pages.
 test-browser: .venv/.installed-browser $(DATA)
 	$(call require_command,chromium)
-	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest tests/browser
+	$(call pytest,not long,tests/browser)
 
 # The zip file with which Gradescope grades. OPTIONS are flags of platforms.gradescope.build.
 autograder: .venv/.installed $(DATA)
@@ -145,7 +145,7 @@ fashion-mnist: | .venv/.installed
 	@touch $@
 
 # Each worker is one process that keeps one core busy.
-pytest = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(1)"
+pytest = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(1)" $(2)
 
 # The ranges stand in where the lock has no files for this Python or system, or the package index no
 # longer has one of its. A file with another hash than the lock's is an error anywhere.

@@ -14,6 +14,9 @@ AXE = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js").read_text(encodin
 
 SCHEMES = ("light", "dark")
 
+# CSS pixels on A4, of 96 to the inch, within the margins of 1 cm.
+PRINTED_WIDTH, PRINTED_HEIGHT = (round((side - 20) / 25.4 * 96) for side in (210, 297))
+
 
 @contextlib.contextmanager
 def chromium():
@@ -36,6 +39,18 @@ def opened(browser, url, width=1280, **options):
         yield page, heard
 
 
+def visit(tab, url, width=1280):
+    """Opens another page in a tab, as in a new one; that would take longer than most tests."""
+    page, heard = tab
+    page.mouse.move(0, 0)
+    look(page, width)
+    page.emulate_media(media="null")
+    heard.clear()
+    page.goto(url)
+    page.evaluate(PROBES)
+    return page, heard
+
+
 def look(page, width, scheme="light", height=SCREEN_HEIGHT):
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(color_scheme=scheme)
@@ -44,6 +59,10 @@ def look(page, width, scheme="light", height=SCREEN_HEIGHT):
 def unexpected(heard, url):
     expected = (f"request: {url}", "request: data:")
     return [item for item in heard if not item.startswith(expected)]
+
+
+def has_no_jumps(levels):
+    return all(after <= before + 1 for before, after in zip([0, *levels], levels, strict=False))
 
 
 def next_frame(page):

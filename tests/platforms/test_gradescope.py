@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -190,17 +191,18 @@ def test_results_are_there_when_the_grading_itself_is_not(archive, layout, tmp_p
     settings.write_text(settings.read_text().replace('"time_limit": 540', '"time_limit": 20'))
     (root / "submission_metadata.json").unlink()
     os.mkfifo(root / "submission_metadata.json")
-    stalled = grade(root, {"model.npy": npy_of(np.zeros(10_000, np.uint8))})
-    assert stalled.results["score"] == 9.8
-    assert "ended after 20 seconds" in stalled.printed
-    for broken in ("settings.json", "data/MNIST/raw/t10k-labels-idx1-ubyte", ".venv/bin/python"):
-        root = layout(archive)
-        (root / "source" / broken).write_bytes(b"#!/bin/false\n")
-        command = [root / "source/run_autograder"]
-        environment = {**os.environ, "AUTOGRADER_ROOT": str(root)}
-        subprocess.run(command, env=environment, capture_output=True, timeout=120)
-        assert "broke off before its end. This is no grade." in read_results(root)["output"]
-        assert read_results(root)["score"] == 0
+    with ThreadPoolExecutor() as pool:
+        stalled = pool.submit(grade, root, {"model.npy": npy_of(np.zeros(10_000, np.uint8))})
+        for name in ("settings.json", "data/MNIST/raw/t10k-labels-idx1-ubyte", ".venv/bin/python"):
+            broken = layout(archive)
+            (broken / "source" / name).write_bytes(b"#!/bin/false\n")
+            command = [broken / "source/run_autograder"]
+            environment = {**os.environ, "AUTOGRADER_ROOT": str(broken)}
+            subprocess.run(command, env=environment, capture_output=True, timeout=120)
+            assert "broke off before its end. This is no grade." in read_results(broken)["output"]
+            assert read_results(broken)["score"] == 0
+    assert stalled.result().results["score"] == 9.8
+    assert "ended after 20 seconds" in stalled.result().printed
 
 
 def test_what_ends_the_autograder_ends_the_grading(tmp_path):

@@ -12,8 +12,7 @@ import pytest
 
 from bench.checks.interruptions import outcome
 from tests.conftest import REPO
-
-FLAGS = ("--val-size", "57000", "--epochs", "3")
+from tests.processes import run_ranks
 
 
 def free_port():
@@ -22,7 +21,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start_agents(folder):
+def start_agents(folder, flags):
     """Start two agents with a worker each; each writes to a file of its own."""
     endpoint = f"127.0.0.1:{free_port()}"
     agents = []
@@ -33,7 +32,7 @@ def start_agents(folder):
         with (folder / f"agent{number}.txt").open("w") as output:
             agents.append(
                 subprocess.Popen(
-                    [*command, REPO / "train_base.py", *FLAGS],
+                    [*command, REPO / "train_base.py", *flags],
                     cwd=folder,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -63,24 +62,19 @@ def end_of(folder, agents):
             print((folder / f"agent{number}.txt").read_text())
 
 
-def trained(place, data_dir, is_killed):
-    folder = place / ("killed" if is_killed else "undisturbed")
-    folder.mkdir()
-    (folder / "data").symlink_to(data_dir)
-    agents = start_agents(folder)
-    if is_killed:
-        healthy = wait_for(folder, "epoch 2/3")
-        agent = agents[1 - healthy].pid
-        (worker,) = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
-        os.kill(int(worker), signal.SIGKILL)
-    return folder, end_of(folder, agents)
-
-
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a worker")
-def test_killed_worker_of_the_second_agent_changes_nothing(tmp_path, data_dir):
-    undisturbed, statuses = trained(tmp_path, data_dir, is_killed=False)
-    assert statuses == [0, 0]
-    killed, statuses = trained(tmp_path, data_dir, is_killed=True)
-    assert statuses == [0, 0]
-    assert outcome(killed / "runs/base") == outcome(undisturbed / "runs/base")
+def test_killed_worker_of_the_second_agent_changes_nothing(few_digits, tmp_path):
+    flags = (*few_digits, "--epochs", "3")
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    undisturbed.mkdir()
+    killed.mkdir()
+    ranks = run_ranks(REPO / "train_base.py", flags, undisturbed)
+    assert [rank.returncode for rank in ranks] == [0, 0]
+    agents = start_agents(killed, flags)
+    healthy = wait_for(killed, "epoch 1/3")
+    agent = agents[1 - healthy].pid
+    (worker,) = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
+    os.kill(int(worker), signal.SIGKILL)
+    assert end_of(killed, agents) == [0, 0]
+    assert outcome(killed / "runs/idx/base") == outcome(undisturbed / "runs/idx/base")
