@@ -65,16 +65,18 @@ def end_of(folder, agents):
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a worker")
 def test_killed_worker_of_the_second_agent_changes_nothing(few_digits, tmp_path):
-    flags = (*few_digits, "--epochs", "3")
+    flags = (*few_digits, "--epochs", "8")  # an epoch takes a fifth of a second
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     undisturbed.mkdir()
     killed.mkdir()
     ranks = run_ranks(REPO / "train_base.py", flags, undisturbed)
     assert [rank.returncode for rank in ranks] == [0, 0]
     agents = start_agents(killed, flags)
-    healthy = wait_for(killed, "epoch 1/3")
+    healthy = wait_for(killed, "epoch 1/8")
     agent = agents[1 - healthy].pid
     (worker,) = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
     os.kill(int(worker), signal.SIGKILL)
     assert end_of(killed, agents) == [0, 0]
+    printed = "".join((killed / f"agent{number}.txt").read_text() for number in range(2))
+    assert "Resumed after epoch " in printed
     assert outcome(killed / "runs/idx/base") == outcome(undisturbed / "runs/idx/base")
