@@ -163,11 +163,12 @@ def _from_arrays(
         return _from_array(next(iter(arrays.values())), expected, notes)
     if len(rows) == 1:
         ((name, array),) = rows.items()
-        if kinds_of([name]).truths:
+        has_data = any(len(a) == expected[0] for a in arrays.values() if a is not array and a.ndim)
+        if (kinds := kinds_of([name])).truths or (has_data and not kinds.predicted):
+            truth = "is the truth by its name" if kinds.truths else "can be the true labels"
             raise SubmissionError(
-                f"{quoted(name)} is the truth by its name, and no other array has "
-                f"{expected[0]:,} rows: save the predictions, with "
-                "np.save('predictions.npy', predictions)"
+                f"{quoted(name)} {truth}, and no other array has an answer for each image: save "
+                "the predictions, with np.save('predictions.npy', predictions)"
             )
         notes.append(f"{quoted(name)} counted")
         return _from_array(array, expected, notes)

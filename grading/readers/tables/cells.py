@@ -6,8 +6,10 @@ from collections.abc import Sequence
 # Not \d, which matches the digits of every script.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
-# Weka writes position and label (8:7), torchvision's classes have a number and a word (7 - seven).
-_SPELLED = re.compile(r"[0-9]{1,3}:([0-9]{1,3})|([0-9]{1,3}) ?[-–:(] ?[^\W\d_].*")
+# Weka writes position and label (8:7), torchvision's classes have a number and a word (7 - seven),
+# and a batch of one image has a list of one answer ([7]).
+_SPELLED = re.compile(r"[0-9]{1,3}:([0-9]{1,3})|([0-9]{1,3}) ?[-–:(] ?[^\W\d_].*|\[([0-9]{1,3})\]")
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MAX_CELL = 60  # characters of a number or a known name
 
 
@@ -22,9 +24,11 @@ def whole_number(cell: str) -> int | None:
 
 
 def spelled_number(cell: str) -> int | None:
-    """Return the class in a cell like 8:7 or 7 - seven."""
+    """Return the class in a cell like 8:7, 7 - seven, seven or [7]."""
+    if (word := cell[:MAX_CELL].casefold()) in _WORDS:
+        return _WORDS.index(word)
     found = _SPELLED.fullmatch(cell) if len(cell) <= MAX_CELL else None
-    return int(found[1] or found[2]) if found else None
+    return int(found[found.lastindex or 0]) if found else None
 
 
 def label_number(cell: str) -> int | None:

@@ -124,9 +124,8 @@ def _values_of(columns: list[Column], num_classes: int) -> list[Column]:
     if len(predicted) > 1:  # such as Weka's "predicted" beside "prediction", a probability
         predicted = [c for c in predicted if _has_labels(c, num_classes)] or predicted
     labels = [columns[n] for n in kinds.labels]
-    others = [
-        columns[n] for n in [*kinds.others, *split_up] if _has_labels(columns[n], num_classes)
-    ]
+    unnamed = [columns[n] for n in [*kinds.others, *split_up]]
+    others = [column for column in unnamed if _has_labels(column, num_classes)]
     if labels and groups and columns[0] is labels[0] and labels[0].name == "labels":
         predicted = labels[:1]  # LIBSVM's
     if predicted:
@@ -138,13 +137,12 @@ def _values_of(columns: list[Column], num_classes: int) -> list[Column]:
                 f"{_names([columns[group[0]] for group in groups])}): keep one of them"
             )
         classes = [columns[n] for n in groups[0]]
-        if labels and not _are_largest(labels[0], classes):
-            raise SubmissionError(
-                f"{_names(labels[:1])} is not the class of the largest value in "
-                f"{_names(classes[:1])} and so on, and can be the true labels: keep only what the "
-                "model predicted"
-            )
+        _refuse_truth(labels, classes)
         return classes
+    unnamed += [columns[n] for n in kinds.aside if "prob" in plain_name(columns[n].name)]
+    values = [column for column in unnamed if not _has_labels(column, num_classes)]
+    if len(values) >= num_classes:  # of the classes, under names that do not say so, or features
+        _refuse_truth(labels or others, values)
     if labels:
         rivals = [column for column in others if column.cells != labels[0].cells]
         if rivals:
@@ -168,6 +166,14 @@ def _has_labels(column: Column, num_classes: int) -> bool:
         if number is None or not 0 <= number <= num_classes:
             return False
     return True
+
+
+def _refuse_truth(labels: list[Column], classes: list[Column]) -> None:
+    if labels and not _are_largest(labels[0], classes):
+        raise SubmissionError(
+            f"{_names(labels[:1])} is not the class of the largest value in {_names(classes[:1])} "
+            "and so on, and can be the true labels: keep only what the model predicted"
+        )
 
 
 def _are_largest(label: Column, classes: list[Column]) -> bool:

@@ -8,7 +8,7 @@ from grading.readers.tables.cells import MAX_CELL, spelled_number, whole_number
 
 # Names as ``plain_name`` leaves them. An index counts as ids if there are no better ones.
 _IDS = re.compile(
-    "(?:image|img|picture|test|sample)s?(?:id|index|idx|number|no|nr)?s?|ids?|no|nr"
+    "(?!test$)(?:image|img|picture|test|sample)s?(?:id|index|idx|number|no|nr)?s?|ids?|no|nr"
     "|inst(?:ance)?(?:id)?"
 )
 _INDEX = re.compile("#?|index|idx|row|rowids?|rownumber|rownames?|level0|unnamed[0-9]+")
@@ -32,8 +32,6 @@ _ORANGE = re.compile("([cmiw]?)[CDSTN]?#(?=.)")
 _CLASS = re.compile(r"([^0-9]*)(0|[1-9][0-9]{0,2})([^0-9]*)")
 # Before a number these name a class, and others a position: V1 is a column, class1 a one.
 _NAMES_CLASS = re.compile(f"{_THING}?")
-# Orange's marks: c for the class to be predicted, m for a meta attribute, D for a discrete one.
-_ORANGE = re.compile("([cmiw]?)[CDSTN]?#(?=.)")
 
 
 class Kinds(NamedTuple):

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from common.support.errors import SubmissionError
 
 _SCALAR = re.compile(
-    r"(?:np\.|numpy\.|torch\.)?(?:(?:u?int|float)[0-9]+|str_|tensor)\(([^()\[\],]*)(?:,[^()\[\]]*)?\)"
+    r"(?:np\.|numpy\.|torch\.)?(?:(?:u?int|float)[0-9]+|str_|tensor)"
+    r"\((\[[^()\[\],]*\]|[^()\[\],]*)(?:,[^()\[\]]*)?\)"
 )
 _OPENING = re.compile(r"(?:[\w.]+ ?= ?)?(?:(?:np\.|numpy\.|torch\.)?(?:array|tensor|list)?\()*\[")
 _TUPLE = re.compile(r"(?:[\w.]+ ?(?:=|<-) ?)?c?\(([^()\[\]]*)\)")  # in R c(7, 2)

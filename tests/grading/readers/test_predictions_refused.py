@@ -24,6 +24,8 @@ from tests.grading.readers.tables import (
     text,
 )
 
+OTHER = (LABELS + 1) % C
+
 
 @pytest.mark.parametrize(
     ("content", "parts"),
@@ -89,6 +91,25 @@ from tests.grading.readers.tables import (
             "2 columns can be the ids ('id', ",
         ),
         (text(*(",".join("abcdefg") for _ in range(N))), "'a', 'b', 'c', 'd', 'e' and 2 more"),
+        # what can be the truth beside a value for each class, whatever those are called
+        *(
+            (
+                text(
+                    *(
+                        f"{n},{k},{row}"
+                        for n, (k, row) in enumerate(zip(OTHER, table(), strict=True))
+                    ),
+                    header=f"id,{name}," + ",".join(names),
+                ),
+                f"'{name}' is not the class of the largest value in '{names[0]}' and so on",
+            )
+            for name in ("label", "target", "x")
+            for names in (
+                [f"resnet18_{n}" for n in range(C)],
+                [f"class_{n}" for n in range(1, C + 1)],
+                ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", *"fghij"],
+            )
+        ),
         # tables
         (text(*table(PROBABILITIES[:, :9], ids=1)), "10 columns without a header"),
         (text(*table(PROBABILITIES[:-1])), "119 rows of predictions, expected 120"),

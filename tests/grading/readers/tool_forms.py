@@ -17,6 +17,8 @@ from tests.grading.readers.tables import (
     text,
 )
 
+WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
 # In another order than 0 to 9: that of appearance, and 0 at the end.
 APPEARANCE = [5, 0, 4, 1, 9, 2, 3, 6, 7, 8]
 LAST_ZERO = [*range(1, C), 0]
@@ -44,6 +46,9 @@ LABELS_OF_TOOLS = {
     **{f"only {name}": text(*ALONE, header=name) for name in ("column_0", "accuracy", "y_test")},
     "duckdb's aggregate": text(*ALONE, header='"max(""Label"")"'),
     "V1,p": text(*pairs(), header="V1,p"),
+    "beside columns of one's own": text(
+        *(f"{n},{row}" for n, row in enumerate(WITH_ALL)), header="id,class,a,b,c,d,e,f,g,h,i,j"
+    ),
     "names of ids unknown": text(*pairs(order=ORDER), header="nummer,ziffer"),
     "a name and a confidence": text(*pairs("{id},{label},0.5"), header="id,cnn,conf"),
     # beside the truth
@@ -55,6 +60,7 @@ LABELS_OF_TOOLS = {
             ("y_test", "y_hat"),
             ("truth", ".pred_class"),
             ("Truth", "estimate"),
+            ("test", "pred"),
             ("true_label", "cnn"),
             ("ground_truth", "response"),
             ("obs", "pred"),
@@ -177,6 +183,10 @@ LABELS_OF_TOOLS = {
     "Weka's numbers": text(*pairs("{n}:{label}"), header="class"),
     "seven": text(*pairs("{id},{label} - word"), header="ImageId,Label"),
     "seven, alone": text(*(f"{k} - word" for k in LABELS)),
+    "words": text(*(f"{n},{WORDS[k].title()}" for n, k in enumerate(LABELS)), header="id,label"),
+    "words alone": json.dumps([WORDS[k] for k in LABELS]),
+    "lists of one as cells": text(*pairs("{n},[{label}]"), header="id,label"),
+    "tensors of one as cells": text(*pairs("{n},tensor([{label}])"), header="id,label"),
     "Orange": text(
         "0 1 2 3 4 5 6 7 8 9\tcontinuous\t0 1 2 3 4 5 6 7 8 9",
         "class\tmeta\tmeta",
@@ -207,6 +217,7 @@ PROBABILITIES_OF_TOOLS = {
     "words": text(
         *table(PROBABILITIES[:, ::-1]), header=",".join(f"{n} - word" for n in CLASS_NAMES[::-1])
     ),
+    "words as names": text(*table(PROBABILITIES[:, ::-1]), header=",".join(WORDS[::-1])),
     "V1 to V10": text(*table(), header=",".join(f"V{n + 1}" for n in range(C))),
     "V1 to V11": text(*table(ids=1), header=",".join(f"V{n + 1}" for n in range(C + 1))),
     "column_0": text(*table(), header=",".join(f"column_{n}" for n in range(C))),
