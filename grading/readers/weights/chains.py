@@ -56,8 +56,7 @@ def find_chain(weights: StateDict, sizes: Sizes, max_layers: int, max_size: int)
 def _build(layers: list[_Layer]) -> Chain:
     modules: list[nn.Module] = [nn.Flatten()]
     weights: StateDict = {}
-    is_linear = [False, *(layer.is_linear for layer in layers), False]
-    for n, layer in enumerate(layers, start=1):
+    for n, layer in enumerate(layers):
         weights |= {f"{len(modules)}.{leaf}": tensor for leaf, tensor in layer.tensors.items()}
         with torch.device("meta"):
             modules.append(
@@ -66,11 +65,22 @@ def _build(layers: list[_Layer]) -> Chain:
                 else nn.BatchNorm1d(layer.outputs, affine="weight" in layer.tensors)
             )
         # ReLU follows a Linear layer, or its batch normalisation, but not the last layer.
-        if is_linear[n + 1 if layer.is_linear else n - 1]:
+        pair = layers[n : n + 2] if layer.is_linear else layers[max(n - 1, 0) : n + 1]
+        if len(pair) == 2 and pair[0].is_linear and layer.is_linear == _has_relu(*pair):
             modules.append(nn.ReLU())
     linear = [layer for layer in layers if layer.is_linear]
     shown = "-".join(map(str, [linear[0].inputs, *(layer.outputs for layer in linear)]))
     return Chain(nn.Sequential(*modules), weights, shown)
+
+
+def _has_relu(layer: _Layer, following: _Layer) -> bool:
+    """Tell whether ReLU stands between a Linear layer and the layer after it.
+
+    A batch normalisation comes first, unless the numbers of a Sequential leave a place before it.
+    """
+    places = [re.fullmatch(r"(.*?)([0-9]{1,6})\.", x.prefix) for x in (layer, following)]
+    first, second = ((place[1], int(place[2])) if place else ("", 0) for place in places)
+    return following.is_linear or (first[0] == second[0] and second[1] - first[1] > 1)
 
 
 def _layers(weights: StateDict) -> list[_Layer] | None:

@@ -74,14 +74,18 @@ def rebuild(
         return assigned
     weights = _without(_prefixes(selected)[-1], selected, notes)
     foreign = [name for name in weights if not _OUR_NAMES.fullmatch(name)]
+    chain = _chain(weights, sizes) if architecture is None else None
     if architecture is None and foreign:
-        return _rebuilt_chain(weights, foreign[0], sizes, notes)
+        if chain is None:
+            raise SubmissionError(
+                f"this is another network (it has {quoted(foreign[0])}): {AS_ONNX}"
+            )
+        return _rebuilt_chain(chain, notes)
     # Some formats keep no order; sorted, the first complaint is the same each time.
     weights = dict(sorted(weights.items()))
     if architecture is None:
         is_improved = any(key.startswith("bn") for key in weights)
         name = (ImprovedMNISTClassifier if is_improved else MNISTClassifier).__name__
-        notes.append(f"it names no class: taken for {name}, with ReLU")
     elif isinstance(architecture, str) and architecture in ARCHITECTURES:
         name = architecture
     else:
@@ -90,7 +94,11 @@ def rebuild(
             f"{', '.join([*ASSIGNED, *ARCHITECTURES])}: leave it out, or {AS_ONNX}"
         )
     model = _build(name, weights, model_args, sizes)
+    if chain and {n for n in weights.keys() ^ model.state_dict().keys() if not is_counter(n)}:
+        return _rebuilt_chain(chain, notes)  # without biases, say
     check_fit(name, _shapes(model.state_dict()), weights, sizes)
+    if architecture is None:
+        notes.append(f"it names no class: taken for {name}, with ReLU")
     model.load_state_dict(_converted(weights, notes), assign=True)
     return Checkpoint(model.eval(), name, notes)
 
@@ -144,11 +152,7 @@ def _shapes(weights: StateDict) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in weights.items()}
 
 
-def _rebuilt_chain(weights: StateDict, foreign: str, sizes: Sizes, notes: list[str]) -> Checkpoint:
-    """Return a chain under any names, of which ``foreign`` is none of ours."""
-    chain = _chain(weights, sizes)
-    if chain is None:
-        raise SubmissionError(f"this is another network (it has {quoted(foreign)}): {AS_ONNX}")
+def _rebuilt_chain(chain: Chain, notes: list[str]) -> Checkpoint:
     check_values(chain.weights)
     # The counters that a file may lack.
     loaded = {name: torch.zeros((), dtype=torch.int64) for name in chain.model.state_dict()}

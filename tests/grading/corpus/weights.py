@@ -40,7 +40,8 @@ def fill(folder, good):
     add("scalar.pth", {**base, "fc2.weight": torch.tensor(1.0)}, "fc2.weight has shape []")
     many = MNISTClassifier(hidden_sizes=(8,) * 17).state_dict()
     add("too-deep.pth", many, "more than 16 hidden layers")
-    add("missing.pth", {k: v for k, v in base.items() if k != "fc2.bias"}, "1 missing name (first")
+    without = {k: v for k, v in base.items() if k != "fc2.bias"}
+    add("missing.pth", {**good, "model_state_dict": without}, "1 missing name (first")
     add(
         "extra.pth",
         {**base, "conv1.weight": bias, "x": bias},
