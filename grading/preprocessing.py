@@ -114,10 +114,17 @@ class Preprocessing:
         return trials.taken >= len(self.names)
 
     def note(self, trials: Trials) -> str:
-        """Return what the notes of a row say of it: nothing of a network for upright images."""
-        if not self.is_transposed(trials):
-            return ""
+        """Return what the notes of a row say of it: nothing of most networks for upright images."""
         found = self._sample_accuracies(trials)
+        if not self.is_transposed(trials):
+            most = max(found.values(), default=100)
+            if len(found) < len(_USUAL) or most >= 100 * _HARDLY_ANY:
+                return ""
+            return (
+                f"recognises at most {most:.0f} % of the training images in each usual "
+                "preprocessing: if it was trained on others, such as inverted ones, hand in an "
+                ".onnx that prepares pixels in [0, 1] itself"
+            )
         upright = max(x for number, x in found.items() if number < len(self.names))
         return (
             "measured on transposed images, as torchvision's EMNIST has them: it recognises "

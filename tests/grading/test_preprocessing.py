@@ -5,7 +5,7 @@ import pytest
 
 from common.data.catalog import Normalization
 from grading.preprocessing import Preprocessing
-from grading.sandbox.wire import STAGES
+from grading.sandbox.wire import STAGES, Trials
 
 RECIPE, UNIT, HALF, RAW = range(4)
 TRANSPOSED = {4, 5, 6, 7}
@@ -121,3 +121,12 @@ def test_extreme_answers_are_compared_all_the_same(preprocessing, value):
     with np.errstate(all="raise", under="ignore"):
         for is_last in (False, True):
             assert preprocessing.advise(logits, is_last)
+
+
+def test_a_network_that_recognises_hardly_any_image_in_any_way_is_noted(preprocessing):
+    size = 100
+    right = preprocessing.sample.targets[:size]
+    tried = {way: (right + 1) % 10 for way in range(4)}
+    assert "0 % of the training images" in preprocessing.note(Trials(tried))
+    assert preprocessing.note(Trials({0: (right + 1) % 10})) == "", "it was not tried otherwise"
+    assert preprocessing.note(Trials({**tried, 2: right}, taken=2)) == ""

@@ -14,7 +14,7 @@ from grading.readers.keras.layer import OTHERWISE, Layer
 _IDLE = {
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout"),
     *("GaussianNoise", "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomZoom"),
-    *("RandomTranslation", "RandomContrast", "RandomBrightness"),
+    *("RandomTranslation", "RandomContrast", "RandomBrightness", "Identity"),
 }
 
 

@@ -123,6 +123,7 @@ def test_a_network_of_torch_answers_the_same_in_each_form_of_file():
         ),
         layer("MaxPooling2D", pool_size=[2, 2], strides=[2, 2], padding="valid"),
         layer("GaussianNoise", stddev=0.1),
+        layer("Identity"),
         layer("Conv2D", {"kernel": second}, filters=4, kernel_size=[4, 4], use_bias=False),
         layer("BatchNormalization", means, axis=[3], epsilon=1e-5, renorm=False),
         layer("Activation", activation="tanh"),
