@@ -126,8 +126,6 @@ def _values_of(columns: list[Column], num_classes: int) -> list[Column]:
     labels = [columns[n] for n in kinds.labels]
     unnamed = [columns[n] for n in [*kinds.others, *split_up]]
     others = [column for column in unnamed if _has_labels(column, num_classes)]
-    if labels and groups and columns[0] is labels[0] and labels[0].name == "labels":
-        predicted = labels[:1]  # LIBSVM's
     if predicted:
         return [only(predicted, "predictions")]
     if groups:
@@ -144,7 +142,8 @@ def _values_of(columns: list[Column], num_classes: int) -> list[Column]:
     if len(values) >= num_classes:  # of the classes, under names that do not say so, or features
         _refuse_truth(labels or others, values)
     if labels:
-        rivals = [column for column in others if column.cells != labels[0].cells]
+        likely = [column for column in unnamed if _may_answer(column, num_classes)]
+        rivals = [column for column in likely if column.cells != labels[0].cells]
         if rivals:
             raise SubmissionError(
                 f"{_names(labels[:1])} can be the true labels, beside the predictions of "
@@ -166,6 +165,14 @@ def _has_labels(column: Column, num_classes: int) -> bool:
         if number is None or not 0 <= number <= num_classes:
             return False
     return True
+
+
+def _may_answer(column: Column, num_classes: int) -> bool:
+    """Tell whether most cells of a column are labels, or lists such as of probabilities."""
+    numbers = [-1 if (n := label_number(cell)) is None else n for cell in column.cells]
+    likely = sum(0 <= n <= num_classes for n in numbers)
+    likely += sum(cell.startswith("[") for cell in column.cells)
+    return likely > len(numbers) / 2
 
 
 def _refuse_truth(labels: list[Column], classes: list[Column]) -> None:

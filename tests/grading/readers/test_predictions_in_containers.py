@@ -206,6 +206,7 @@ def test_a_bomb_of_an_npz_is_refused_by_its_size():
         (npz(a=LABELS, b=OTHER), "2 columns can be the predictions ('a', 'b'): keep one of them"),
         (npz(x_test=np.zeros((N, 28, 28), np.uint8), y_test=LABELS), "'y_test' is the truth by"),
         (npz(a=np.where(LABELS == 3, np.nan, PROBABILITIES[:, 0])), "is not a whole number"),
+        (npz(labels=OTHER, logits=LOGITS), "'labels' is not the class of the largest value"),
         (npz(arr_0=PROBABILITIES, arr_1=OTHER), "'arr_1' is not the class of the largest value"),
         (npz(probs_v2=PROBABILITIES, labels=OTHER), "'labels' is not the class of the largest"),
         (npz(X=np.zeros((N, 28, 28), np.uint8), y=OTHER), "'y' can be the true labels"),

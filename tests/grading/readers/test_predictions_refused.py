@@ -110,6 +110,21 @@ OTHER = (LABELS + 1) % C
                 ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", *"fghij"],
             )
         ),
+        *(
+            (
+                text(
+                    *(f'{n},{k},"{c}"' for n, (k, c) in enumerate(zip(OTHER, cells, strict=True))),
+                    header=f"id,label,{name}",
+                ),
+                f"'label' can be the true labels, beside the predictions of '{name}'",
+            )
+            for name, cells in (
+                ("cnn", ["", *ALONE[1:]]),
+                ("cnn", ["-1", *ALONE[1:]]),
+                ("softmax", PROBABILITIES.tolist()),
+                ("probs", PROBABILITIES.tolist()),
+            )
+        ),
         # tables
         (text(*table(PROBABILITIES[:, :9], ids=1)), "10 columns without a header"),
         (text(*table(PROBABILITIES[:-1])), "119 rows of predictions, expected 120"),

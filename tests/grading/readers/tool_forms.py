@@ -83,9 +83,6 @@ LABELS_OF_TOOLS = {
         *(f"{t},{row}" for t, row in zip(OTHER, WITH_ALL, strict=True)),
         header="label,Prediction (label)," + ",".join(f'"P (label={n})"' for n in range(C)),
     ),
-    "LIBSVM": text(
-        *(row.replace(",", " ") for row in WITH_ALL), header="labels " + " ".join(CLASS_NAMES)
-    ),
     "mlr3": text(*BESIDE, header="row_ids,truth,response"),
     # ids
     "openml": text(*pairs(first=60_000), header=",0"),
@@ -216,6 +213,9 @@ PROBABILITIES_OF_TOOLS = {
     ),
     "words": text(
         *table(PROBABILITIES[:, ::-1]), header=",".join(f"{n} - word" for n in CLASS_NAMES[::-1])
+    ),
+    "LIBSVM": text(
+        *(row.replace(",", " ") for row in WITH_ALL), header="labels " + " ".join(CLASS_NAMES)
     ),
     "words as names": text(*table(PROBABILITIES[:, ::-1]), header=",".join(WORDS[::-1])),
     "V1 to V10": text(*table(), header=",".join(f"V{n + 1}" for n in range(C))),
