@@ -21,7 +21,7 @@ MODELS = (
 _REFUSED = (
     *(".pt2", ".pkl", ".pickle", ".joblib"),
     *(".xlsx", ".xls", ".ods", ".parquet", ".feather", ".mat", ".rds", ".rdata", ".rar", ".7z"),
-    *(".distcp", ".ocdbt", ".msgpack", ".pdparams"),
+    *(".distcp", ".ocdbt", ".msgpack", ".pdparams", ".pb", ".tflite"),
 )
 _KNOWN = {*MODELS, *TABLES, *DATA, *_REFUSED, ".zip"}
 KNOWN = f"{', '.join(MODELS)}, {', '.join(TABLES)} or .zip"

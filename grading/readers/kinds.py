@@ -37,6 +37,8 @@ INSTEAD = {
     ".ocdbt": "one part of a folder of Orbax (JAX), which is no file to grade",
     ".msgpack": "a .msgpack file of Flax (JAX) is not read",
     ".pdparams": "a pickle of Paddle can run code when it is opened",
+    ".pb": "one part of a SavedModel folder (TensorFlow), which is no file to grade",
+    ".tflite": "a .tflite file (TensorFlow Lite) is not read",
     ".rar": "a .rar archive is not opened",
     ".7z": "a .7z archive is not opened",
 }
@@ -50,6 +52,9 @@ _COMMANDS = {
         (".ocdbt", ".msgpack", ".pdparams"),
         "hand in predictions, np.savetxt('predictions.csv', np.asarray(logits).argmax(1), "
         "fmt='%d') with the logits [N, 10] of the test images in order",
+    ),
+    **dict.fromkeys(
+        (".pb", ".tflite"), "hand in model.keras, which model.save('model.keras') writes"
     ),
 }
 _AS_CSV = "pd.read_{}('predictions{}').to_csv('predictions.csv', index=False)"

@@ -146,7 +146,7 @@ def test_dequantised_weights_are_graded_as_the_command_says():
 
 
 def test_a_class_hands_in_folders_of_other_tools(tmp_path, data_dir):
-    """Shards with an index, a distributed checkpoint, and those of JAX and Paddle."""
+    """Shards with an index, a distributed checkpoint, those of JAX, Paddle and TensorFlow."""
     (tmp_path / "data").symlink_to(data_dir)
     students = tmp_path / "students"
     write(students / "shards", {**ALL, "model.safetensors.index.json": index()})
@@ -156,6 +156,8 @@ def test_a_class_hands_in_folders_of_other_tools(tmp_path, data_dir):
         dcp.save({"model": WEIGHTS}, checkpoint_id=students / "dcp", no_dist=True)
     write(students / "orbax", {"manifest.ocdbt": b"x", "d/0a": b"x", "_METADATA": b"{}"})
     write(students, {"flax.msgpack": b"x", "paddle.pdparams": pickle.dumps({}, protocol=4)})
+    write(students / "tf", {"saved_model.pb": b"x", "variables/variables.index": b"x"})
+    write(students, {"model.tflite": b"x"})
     dcp_to_torch_save(students / "dcp", students / "joined.pth")
     completed = run("evaluate.py", students, "--threshold", "1", cwd=tmp_path)
     assert completed.returncode == 1, completed.stderr
@@ -166,3 +168,5 @@ def test_a_class_hands_in_folders_of_other_tools(tmp_path, data_dir):
     assert "format_utils dcp_to_torch FOLDER model.pth" in rows["dcp"]["reason"]
     for name in ("orbax", "flax.msgpack", "paddle.pdparams"):
         assert "np.savetxt('predictions.csv'" in rows[name]["reason"], rows[name]
+    for name in ("tf", "model.tflite"):
+        assert "model.save('model.keras')" in rows[name]["reason"], rows[name]
