@@ -21,6 +21,7 @@ class Chain(NamedTuple):
     model: nn.Sequential  # without its weights, on the meta device
     weights: StateDict  # by the names in the model
     shown: str  # the sizes, for the row: 784-512-10
+    has_early_relu: bool  # whether a batch normalisation comes after ReLU
 
 
 class _Layer(NamedTuple):
@@ -56,7 +57,8 @@ def find_chain(weights: StateDict, sizes: Sizes, max_layers: int, max_size: int)
 def _build(layers: list[_Layer]) -> Chain:
     modules: list[nn.Module] = [nn.Flatten()]
     weights: StateDict = {}
-    for n, layer in enumerate(layers):
+    is_open = is_early = False  # whether ReLU is still to come, or came before a normalisation
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
         weights |= {f"{len(modules)}.{leaf}": tensor for leaf, tensor in layer.tensors.items()}
         with torch.device("meta"):
             modules.append(
@@ -65,22 +67,25 @@ def _build(layers: list[_Layer]) -> Chain:
                 else nn.BatchNorm1d(layer.outputs, affine="weight" in layer.tensors)
             )
         # ReLU follows a Linear layer, or its batch normalisation, but not the last layer.
-        pair = layers[n : n + 2] if layer.is_linear else layers[max(n - 1, 0) : n + 1]
-        if len(pair) == 2 and pair[0].is_linear and layer.is_linear == _has_relu(*pair):
+        is_open |= layer.is_linear
+        if is_open and following and (not layer.is_linear or _has_relu(following)):
             modules.append(nn.ReLU())
+            is_open = False
+            is_early |= layer.is_linear and not following.is_linear
     linear = [layer for layer in layers if layer.is_linear]
     shown = "-".join(map(str, [linear[0].inputs, *(layer.outputs for layer in linear)]))
-    return Chain(nn.Sequential(*modules), weights, shown)
+    return Chain(nn.Sequential(*modules), weights, shown, is_early)
 
 
-def _has_relu(layer: _Layer, following: _Layer) -> bool:
+def _has_relu(following: _Layer) -> bool:
     """Tell whether ReLU stands between a Linear layer and the layer after it.
 
-    A batch normalisation comes first, unless the numbers of a Sequential leave a place before it.
+    What a batch normalisation has seen says so: after ReLU, no unit has a mean below zero.
     """
-    places = [re.fullmatch(r"(.*?)([0-9]{1,6})\.", x.prefix) for x in (layer, following)]
-    first, second = ((place[1], int(place[2])) if place else ("", 0) for place in places)
-    return following.is_linear or (first[0] == second[0] and second[1] - first[1] > 1)
+    if following.is_linear:
+        return True
+    means = following.tensors["running_mean"].float()
+    return bool((means >= 0).all() and (means > 0).any())
 
 
 def _layers(weights: StateDict) -> list[_Layer] | None:

@@ -25,7 +25,7 @@ from grading.readers.weights.tensor_checks import (
 _MAX_HIDDEN_LAYERS = 16
 _MAX_HIDDEN_SIZE = 8192
 
-_OUR_NAMES = re.compile(r"(fc|bn)[1-9]\d*\.\w+")
+_OUR_NAMES = re.compile(r"(fc|bn)[1-9][0-9]{0,5}\.\w+")
 
 
 class Checkpoint(NamedTuple):
@@ -74,7 +74,8 @@ def rebuild(
         return assigned
     weights = _without(_prefixes(selected)[-1], selected, notes)
     foreign = [name for name in weights if not _OUR_NAMES.fullmatch(name)]
-    chain = _chain(weights, sizes) if architecture is None else None
+    in_order = weights if foreign else dict(sorted(weights.items(), key=_place))
+    chain = _chain(in_order, sizes) if architecture is None else None
     if architecture is None and foreign:
         if chain is None:
             raise SubmissionError(
@@ -94,13 +95,20 @@ def rebuild(
             f"{', '.join([*ASSIGNED, *ARCHITECTURES])}: leave it out, or {AS_ONNX}"
         )
     model = _build(name, weights, model_args, sizes)
-    if chain and {n for n in weights.keys() ^ model.state_dict().keys() if not is_counter(n)}:
-        return _rebuilt_chain(chain, notes)  # without biases, say
+    others = [n for n in weights.keys() ^ model.state_dict().keys() if not is_counter(n)]
+    if chain and (others or chain.has_early_relu):  # without biases, say
+        return _rebuilt_chain(chain, notes)
     check_fit(name, _shapes(model.state_dict()), weights, sizes)
     if architecture is None:
         notes.append(f"it names no class: taken for {name}, with ReLU")
     model.load_state_dict(_converted(weights, notes), assign=True)
     return Checkpoint(model.eval(), name, notes)
+
+
+def _place(item: tuple[str, torch.Tensor]) -> tuple[int, bool]:
+    """Return where a layer of our names comes: fc1, bn1, fc2, ..., whatever the file's order."""
+    name, _ = item
+    return int(name[2:].partition(".")[0]), name.startswith("bn")
 
 
 def _prefixes(weights: StateDict) -> list[str]:
@@ -158,7 +166,9 @@ def _rebuilt_chain(chain: Chain, notes: list[str]) -> Checkpoint:
     loaded = {name: torch.zeros((), dtype=torch.int64) for name in chain.model.state_dict()}
     loaded |= _converted(chain.weights, notes)
     chain.model.load_state_dict(loaded, assign=True)
-    notes.append("a network under other names: rebuilt as Linear layers with ReLU between them")
+    notes.append("rebuilt as Linear layers with ReLU between them")
+    if chain.has_early_relu:
+        notes.append("ReLU before batch normalisation, which has seen no mean below zero")
     return Checkpoint(chain.model.eval(), f"MLP {chain.shown}", notes, is_guess=True)
 
 

@@ -29,11 +29,12 @@ def trained_statistics(*layers, **named):
     [
         (nn.BatchNorm1d(24), nn.ReLU()),
         (nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout()),
+        (nn.Dropout(), nn.BatchNorm1d(24), nn.ReLU()),
         (nn.ReLU(), nn.BatchNorm1d(24)),
-        (nn.ReLU(), nn.BatchNorm1d(24), nn.Dropout()),
+        (nn.ReLU(), nn.Dropout(), nn.BatchNorm1d(24)),
     ],
 )
-def test_a_gap_in_the_numbers_before_a_batch_normalisation_is_the_activation(between):
+def test_what_a_batch_normalisation_has_seen_says_where_relu_stands(between):
     made = trained_statistics(nn.Linear(784, 24), *between, nn.Linear(24, 10))
     found = parse_checkpoint(saved({f"net.{n}": t for n, t in made.state_dict().items()})).model
     torch.testing.assert_close(answers(found), answers(made))
@@ -59,12 +60,20 @@ OF_NO_CLASS = {
         "relu2": nn.ReLU(),
         "fc3": nn.Linear(20, 10),
     },
+    "normalised after ReLU": {
+        "fc1": nn.Linear(784, 24),
+        "relu": nn.ReLU(),
+        "bn1": nn.BatchNorm1d(24),
+        "fc2": nn.Linear(24, 10),
+    },
 }
 
 
 @pytest.mark.parametrize("name", OF_NO_CLASS)
 def test_our_names_of_other_layers_are_a_chain_like_any(name):
     made = trained_statistics(**OF_NO_CLASS[name])
-    found = parse_checkpoint(saved(nn.ModuleDict(OF_NO_CLASS[name]).state_dict()))
-    torch.testing.assert_close(answers(found.model), answers(made))
-    assert found.is_guess
+    state_dict = nn.ModuleDict(OF_NO_CLASS[name]).state_dict()
+    for in_order in (state_dict, dict(sorted(state_dict.items(), reverse=True))):
+        found = parse_checkpoint(saved(in_order))
+        torch.testing.assert_close(answers(found.model), answers(made))
+        assert found.is_guess
