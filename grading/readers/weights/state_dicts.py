@@ -81,7 +81,7 @@ def rebuild(
             raise SubmissionError(
                 f"this is another network (it has {quoted(foreign[0])}): {AS_ONNX}"
             )
-        return _rebuilt_chain(chain, notes)
+        return _rebuilt_chain(chain, weights, notes)
     # Some formats keep no order; sorted, the first complaint is the same each time.
     weights = dict(sorted(weights.items()))
     if architecture is None:
@@ -97,7 +97,7 @@ def rebuild(
     model = _build(name, weights, model_args, sizes)
     others = [n for n in weights.keys() ^ model.state_dict().keys() if not is_counter(n)]
     if chain and (others or chain.has_early_relu):  # without biases, say
-        return _rebuilt_chain(chain, notes)
+        return _rebuilt_chain(chain, weights, notes)
     check_fit(name, _shapes(model.state_dict()), weights, sizes)
     if architecture is None:
         notes.append(f"it names no class: taken for {name}, with ReLU")
@@ -160,8 +160,8 @@ def _shapes(weights: StateDict) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in weights.items()}
 
 
-def _rebuilt_chain(chain: Chain, notes: list[str]) -> Checkpoint:
-    check_values(chain.weights)
+def _rebuilt_chain(chain: Chain, weights: StateDict, notes: list[str]) -> Checkpoint:
+    check_values(weights)
     # The counters that a file may lack.
     loaded = {name: torch.zeros((), dtype=torch.int64) for name in chain.model.state_dict()}
     loaded |= _converted(chain.weights, notes)

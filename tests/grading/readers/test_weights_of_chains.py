@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from common.support.errors import SubmissionError
 from grading.readers.weights.checkpoint import parse_checkpoint
 from tests.grading.corpus import SEED, saved
 
@@ -77,3 +78,11 @@ def test_our_names_of_other_layers_are_a_chain_like_any(name):
         found = parse_checkpoint(saved(in_order))
         torch.testing.assert_close(answers(found.model), answers(made))
         assert found.is_guess
+
+
+@pytest.mark.parametrize("name", ["fc1.weight", "net.first.weight"])
+def test_what_is_wrong_is_named_as_in_the_file(name):
+    other = name.replace("fc1", "fc2").replace("first", "second")
+    weights = {name: torch.full((24, 784), torch.nan), other: torch.zeros(10, 24)}
+    with pytest.raises(SubmissionError, match=f"^{name.removeprefix('net.')} holds values"):
+        parse_checkpoint(saved(weights))
