@@ -74,7 +74,7 @@ lint: .venv/.installed-dev .venv/.installed-actionlint
 	$(VENV_PYTHON) -m ruff format --check .
 	$(MAKE) --no-print-directory --jobs 3 types-linux types-win32 types-darwin
 
-types-%:
+types-%: .venv/.installed-dev
 	$(VENV_PYTHON) -m mypy --platform $* --cache-dir .mypy_cache/$* $(if $(filter linux,$*),,\
 		--follow-imports silent --exclude '$(LINUX_ALONE)')
 

@@ -65,7 +65,7 @@ def end_of(folder, agents):
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a worker")
 def test_killed_worker_of_the_second_agent_changes_nothing(few_digits, tmp_path):
-    flags = (*few_digits, "--epochs", "8")  # an epoch takes a fifth of a second
+    flags = (*few_digits, "--epochs", "8")  # so many that the kill comes before the last ends
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     undisturbed.mkdir()
     killed.mkdir()

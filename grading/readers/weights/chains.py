@@ -1,6 +1,7 @@
 """Plain networks under any names: weights that are a chain of Linear layers by their shapes."""
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,14 @@ class Chain(NamedTuple):
     model: nn.Sequential  # without its weights, on the meta device
     weights: StateDict  # by the names in the model
     shown: str  # the sizes, for the row: 784-512-10
-    has_early_relu: bool  # whether a batch normalisation comes after ReLU
+
+    @property
+    def has_early_relu(self) -> bool:
+        """Whether a batch normalisation comes after ReLU."""
+        return any(
+            isinstance(layer, nn.ReLU) and isinstance(following, nn.BatchNorm1d)
+            for layer, following in pairwise(self.model)
+        )
 
 
 class _Layer(NamedTuple):
@@ -57,7 +65,7 @@ def find_chain(weights: StateDict, sizes: Sizes, max_layers: int, max_size: int)
 def _build(layers: list[_Layer]) -> Chain:
     modules: list[nn.Module] = [nn.Flatten()]
     weights: StateDict = {}
-    is_open = is_early = False  # whether ReLU is still to come, or came before a normalisation
+    is_open = False  # whether the ReLU of the last Linear layer is still to come
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
         weights |= {f"{len(modules)}.{leaf}": tensor for leaf, tensor in layer.tensors.items()}
         with torch.device("meta"):
@@ -71,10 +79,9 @@ def _build(layers: list[_Layer]) -> Chain:
         if is_open and following and (not layer.is_linear or _has_relu(following)):
             modules.append(nn.ReLU())
             is_open = False
-            is_early |= layer.is_linear and not following.is_linear
     linear = [layer for layer in layers if layer.is_linear]
     shown = "-".join(map(str, [linear[0].inputs, *(layer.outputs for layer in linear)]))
-    return Chain(nn.Sequential(*modules), weights, shown, is_early)
+    return Chain(nn.Sequential(*modules), weights, shown)
 
 
 def _has_relu(following: _Layer) -> bool:

@@ -47,11 +47,11 @@ def rebuild(
     """Return the network with these weights, as float32; everything that comes in is untrusted.
 
     What is kept in parts is made one, and what is no layer is left out; a note says so. A class of
-    the assignment comes first, if names and shapes fit exactly one; then the two
-    networks, by their names, with hidden sizes from the shapes; then a chain of Linear layers under
-    any names, with ReLU between them. ``architecture`` and ``model_args`` are what the file says of
-    the class. Of the two networks' arguments the dropout rate alone is taken; any other registered
-    class is built with them. Raises SubmissionError.
+    the assignment comes first, if names and shapes fit exactly one; then the two networks, by their
+    names, with hidden sizes from the shapes; then a chain of Linear layers under any names, with
+    ReLU between them. ``architecture`` and ``model_args`` are what the file says of the class. Of
+    the two networks' arguments the dropout rate alone is taken; any other registered class is built
+    with them. Raises SubmissionError.
     """
     if not state_dict:
         raise SubmissionError("the file holds no weights: save model.state_dict()")
@@ -96,7 +96,8 @@ def rebuild(
         )
     model = _build(name, weights, model_args, sizes)
     others = [n for n in weights.keys() ^ model.state_dict().keys() if not is_counter(n)]
-    if chain and (others or chain.has_early_relu):  # without biases, say
+    # Layers of these names that make neither class: without biases, or with ReLU before ``bn``.
+    if chain and (others or chain.has_early_relu):
         return _rebuilt_chain(chain, weights, notes)
     check_fit(name, _shapes(model.state_dict()), weights, sizes)
     if architecture is None:
